@@ -1,0 +1,70 @@
+//! Where a broker that should not hold delays keeps parked and dead events: in the role's store.
+
+use async_trait::async_trait;
+use bistro_core::{Event, Timestamp};
+
+use crate::BusError;
+
+/// An event that is put off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// The queue it was delivered from.
+    pub queue: String,
+    /// The event.
+    pub event: Event,
+    /// The attempt that comes next.
+    pub attempt: u32,
+    /// Not before this.
+    pub not_before: Timestamp,
+    /// When it was first put off.
+    pub since: Timestamp,
+    /// Why it was put off last.
+    pub cause: String,
+}
+
+/// An event that was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The queue it was delivered from.
+    pub queue: String,
+    /// The event.
+    pub event: Event,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: String,
+}
+
+/// How much is on a shelf.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShelfCounts {
+    /// Parked events.
+    pub parked: u64,
+    /// When the oldest of them was first put off.
+    pub oldest_parked: Option<Timestamp>,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+/// A durable place for parked and dead events, keyed by queue and event id.
+///
+/// Putting the same event twice keeps the later one. Every method may be repeated.
+#[async_trait]
+pub trait Shelf: Send + Sync + 'static {
+    /// Keeps `parked` durably before the broker is told that it is handled.
+    async fn park(&self, parked: Parked) -> Result<(), BusError>;
+    /// Parked events of `queue` whose moment has come at `now`, at most `limit`; they stay.
+    async fn due(&self, queue: &str, now: Timestamp, limit: u32) -> Result<Vec<Parked>, BusError>;
+    /// Forgets a parked event.
+    async fn unpark(&self, queue: &str, event: &str) -> Result<(), BusError>;
+    /// Keeps `dead` durably, and forgets it as parked.
+    async fn bury(&self, dead: DeadLetter) -> Result<(), BusError>;
+    /// Dead letters of `queue`, oldest first, at most `limit`.
+    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError>;
+    /// Takes a dead letter off; none if there is none of that id.
+    async fn exhume(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError>;
+    /// How much of `queue` is kept.
+    async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError>;
+}

@@ -1,0 +1,20 @@
+//! The words every Bistro crate shares: ids, money, time, errors, identities and events.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number by itself; all of it can be
+//! used in a plain function and tested without a server.
+
+mod actor;
+mod clock;
+mod error;
+mod event;
+mod id;
+mod money;
+mod page;
+
+pub use actor::{Membership, Principal, Role, StaffRole};
+pub use clock::{Clock, FixedClock, SystemClock, Timestamp, TimestampError};
+pub use error::{Error, ErrorCode, FieldError, GrpcCode, Result};
+pub use event::Event;
+pub use id::{Id, IdError, IdKind, IdSource, kinds};
+pub use money::{Currency, Money, MoneyError};
+pub use page::{Page, PageRequest};
