@@ -60,6 +60,12 @@ pub enum Committed {
 /// Dropping the future of `commit` leaves the outcome unknown, not the engine inconsistent.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Whether a commit hands its events to the queues by itself, so that nothing has to publish
+    /// them.
+    fn publishes_at_commit(&self) -> bool {
+        false
+    }
+
     /// The document, if it is there.
     async fn get(
         &self,

@@ -180,7 +180,8 @@ pub struct TimerChange {
 /// Built up by a handler, committed by [`crate::Store::commit`]. The first write is the *anchor*:
 /// the document that carries the mark of the cause, and with it the Work's events and calls. For
 /// a message the anchor's id must follow from the message; for a request it must follow from the
-/// request, or the write must be [`Work::insert_new`].
+/// request, or the write must be [`Work::insert_new`]. Only a Work that leaves nothing behind (a
+/// tick's, say, that deletes what is too old) may begin with another kind of write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
     /// Derived from the cause, so that deciding twice gives the same.
@@ -396,14 +397,14 @@ impl Work {
     /// Whether the Work keeps the contract, so that every engine refuses the same ones.
     pub fn check(&self) -> Result<(), StoreError> {
         let invalid = |why: String| Err(StoreError::Invalid(why));
-        let Some(anchor) = self.writes.first() else {
+        let Some(first) = self.writes.first() else {
             return invalid("it writes nothing; acknowledge its cause instead".to_owned());
         };
-        if !matches!(anchor, Write::Insert { .. } | Write::Replace { .. }) {
-            return invalid(format!(
-                "its first write, to {}, is not an insert or a replace",
-                anchor.document()
-            ));
+        let carries = self.cause.mark_key().is_some()
+            || !(self.events.is_empty() && self.calls.is_empty() && self.timers.is_empty());
+        if carries && !matches!(first, Write::Insert { .. } | Write::Replace { .. }) {
+            let document = first.document();
+            return invalid(format!("its first write, to {document}, cannot carry what it leaves behind: begin with an insert or a replace"));
         }
         for (place, write) in self.writes.iter().enumerate() {
             let document = write.document();

@@ -1,0 +1,1 @@
+//! The messaging contract on RabbitMQ.

@@ -1,0 +1,213 @@
+//! Reading single keys with their rules, collecting what is wrong instead of stopping at it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::Path,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    mistake::{Mistake, Origin, line},
+    secret::Secret,
+    shape::{Origins, quote},
+    units::{format_duration, format_size, parse_duration, parse_size},
+};
+
+/// A key: what was written there, and its default.
+pub(crate) struct Key<'a, T> {
+    pub(crate) path: &'static str,
+    pub(crate) given: Option<&'a T>,
+    pub(crate) default: Option<&'a T>,
+}
+
+/// Reads a secret's file.
+pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+/// Collects mistakes. Each reading method gives none when it noted one.
+pub(crate) struct Checker<'a> {
+    origins: &'a Origins,
+    read_file: ReadFile<'a>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Checker<'a> {
+    pub(crate) fn new(origins: &'a Origins, read_file: ReadFile<'a>, mistakes: Vec<Mistake>) -> Self {
+        Self { origins, read_file, mistakes }
+    }
+
+    pub(crate) fn into_mistakes(self) -> Vec<Mistake> {
+        self.mistakes
+    }
+
+    /// Where `path` was written.
+    fn origin(&self, path: &str) -> Origin {
+        self.origins.get(path).cloned().unwrap_or(Origin::Program)
+    }
+
+    /// Notes that the value at `path` is wrong, and the value to write instead.
+    pub(crate) fn wrong(&mut self, path: &str, problem: impl Into<String>, instead: impl Into<Value>) {
+        let origin = self.origin(path);
+        let write = line(path, &origin, &instead.into());
+        self.mistakes.push(Mistake {
+            path: path.to_owned(),
+            origin,
+            problem: problem.into(),
+            write: Some(write),
+        });
+    }
+
+    /// Reads a text by `parse`, which says what is wrong, continuing `"…" `.
+    pub(crate) fn text<T>(
+        &mut self,
+        key: &Key<'_, String>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = key.given.or(key.default)?;
+        parse(text)
+            .map_err(|problem| {
+                let instead = key.default.cloned().unwrap_or_default();
+                self.wrong(key.path, format!("{} {problem}", quote(text)), instead);
+            })
+            .ok()
+    }
+
+    pub(crate) fn address(&mut self, key: &Key<'_, String>) -> Option<SocketAddr> {
+        let text = key.given.or(key.default)?;
+        if let Ok(address) = text.parse() {
+            return Some(address);
+        }
+        // A port alone is a common slip, and it is clear what is meant.
+        let instead = match text.trim_start_matches(':').parse::<u16>() {
+            Ok(port) => format!("0.0.0.0:{port}"),
+            Err(_) => key.default.cloned().unwrap_or_default(),
+        };
+        self.wrong(
+            key.path,
+            format!("{} is not an address (an IP address, a colon and a port)", quote(text)),
+            instead,
+        );
+        None
+    }
+
+    pub(crate) fn duration(
+        &mut self,
+        key: &Key<'_, String>,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let duration = self.text(key, parse_duration)?;
+        self.within(key.path, duration, &range, format_duration)
+    }
+
+    pub(crate) fn size(&mut self, key: &Key<'_, String>, range: RangeInclusive<u64>) -> Option<usize> {
+        let bytes = self.text(key, parse_size)?;
+        let bytes = self.within(key.path, bytes, &range, format_size)?;
+        usize::try_from(bytes).ok()
+    }
+
+    pub(crate) fn integer<T: TryFrom<u64>>(
+        &mut self,
+        key: &Key<'_, u64>,
+        range: RangeInclusive<u64>,
+    ) -> Option<T> {
+        let number = *key.given.or(key.default)?;
+        if range.contains(&number) {
+            return T::try_from(number).ok();
+        }
+        let (least, most) = range.into_inner();
+        let problem = format!("{number} is not between {least} and {most}");
+        self.wrong(key.path, problem, number.clamp(least, most));
+        None
+    }
+
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        key: &Key<'_, String>,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        self.text(key, |text| {
+            choices
+                .iter()
+                .find(|(name, _)| *name == text)
+                .map(|(_, choice)| *choice)
+                .ok_or_else(|| {
+                    let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+                    format!("is not one of {}", names.join(", "))
+                })
+        })
+    }
+
+    /// Reads a secret that stands in the configuration or in a file. None in `Some` when neither
+    /// is written. Never shows what it read.
+    pub(crate) fn secret(
+        &mut self,
+        inline: &Key<'_, Secret>,
+        file: &Key<'_, String>,
+    ) -> Option<Option<Secret>> {
+        let (path, secret) = match (inline.given, file.given) {
+            (None, None) => return Some(None),
+            (Some(_), Some(_)) => {
+                self.wrong(
+                    inline.path,
+                    format!("is written beside {}; keep one of the two", file.path),
+                    "",
+                );
+                return None;
+            }
+            (Some(secret), None) => (inline.path, secret.clone()),
+            (None, Some(name)) => match (self.read_file)(Path::new(name)) {
+                Ok(text) => (file.path, Secret::new(text.trim_end_matches(['\r', '\n']))),
+                Err(error) => {
+                    self.wrong(
+                        file.path,
+                        format!("cannot read {}: {error}", quote(name)),
+                        name.as_str(),
+                    );
+                    return None;
+                }
+            },
+        };
+        let length = secret.expose().chars().count();
+        if length < SHORTEST_SECRET {
+            self.mistakes.push(Mistake {
+                path: path.to_owned(),
+                origin: self.origin(path),
+                problem: format!(
+                    "the secret has {length} characters and needs at least {SHORTEST_SECRET}; \
+                     `openssl rand -hex 32` makes one"
+                ),
+                write: None,
+            });
+            return None;
+        }
+        Some(Some(secret))
+    }
+
+    fn within<T: PartialOrd + Copy>(
+        &mut self,
+        path: &str,
+        value: T,
+        range: &RangeInclusive<T>,
+        format: fn(T) -> String,
+    ) -> Option<T> {
+        if range.contains(&value) {
+            return Some(value);
+        }
+        let (least, most) = (*range.start(), *range.end());
+        let bound = if value < least { least } else { most };
+        let problem = format!(
+            "{} is not between {} and {}",
+            format(value),
+            format(least),
+            format(most)
+        );
+        self.wrong(path, problem, format(bound));
+        None
+    }
+}
+
+/// Characters that a secret has at least; 64 hexadecimal digits are usual.
+const SHORTEST_SECRET: usize = 32;

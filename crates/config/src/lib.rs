@@ -1,0 +1,152 @@
+//! One YAML file plus the environment become one validated value.
+//!
+//! What is written ([`RawConfig`]: every key optional) is put together with the environment,
+//! which wins, and checked. The outcome is a [`Config`], or every mistake at once, each with its
+//! place and the line to write instead. Nothing else in the platform reads the environment.
+//!
+//! The variable of a key is `BISTRO__` and the path in capitals: `gateway.listen` is
+//! `BISTRO__GATEWAY__LISTEN`. A variable of that form that names no key is a mistake.
+
+mod check;
+mod config;
+mod defaults;
+mod env;
+mod mistake;
+mod node;
+mod raw;
+mod schema;
+mod secret;
+mod shape;
+mod text;
+mod units;
+mod validate;
+mod written;
+
+use std::{fs, io, path::Path};
+
+use check::Checker;
+use shape::{Origins, Shaped};
+use validate::{Written, validate};
+
+pub use config::{
+    Admin, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc, Limits, Log,
+    LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Shutdown, Store, StoreOptions,
+};
+pub use env::{Environment, process_environment};
+pub use mistake::{ConfigError, Mistake, Mistakes, Origin};
+pub use raw::{
+    RawAdmin, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery, RawEventing, RawGateway,
+    RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers, RawRateLimit, RawShutdown,
+    RawStoreOptions,
+};
+pub use secret::{Secret, SecretUrl};
+
+/// What the variables that set keys begin with.
+pub const PREFIX: &str = "BISTRO__";
+
+impl Config {
+    /// Reads the file, if one is given, and the secret files that are named; applies
+    /// `environment` over it; checks it all.
+    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let read = |path: &Path| {
+            fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let text = file.map(read).transpose()?;
+        let name = file.map(|path| path.display().to_string());
+        let file = name.as_deref().zip(text.as_deref());
+        Ok(build(file, environment, &|path| fs::read_to_string(path))?)
+    }
+
+    /// As [`Config::load`], with the file's text given; `read_file` reads the secret files.
+    pub fn parse(
+        text: &str,
+        environment: &Environment,
+        read_file: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<Self, Mistakes> {
+        build(Some(("configuration", text)), environment, read_file)
+    }
+
+    /// Checks what a program wrote. To check without the secret files at hand, let `read_file`
+    /// give any text of 32 characters.
+    pub fn check(
+        raw: &RawConfig,
+        read_file: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<Self, Mistakes> {
+        finish(
+            &Shaped {
+                raw: raw.clone(),
+                origins: Origins::new(),
+                mistakes: Vec::new(),
+            },
+            read_file,
+        )
+    }
+
+    /// Checks what depends on the roles that this process runs: on MongoDB, accounts needs the
+    /// secret that encrypts its stored keys, which no other role should be given.
+    pub fn check_roles<'a>(
+        &self,
+        roles: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Mistakes> {
+        let shared = matches!(self.store, Store::Mongodb(_));
+        let runs_accounts = roles.into_iter().any(|role| role == "accounts");
+        if shared && runs_accounts && self.auth.key_encryption_secret.is_none() {
+            let path = "auth.key_encryption_secret_file";
+            return Err(Mistakes(vec![Mistake {
+                path: path.to_owned(),
+                origin: Origin::Program,
+                problem: "is needed to run accounts on MongoDB, to encrypt the stored signing keys"
+                    .to_owned(),
+                write: Some(mistake::line(
+                    path,
+                    &Origin::Program,
+                    &"/run/secrets/bistro/key-encryption".into(),
+                )),
+            }]));
+        }
+        Ok(())
+    }
+
+    /// The JSON schema (draft 2020-12) of the file.
+    #[must_use]
+    pub fn schema() -> serde_json::Value {
+        schema::schema()
+    }
+
+    /// A commented YAML text that says the defaults.
+    #[must_use]
+    pub fn default_yaml() -> String {
+        text::default_yaml()
+    }
+}
+
+fn build(
+    file: Option<(&str, &str)>,
+    environment: &Environment,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<Config, Mistakes> {
+    let shaped = shape::shape(&schema::schema(), file, environment);
+    finish(&shaped, read_file)
+}
+
+fn finish(
+    shaped: &Shaped,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<Config, Mistakes> {
+    let defaults = RawConfig::defaults();
+    let mut check = Checker::new(&shaped.origins, read_file, shaped.mistakes.clone());
+    let written = Written {
+        given: &shaped.raw,
+        defaults: &defaults,
+    };
+    let config = validate(&mut check, written);
+    let mut mistakes = check.into_mistakes();
+    mistakes.sort_by(|one, other| one.path.cmp(&other.path));
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(Mistakes(mistakes)),
+    }
+}

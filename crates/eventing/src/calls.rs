@@ -1,0 +1,189 @@
+//! Makes the calls of committed Works, and brings their outcomes back as causes of new ones.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bistro_core::Error;
+use bistro_store::{CallStep, Cause, OpenCall, Settled, StoreError};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tracing::{Instrument as _, info_span, warn};
+
+use crate::{Engine, Outcome, Reactor, failpoint};
+
+/// What another role answered to a command.
+#[derive(Debug)]
+pub enum CallAnswer {
+    /// It is done; this is the encoded answer.
+    Done(Vec<u8>),
+    /// It was refused, and will be however often it is asked.
+    Refused(Error),
+    /// It may have been done or not: ask again with the same key.
+    Unknown(Error),
+}
+
+/// Makes one step of a call: a unary gRPC command with an idempotency key.
+#[async_trait]
+pub trait Caller: Send + Sync + 'static {
+    /// Asks `step.role` for `step.method`, under `key`, as the role `from`.
+    async fn call(
+        &self,
+        from: &'static str,
+        step: &CallStep,
+        key: &str,
+        deadline: Duration,
+    ) -> CallAnswer;
+}
+
+/// The calls that this process is making, so that its sweeper leaves them alone.
+#[derive(Default)]
+pub(crate) struct CallsUnderWay(Mutex<HashSet<String>>);
+
+impl CallsUnderWay {
+    fn begin(&self, id: &str) -> bool {
+        self.0.lock().insert(id.to_owned())
+    }
+
+    fn end(&self, id: &str) {
+        self.0.lock().remove(id);
+    }
+}
+
+/// Makes calls as commits hand them over.
+pub(crate) async fn run(
+    engine: Engine,
+    reactor: Arc<dyn Reactor>,
+    mut made: mpsc::UnboundedReceiver<OpenCall>,
+) -> Result<(), Error> {
+    let stop = engine.0.stop.clone();
+    loop {
+        let call = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            call = made.recv() => call,
+        };
+        let Some(call) = call else { return Ok(()) };
+        begin(&engine, &reactor, call).await;
+    }
+}
+
+/// Takes up the calls that a lost process left behind.
+pub(crate) async fn sweep(engine: Engine, reactor: Arc<dyn Reactor>) -> Result<(), Error> {
+    const BATCH: u32 = 256;
+    let stop = engine.0.stop.clone();
+    let mut first = true;
+    loop {
+        // What is open at the start was left by a process that is gone: no need to wait.
+        let age = if first { Duration::ZERO } else { engine.options().sweep_age };
+        first = false;
+        match engine.store().open_calls(engine.role(), engine.now() - age, BATCH).await {
+            Ok(calls) => {
+                for call in calls {
+                    begin(&engine, &reactor, call).await;
+                }
+            }
+            Err(error) => warn!(%error, "open calls cannot be read"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(engine.options().sweep_interval) => {}
+        }
+    }
+}
+
+async fn begin(engine: &Engine, reactor: &Arc<dyn Reactor>, call: OpenCall) {
+    if !engine.0.calls.begin(&call.chain.id) {
+        return;
+    }
+    let Ok(permit) = Arc::clone(&engine.0.call_permits).acquire_owned().await else { return };
+    let (engine, reactor) = (engine.clone(), Arc::clone(reactor));
+    let tasks = engine.0.tasks.clone();
+    tasks.spawn(async move {
+        let span = info_span!("call", label = call.chain.label);
+        if let Some(traceparent) = &call.chain.traceparent {
+            bistro_telemetry::continue_from(&span, traceparent);
+        }
+        engine.0.metrics.calls_under_way.inc();
+        let result = make(&engine, &*reactor, &call).instrument(span).await;
+        engine.0.metrics.calls_under_way.dec();
+        engine.0.calls.end(&call.chain.id);
+        drop(permit);
+        let word = match result {
+            Ok(word) => word,
+            Err(error) => {
+                warn!(call = call.chain.id, cause = error.chain(), "a call is left to the sweeper");
+                "put_off"
+            }
+        };
+        engine.0.metrics.calls.with_label_values(&[word]).inc();
+    });
+}
+
+async fn make(
+    engine: &Engine,
+    reactor: &dyn Reactor,
+    call: &OpenCall,
+) -> Result<&'static str, Error> {
+    let mut outcome = Outcome {
+        document: call.document.clone(),
+        chain: call.chain.clone(),
+        answers: Vec::with_capacity(call.chain.steps.len()),
+        refused: None,
+    };
+    for (index, step) in call.chain.steps.iter().enumerate() {
+        match make_step(engine, step, &call.chain.step_key(index)).await {
+            CallAnswer::Done(answer) => outcome.answers.push(answer),
+            CallAnswer::Refused(error) => {
+                outcome.refused = Some(error);
+                break;
+            }
+            CallAnswer::Unknown(error) => return Err(error),
+        }
+    }
+    failpoint::pass("outcome.before");
+    conclude(engine, reactor, &outcome).await?;
+    Ok(if outcome.refused.is_some() { "refused" } else { "done" })
+}
+
+/// Asks until there is an answer or patience ends; always with the same key.
+async fn make_step(engine: &Engine, step: &CallStep, key: &str) -> CallAnswer {
+    const TRIES: u32 = 6;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        failpoint::pass("call.before");
+        let caller = &engine.0.parts.caller;
+        let answer = caller.call(engine.role(), step, key, engine.options().call_timeout).await;
+        failpoint::pass("call.after");
+        match answer {
+            CallAnswer::Unknown(error) if attempt < TRIES && !engine.0.stop.is_cancelled() => {
+                warn!(method = step.method, attempt, cause = error.chain(), "asking again");
+                tokio::time::sleep(engine.backoff().delay(key, attempt)).await;
+            }
+            known => return known,
+        }
+    }
+}
+
+async fn conclude(engine: &Engine, reactor: &dyn Reactor, outcome: &Outcome) -> Result<(), Error> {
+    let cause = Cause::Outcome {
+        document: outcome.document.clone(),
+        call: outcome.chain.id.clone(),
+    };
+    for round in 1.. {
+        let Some(work) = reactor.on_outcome(engine.work(cause.clone()), outcome).await? else {
+            let settled = Settled::Call {
+                document: outcome.document.clone(),
+                id: outcome.chain.id.clone(),
+            };
+            return Ok(engine.store().settle(vec![settled]).await?);
+        };
+        match engine.commit(work).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict { .. }) if round < engine.options().conflict_rounds => {
+                engine.after_conflict(round).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

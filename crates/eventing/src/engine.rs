@@ -1,0 +1,231 @@
+//! One role's engine: commits, and starts what a commit leaves behind.
+
+use std::{sync::Arc, time::Duration};
+
+use bistro_bus::Bus;
+use bistro_core::{Clock, Error, Timestamp};
+use bistro_store::{Cause, Committed, OpenCall, OutboxEvent, Store, StoreError, Work};
+use prometheus::Registry;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
+
+use crate::{
+    Backoff, Caller, Options, Reactor, Watcher, calls::CallsUnderWay, consume, failpoint,
+    metrics::Metrics, relay, ticks, timers, wake::Wakeups,
+};
+
+/// What an engine works with.
+pub struct Parts {
+    /// The role.
+    pub role: &'static str,
+    /// Where its documents are.
+    pub store: Arc<dyn Store>,
+    /// How it is told and tells.
+    pub bus: Arc<dyn Bus>,
+    /// Makes its calls.
+    pub caller: Arc<dyn Caller>,
+    /// The present moment.
+    pub clock: Arc<dyn Clock>,
+    /// How patient it is.
+    pub options: Options,
+}
+
+/// One role's engine. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) parts: Parts,
+    pub(crate) metrics: Metrics,
+    pub(crate) wakeups: Wakeups,
+    pub(crate) calls: CallsUnderWay,
+    pub(crate) call_permits: Arc<Semaphore>,
+    pub(crate) outbox: mpsc::UnboundedSender<OutboxEvent>,
+    outbox_end: parking_lot::Mutex<Option<mpsc::UnboundedReceiver<OutboxEvent>>>,
+    made_calls: mpsc::UnboundedSender<OpenCall>,
+    made_calls_end: parking_lot::Mutex<Option<mpsc::UnboundedReceiver<OpenCall>>>,
+    /// Told to stop taking up new things.
+    pub(crate) stop: CancellationToken,
+    /// What is under way.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Engine {
+    /// An engine that commits; nothing runs in the background until [`Engine::start`].
+    pub fn new(parts: Parts, registry: &Registry) -> Result<Self, Error> {
+        let metrics = Metrics::register(parts.role, registry)?;
+        let (outbox, outbox_end) = mpsc::unbounded_channel();
+        let (made_calls, made_calls_end) = mpsc::unbounded_channel();
+        let call_permits = Arc::new(Semaphore::new(parts.options.concurrent_calls));
+        Ok(Self(Arc::new(Inner {
+            parts,
+            metrics,
+            wakeups: Wakeups::default(),
+            calls: CallsUnderWay::default(),
+            call_permits,
+            outbox,
+            outbox_end: parking_lot::Mutex::new(Some(outbox_end)),
+            made_calls,
+            made_calls_end: parking_lot::Mutex::new(Some(made_calls_end)),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })))
+    }
+
+    /// Starts consuming `queues`, making calls, publishing, firing timers and ticking.
+    ///
+    /// Each background task runs until [`Engine::stop`]; one that ends sooner says why through
+    /// its entry in the result, and the process should not go on without it.
+    pub fn start(
+        &self,
+        reactor: &Arc<dyn Reactor>,
+        queues: &[&'static str],
+    ) -> tokio::task::JoinSet<Result<(), Error>> {
+        let mut tasks = tokio::task::JoinSet::new();
+        for queue in queues {
+            tasks.spawn(consume::run(self.clone(), Arc::clone(reactor), queue));
+        }
+        if let Some(made) = self.0.made_calls_end.lock().take() {
+            tasks.spawn(crate::calls::run(self.clone(), Arc::clone(reactor), made));
+        }
+        tasks.spawn(crate::calls::sweep(self.clone(), Arc::clone(reactor)));
+        if let Some(events) = self.0.outbox_end.lock().take() {
+            tasks.spawn(relay::run(self.clone(), events));
+        }
+        tasks.spawn(relay::sweep(self.clone()));
+        tasks.spawn(timers::run(self.clone(), Arc::clone(reactor)));
+        for tick in reactor.ticks() {
+            tasks.spawn(ticks::run(self.clone(), Arc::clone(reactor), *tick));
+        }
+        tasks
+    }
+
+    /// Stops taking up new things and waits, `patience` at most, for what is under way.
+    /// True when all of it ended.
+    pub async fn stop(&self, patience: Duration) -> bool {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        tokio::time::timeout(patience, self.0.tasks.wait()).await.is_ok()
+    }
+
+    /// The role.
+    #[must_use]
+    pub fn role(&self) -> &'static str {
+        self.0.parts.role
+    }
+
+    /// Where the role's documents are.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.0.parts.store
+    }
+
+    /// How the role is told and tells.
+    #[must_use]
+    pub fn bus(&self) -> &dyn Bus {
+        &*self.0.parts.bus
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.parts.clock.now()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.parts.options
+    }
+
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff { base: self.options().backoff_base, cap: self.options().backoff_cap }
+    }
+
+    /// Wakes the holder whenever the document `id` may have changed.
+    #[must_use]
+    pub fn watch(&self, id: String) -> Watcher {
+        self.0.wakeups.watch(id)
+    }
+
+    /// Wakes this process's watchers of `id`; for changes that another process made.
+    pub fn wake(&self, id: &str) {
+        self.0.wakeups.wake(id);
+    }
+
+    /// An empty Work of this role, because of `cause`.
+    #[must_use]
+    pub fn work(&self, cause: Cause) -> Work {
+        Work::new(self.role(), cause, self.now(), bistro_telemetry::current_traceparent())
+    }
+
+    /// Commits `work`; an unknown outcome is resolved by committing it again. Then its events are
+    /// on their way, its calls are being made, and whoever watches its documents is awake.
+    pub async fn commit(&self, work: Work) -> Result<Committed, StoreError> {
+        failpoint::pass("commit.before");
+        let metrics = &self.0.metrics;
+        let timer = metrics.commit_seconds.start_timer();
+        let kind = work.cause.kind();
+        let ids: Vec<String> = work.writes.iter().map(|write| write.document().id.clone()).collect();
+        let anchor = work.anchor().cloned();
+        let calls = work.calls.clone();
+        let event_count = work.events.len();
+        let relays = !self.store().publishes_at_commit();
+        let events = if relays { work.events.clone() } else { Vec::new() };
+
+        let committed = self.commit_until_known(work).await;
+        timer.observe_duration();
+        failpoint::pass("commit.after");
+        match &committed {
+            Ok(Committed::Applied) => {
+                metrics.works.with_label_values(&[kind]).inc();
+                metrics.events.inc_by(event_count as u64);
+                if let Some(document) = anchor {
+                    self.hand_over(&document, calls, events);
+                }
+                for id in &ids {
+                    self.0.wakeups.wake(id);
+                }
+            }
+            Err(StoreError::Conflict { .. }) => metrics.conflicts.inc(),
+            Ok(Committed::AlreadyDone(_)) | Err(_) => {}
+        }
+        committed
+    }
+
+    fn hand_over(
+        &self,
+        document: &bistro_store::DocumentRef,
+        calls: Vec<bistro_store::CallChain>,
+        events: Vec<bistro_core::Event>,
+    ) {
+        // A closed channel means that the engine is stopping: the sweeper of the next process
+        // finds what is not handed over.
+        for chain in calls {
+            let _ = self.0.made_calls.send(OpenCall { document: document.clone(), chain });
+        }
+        for event in events {
+            let _ = self.0.outbox.send(OutboxEvent { document: document.clone(), event });
+        }
+    }
+
+    async fn commit_until_known(&self, work: Work) -> Result<Committed, StoreError> {
+        const TRIES: u32 = 5;
+        for attempt in 1..TRIES {
+            match self.store().commit(work.clone()).await {
+                Err(StoreError::Unknown { message, .. }) => {
+                    warn!(work = work.id, attempt, message, "a commit's outcome is unknown; asking again");
+                    tokio::time::sleep(self.backoff().delay(&work.id, attempt)).await;
+                }
+                known => return known,
+            }
+        }
+        self.store().commit(work).await
+    }
+
+    /// Lets others go first, a little longer each round.
+    pub(crate) async fn after_conflict(&self, round: u32) {
+        let backoff =
+            Backoff { base: Duration::from_micros(500), cap: Duration::from_millis(100) };
+        tokio::time::sleep(backoff.delay(self.role(), round)).await;
+    }
+}

@@ -1,0 +1,67 @@
+//! What a role does when it is told something: the functions it gives to its engine.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bistro_core::{Error, ErrorCode, Event};
+use bistro_store::{CallChain, DocumentRef, DueTimer, Work};
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The anchor of the Work that made the call.
+    pub document: DocumentRef,
+    /// The call.
+    pub chain: CallChain,
+    /// The encoded answers of the steps that were done.
+    pub answers: Vec<Vec<u8>>,
+    /// Why the step after them was refused; none when all were done.
+    pub refused: Option<Error>,
+}
+
+/// Something a role looks after every now and then.
+#[derive(Clone, Copy, Debug)]
+pub struct Tick {
+    /// Its name within the role.
+    pub name: &'static str,
+    /// How often.
+    pub every: Duration,
+}
+
+/// A role's reactions. Each gets an empty Work with its cause set, reads what it needs, and gives
+/// the Work back filled; or `None` when nothing has to change, which settles the cause.
+///
+/// A reaction has no effect of its own. It may run any number of times for one cause, also at the
+/// same time as itself. Events come in any order: a stale one changes nothing, and one that
+/// overtakes what it follows leaves a tombstone.
+#[async_trait]
+pub trait Reactor: Send + Sync + 'static {
+    /// An event was delivered to one of the role's queues.
+    async fn on_event(&self, _work: Work, event: &Event) -> Result<Option<Work>, Error> {
+        Err(unexpected("event", &event.kind))
+    }
+
+    /// A timer of one of the role's documents fired. The Work consumes it.
+    async fn on_timer(&self, _work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
+        Err(unexpected("timer", &timer.name))
+    }
+
+    /// A call has its outcome. The Work closes it.
+    async fn on_outcome(&self, _work: Work, outcome: &Outcome) -> Result<Option<Work>, Error> {
+        Err(unexpected("outcome", &outcome.chain.label))
+    }
+
+    /// What the role looks after.
+    fn ticks(&self) -> &'static [Tick] {
+        &[]
+    }
+
+    /// A tick's round: commits what it finds to mend by itself.
+    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
+        Err(unexpected("tick", tick))
+    }
+}
+
+fn unexpected(what: &str, name: &str) -> Error {
+    Error::new(ErrorCode::Internal, format!("the role has no reaction to the {what} {name}"))
+}

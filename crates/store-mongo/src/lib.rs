@@ -1,0 +1,3 @@
+//! The storage contract on MongoDB.
+
+mod json;

@@ -1,0 +1,29 @@
+//! Starts the real servers for tests, injects faults, and waits for values. For tests only.
+//!
+//! - [`MongoServer`] and [`RabbitServer`]: real servers with data of their own, which a test can stop, kill, pause and
+//!   restart. `shared()` gives all tests of a process the same one.
+//! - [`OtlpReceiver`]: collects the traces that a program sends.
+//! - [`FaultProxy`]: a TCP proxy that refuses, cuts, stalls or delays.
+//! - [`wait::until`]: polls for a value with a deadline.
+//! - [`Sandbox`] and [`Process`]: the same guarantees for any other program.
+//!
+//! Nothing is left behind, however a test ends: see [`Sandbox`].
+//!
+//! The programs are those that `cargo xtask provision` made available. A missing one is an error and never a skipped
+//! test.
+
+mod background;
+mod locations;
+mod otlp;
+mod ports;
+mod process;
+mod proxy;
+mod sandbox;
+mod servers;
+pub mod wait;
+
+pub use otlp::{OtlpReceiver, Span};
+pub use process::Process;
+pub use proxy::{Direction, Fault, FaultProxy};
+pub use sandbox::Sandbox;
+pub use servers::{Engine, Mongo, MongoServer, Rabbit, RabbitServer, Server};

@@ -1,0 +1,161 @@
+//! The contract suites: one set of cases per contract, run against every engine.
+//!
+//! A case is a plain async function over a factory that opens further handles onto the same data.
+//! [`store_contract!`](crate::store_contract) and [`bus_contract!`](crate::bus_contract) stamp a
+//! test for each case; each macro is the only list of its cases, and a test in this crate fails
+//! when a case is missing from it. Cases use ids of their own, so that they may share one server.
+
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a case fails by panicking, as a test does"
+)]
+
+pub mod bus;
+pub mod crash;
+pub mod store;
+
+use std::{
+    fmt::Debug,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use bistro_core::{Clock as _, SystemClock, Timestamp};
+use rand::{SeedableRng as _, rngs::StdRng};
+
+/// The longest that one case may take before it counts as hung.
+pub const CASE_LIMIT: Duration = Duration::from_secs(300);
+/// The longest that a value which is bound to come may take to come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs one case on a runtime of its own; a case that hangs fails.
+pub fn run(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("a runtime can be built");
+    runtime.block_on(async {
+        tokio::time::timeout(CASE_LIMIT, case)
+            .await
+            .expect("the case hangs");
+    });
+}
+
+/// A word that no other case, process or run uses.
+#[must_use]
+pub fn nonce() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let now = SystemClock.now().as_millis();
+    format!("{now:x}-{:x}-{count:x}", std::process::id())
+}
+
+/// A generator whose seed is shown when the case fails.
+#[expect(clippy::print_stdout, reason = "the test runner shows it on failure")]
+pub(crate) fn random() -> StdRng {
+    let seed = SystemClock.now().as_millis().cast_unsigned();
+    println!("seed {seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+/// How many rounds a repeated case does: `BISTRO_ROUNDS`, or else `default`.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long to test is not configuration of the platform"
+)]
+pub fn rounds(default: u32) -> u32 {
+    std::env::var("BISTRO_ROUNDS").map_or(default, |text| {
+        text.parse().expect("BISTRO_ROUNDS is a number")
+    })
+}
+
+/// The moment `millis` after an arbitrary fixed one, for data whose age does not matter.
+pub(crate) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_790_000_000_000 + millis)
+}
+
+/// Runs all of `futures` at the same time; the results are in their order.
+pub(crate) async fn together<F>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();
+    let mut results = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        results.push(task.await.expect("no task panics"));
+    }
+    results
+}
+
+/// Asks again and again until `wanted` holds of the answer; fails with the last answer.
+pub(crate) async fn eventually<T: Debug>(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> T,
+    wanted: impl Fn(&T) -> bool,
+) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let answer = ask().await;
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{what}: still {answer:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[cfg(test)]
+mod registration {
+    //! Every public async function of a suite's modules is stamped by the suite's macro.
+
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    fn check(suite: &str, helpers: &[&str]) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/suites")
+            .join(suite);
+        let source = fs::read_to_string(folder.join("mod.rs")).unwrap();
+        let (_, list) = source.split_once("@stamp $factory;").unwrap();
+        let (list, _) = list.split_once("};").unwrap();
+        let mut listed = BTreeSet::new();
+        for entry in list.split(';') {
+            if let Some((module, cases)) = entry.split_once(':') {
+                for case in cases.split_whitespace() {
+                    listed.insert(format!("{}::{case}", module.trim()));
+                }
+            }
+        }
+        let mut written = BTreeSet::new();
+        for file in fs::read_dir(&folder).unwrap() {
+            let path = file.unwrap().path();
+            let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            if module == "mod" || helpers.contains(&module.as_str()) {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for case in text.split("\npub async fn ").skip(1) {
+                let name = case.split(['(', '<']).next().unwrap();
+                written.insert(format!("{module}::{name}"));
+            }
+        }
+        assert!(!written.is_empty());
+        assert_eq!(written, listed, "cases in {suite}/ and in its macro");
+    }
+
+    #[test]
+    fn no_store_case_is_left_out() {
+        check("store", &["fixtures", "flaky"]);
+    }
+
+    #[test]
+    fn no_bus_case_is_left_out() {
+        check("bus", &["fixtures", "shelf"]);
+    }
+}

@@ -1,0 +1,22 @@
+//! Compiles every .proto under `bistro/` with a compiler that is itself Rust.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+const ROLES: &[&str] =
+    &["common", "accounts", "catalog", "orders", "payments", "kitchen", "delivery"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let files: Vec<String> =
+        ROLES.iter().map(|role| format!("bistro/{role}/v1/{role}.proto")).collect();
+    for file in &files {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(&files, ["."])?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), protox::prost::Message::encode_to_vec(&descriptors))?;
+    // Each message knows its full name, which is the kind of the event that carries it.
+    let mut config = prost_build::Config::new();
+    config.enable_type_names();
+    tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
+    Ok(())
+}
