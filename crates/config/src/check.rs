@@ -1,17 +1,11 @@
 //! Reading single keys with their rules, collecting what is wrong instead of stopping at it.
 
-use std::{
-    io,
-    net::SocketAddr,
-    ops::RangeInclusive,
-    path::Path,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 
 use serde_json::Value;
 
 use crate::{
-    mistake::{Mistake, Origin, line},
+    mistake::{Mistake, Origin, line, variable},
     secret::Secret,
     shape::{Origins, quote},
     units::{format_duration, format_size, parse_duration, parse_size},
@@ -24,8 +18,18 @@ pub(crate) struct Key<'a, T> {
     pub(crate) default: Option<&'a T>,
 }
 
+impl<'a, T> Key<'a, T> {
+    /// What holds: what was written, or the default.
+    pub(crate) fn value(&self) -> Option<&'a T> {
+        self.given.or(self.default)
+    }
+}
+
 /// Reads a secret's file.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+/// A mistake was noted instead of giving a value.
+pub(crate) struct Noted;
 
 /// Collects mistakes. Each reading method gives none when it noted one.
 pub(crate) struct Checker<'a> {
@@ -35,8 +39,16 @@ pub(crate) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    pub(crate) fn new(origins: &'a Origins, read_file: ReadFile<'a>, mistakes: Vec<Mistake>) -> Self {
-        Self { origins, read_file, mistakes }
+    pub(crate) fn new(
+        origins: &'a Origins,
+        read_file: ReadFile<'a>,
+        mistakes: Vec<Mistake>,
+    ) -> Self {
+        Self {
+            origins,
+            read_file,
+            mistakes,
+        }
     }
 
     pub(crate) fn into_mistakes(self) -> Vec<Mistake> {
@@ -49,14 +61,44 @@ impl<'a> Checker<'a> {
     }
 
     /// Notes that the value at `path` is wrong, and the value to write instead.
-    pub(crate) fn wrong(&mut self, path: &str, problem: impl Into<String>, instead: impl Into<Value>) {
+    pub(crate) fn wrong(
+        &mut self,
+        path: &str,
+        problem: impl Into<String>,
+        instead: impl Into<Value>,
+    ) {
         let origin = self.origin(path);
         let write = line(path, &origin, &instead.into());
+        self.note(path, origin, problem.into(), Some(write));
+    }
+
+    /// As [`Checker::wrong`], for a key that does not fit what `beside` says: when it is not
+    /// written at all, the advice is given in the place where `beside` was written.
+    pub(crate) fn wrong_beside(
+        &mut self,
+        path: &str,
+        beside: &str,
+        problem: impl Into<String>,
+        instead: &str,
+    ) {
+        let origin = match (self.origins.get(path), self.origin(beside)) {
+            (Some(own), _) => own.clone(),
+            (None, Origin::Environment { .. }) => Origin::Environment {
+                variable: variable(path),
+            },
+            (None, Origin::File { name, .. }) => Origin::File { name, line: None },
+            (None, Origin::Program) => Origin::Program,
+        };
+        let write = line(path, &origin, &instead.into());
+        self.note(path, origin, problem.into(), Some(write));
+    }
+
+    fn note(&mut self, path: &str, origin: Origin, problem: String, write: Option<String>) {
         self.mistakes.push(Mistake {
             path: path.to_owned(),
             origin,
-            problem: problem.into(),
-            write: Some(write),
+            problem,
+            write,
         });
     }
 
@@ -66,7 +108,7 @@ impl<'a> Checker<'a> {
         key: &Key<'_, String>,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let text = key.given.or(key.default)?;
+        let text = key.value()?;
         parse(text)
             .map_err(|problem| {
                 let instead = key.default.cloned().unwrap_or_default();
@@ -76,7 +118,7 @@ impl<'a> Checker<'a> {
     }
 
     pub(crate) fn address(&mut self, key: &Key<'_, String>) -> Option<SocketAddr> {
-        let text = key.given.or(key.default)?;
+        let text = key.value()?;
         if let Ok(address) = text.parse() {
             return Some(address);
         }
@@ -87,7 +129,10 @@ impl<'a> Checker<'a> {
         };
         self.wrong(
             key.path,
-            format!("{} is not an address (an IP address, a colon and a port)", quote(text)),
+            format!(
+                "{} is not an address (an IP address, a colon and a port)",
+                quote(text)
+            ),
             instead,
         );
         None
@@ -102,7 +147,11 @@ impl<'a> Checker<'a> {
         self.within(key.path, duration, &range, format_duration)
     }
 
-    pub(crate) fn size(&mut self, key: &Key<'_, String>, range: RangeInclusive<u64>) -> Option<usize> {
+    pub(crate) fn size(
+        &mut self,
+        key: &Key<'_, String>,
+        range: RangeInclusive<u64>,
+    ) -> Option<usize> {
         let bytes = self.text(key, parse_size)?;
         let bytes = self.within(key.path, bytes, &range, format_size)?;
         usize::try_from(bytes).ok()
@@ -113,7 +162,7 @@ impl<'a> Checker<'a> {
         key: &Key<'_, u64>,
         range: RangeInclusive<u64>,
     ) -> Option<T> {
-        let number = *key.given.or(key.default)?;
+        let number = *key.value()?;
         if range.contains(&number) {
             return T::try_from(number).ok();
         }
@@ -140,22 +189,19 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// Reads a secret that stands in the configuration or in a file. None in `Some` when neither
-    /// is written. Never shows what it read.
+    /// Reads a secret that stands in the configuration or in a file; none when neither is
+    /// written. Never shows what it read.
     pub(crate) fn secret(
         &mut self,
         inline: &Key<'_, Secret>,
         file: &Key<'_, String>,
-    ) -> Option<Option<Secret>> {
+    ) -> Result<Option<Secret>, Noted> {
         let (path, secret) = match (inline.given, file.given) {
-            (None, None) => return Some(None),
+            (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
-                self.wrong(
-                    inline.path,
-                    format!("is written beside {}; keep one of the two", file.path),
-                    "",
-                );
-                return None;
+                let problem = format!("is written beside {}; keep one of the two", file.path);
+                self.note(inline.path, self.origin(inline.path), problem, None);
+                return Err(Noted);
             }
             (Some(secret), None) => (inline.path, secret.clone()),
             (None, Some(name)) => match (self.read_file)(Path::new(name)) {
@@ -166,24 +212,20 @@ impl<'a> Checker<'a> {
                         format!("cannot read {}: {error}", quote(name)),
                         name.as_str(),
                     );
-                    return None;
+                    return Err(Noted);
                 }
             },
         };
         let length = secret.expose().chars().count();
         if length < SHORTEST_SECRET {
-            self.mistakes.push(Mistake {
-                path: path.to_owned(),
-                origin: self.origin(path),
-                problem: format!(
-                    "the secret has {length} characters and needs at least {SHORTEST_SECRET}; \
-                     `openssl rand -hex 32` makes one"
-                ),
-                write: None,
-            });
-            return None;
+            let problem = format!(
+                "the secret has {length} characters and needs at least {SHORTEST_SECRET}; \
+                 `openssl rand -hex 32` makes one"
+            );
+            self.note(path, self.origin(path), problem, None);
+            return Err(Noted);
         }
-        Some(Some(secret))
+        Ok(Some(secret))
     }
 
     fn within<T: PartialOrd + Copy>(

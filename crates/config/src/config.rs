@@ -10,7 +10,10 @@ use crate::secret::{Secret, SecretUrl};
 /// What each key means stands with [`crate::RawConfig`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "the keys are documented once, where they are written")]
+#[expect(
+    missing_docs,
+    reason = "the keys are documented once, where they are written"
+)]
 pub struct Config {
     pub data_dir: PathBuf,
     pub store: Store,

@@ -46,15 +46,15 @@ impl RawConfig {
                 listen: text("127.0.0.1:9090"),
             },
             peers: RawPeers {
-                accounts: peer("accounts"),
-                catalog: peer("catalog"),
-                reservations: peer("reservations"),
-                orders: peer("orders"),
-                payments: peer("payments"),
-                kitchen: peer("kitchen"),
-                delivery: peer("delivery"),
-                notifications: peer("notifications"),
-                insights: peer("insights"),
+                accounts: Some(peer("accounts")),
+                catalog: Some(peer("catalog")),
+                reservations: Some(peer("reservations")),
+                orders: Some(peer("orders")),
+                payments: Some(peer("payments")),
+                kitchen: Some(peer("kitchen")),
+                delivery: Some(peer("delivery")),
+                notifications: Some(peer("notifications")),
+                insights: Some(peer("insights")),
             },
             auth: RawAuth {
                 workload_secret: None,
@@ -105,8 +105,8 @@ impl RawConfig {
 }
 
 /// The name that the Helm chart gives a role's service.
-fn peer(role: &str) -> Option<String> {
-    Some(format!("http://bistro-{role}:50051"))
+fn peer(role: &str) -> String {
+    format!("http://bistro-{role}:50051")
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it fills in optional keys")]

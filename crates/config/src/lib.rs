@@ -14,6 +14,7 @@ mod env;
 mod mistake;
 mod node;
 mod raw;
+mod rules;
 mod schema;
 mod secret;
 mod shape;
@@ -143,6 +144,7 @@ fn finish(
         defaults: &defaults,
     };
     let config = validate(&mut check, written);
+    rules::between_keys(&mut check, written);
     let mut mistakes = check.into_mistakes();
     mistakes.sort_by(|one, other| one.path.cmp(&other.path));
     match config {

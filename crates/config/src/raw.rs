@@ -217,7 +217,7 @@ section! {
         /// The secret that every process of the platform shares, by which roles know each
         /// other: at least 32 characters. Needed with MongoDB; with the embedded engine `serve`
         /// makes one. Better given as a file.
-        #[schemars(extend("examples" = ["the output of: openssl rand -hex 32"]))]
+        #[schemars(extend("examples" = ["(openssl rand -hex 32)"]))]
         workload_secret: Secret,
         /// The file that holds the workload secret.
         #[schemars(extend("examples" = ["/run/secrets/bistro/workload"]))]
@@ -225,7 +225,7 @@ section! {
         /// The secret under which the stored signing keys are encrypted, at least 32 characters;
         /// only accounts uses it. Needed there with MongoDB; with the embedded engine `serve`
         /// makes one. Better given as a file.
-        #[schemars(extend("examples" = ["the output of: openssl rand -hex 32"]))]
+        #[schemars(extend("examples" = ["(openssl rand -hex 32)"]))]
         key_encryption_secret: Secret,
         /// The file that holds the key encryption secret.
         #[schemars(extend("examples" = ["/run/secrets/bistro/key-encryption"]))]

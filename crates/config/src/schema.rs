@@ -100,9 +100,9 @@ pub(crate) fn place(node: &Value) -> Option<Place<'_>> {
 
 /// What stands at `path` of the schema.
 pub(crate) fn find<'a>(schema: &'a Value, path: &str) -> Option<Place<'a>> {
-    let node = path.split('.').try_fold(schema, |node, key| {
-        node.get("properties")?.get(key)
-    })?;
+    let node = path
+        .split('.')
+        .try_fold(schema, |node, key| node.get("properties")?.get(key))?;
     place(node)
 }
 
@@ -151,11 +151,17 @@ mod tests {
         let leaves = leaves(&schema);
         assert!(leaves.len() > 50, "{leaves:?}");
         for path in leaves {
-            assert!(!description(&schema, &path).is_empty(), "{path} has no description");
+            assert!(
+                !description(&schema, &path).is_empty(),
+                "{path} has no description"
+            );
             let Some(Place::Leaf(leaf)) = find(&schema, &path) else {
                 panic!("{path} is no leaf");
             };
-            assert!(!leaf.example().is_null(), "{path} has neither default nor example");
+            assert!(
+                !leaf.example().is_null(),
+                "{path} has neither default nor example"
+            );
         }
     }
 
@@ -180,7 +186,10 @@ mod tests {
             _ => panic!("{path}"),
         };
         assert_eq!(leaf("grpc.in_process").leaf_type(), LeafType::Flag);
-        assert_eq!(leaf("gateway.rate_limit.burst").leaf_type(), LeafType::Integer);
+        assert_eq!(
+            leaf("gateway.rate_limit.burst").leaf_type(),
+            LeafType::Integer
+        );
         assert_eq!(leaf("gateway.listen").leaf_type(), LeafType::Text);
         assert!(leaf("auth.workload_secret").is_secret());
         assert!(!leaf("auth.workload_secret_file").is_secret());

@@ -41,7 +41,10 @@ pub(crate) fn shape(
             Ok(root) => shaper.section(name, schema, "", &root),
             Err(error) => shaper.mistakes.push(Mistake {
                 path: String::new(),
-                origin: Origin::File { name: name.to_owned(), line: error.line },
+                origin: Origin::File {
+                    name: name.to_owned(),
+                    line: error.line,
+                },
                 problem: format!("is not YAML: {}", error.message),
                 write: None,
             }),
@@ -94,15 +97,17 @@ impl Shaper<'_> {
                 });
             }
             (Some(Place::Leaf(leaf)), found) => {
-                match value_of(leaf, found) {
-                    Some(value) => {
-                        self.written.insert(path.to_owned(), (value, origin(node.line)));
-                    }
-                    None => {
-                        let problem =
-                            format!("{} where {} belongs", describe(found, leaf.is_secret()), wanted(leaf));
-                        self.mistakes.push(misfit(path, origin(node.line), problem, leaf));
-                    }
+                if let Some(value) = value_of(leaf, found) {
+                    self.written
+                        .insert(path.to_owned(), (value, origin(node.line)));
+                } else {
+                    let problem = format!(
+                        "{} where {} belongs",
+                        describe(found, leaf.is_secret()),
+                        wanted(leaf)
+                    );
+                    self.mistakes
+                        .push(misfit(path, origin(node.line), problem, leaf));
                 }
             }
         }
@@ -110,8 +115,14 @@ impl Shaper<'_> {
 
     /// Takes in one variable of ours.
     fn variable(&mut self, name: &str, text: &str) {
-        let origin = Origin::Environment { variable: name.to_owned() };
-        let path = self.leaves.iter().find(|path| variable(path) == name).cloned();
+        let origin = Origin::Environment {
+            variable: name.to_owned(),
+        };
+        let path = self
+            .leaves
+            .iter()
+            .find(|path| variable(path) == name)
+            .cloned();
         let Some(path) = path else {
             let nearest = nearest(name, self.leaves.iter().map(|path| variable(path)));
             self.mistakes.push(Mistake {
@@ -135,15 +146,12 @@ impl Shaper<'_> {
             LeafType::Flag => text.parse::<bool>().ok().map(Value::from),
             LeafType::Integer => text.parse::<u64>().ok().map(Value::from),
         };
-        match value {
-            Some(value) => {
-                self.written.insert(path, (value, origin));
-            }
-            None => {
-                let problem = format!("{} is not {}", quote(text), wanted(leaf));
-                self.written.remove(&path);
-                self.mistakes.push(misfit(&path, origin, problem, leaf));
-            }
+        if let Some(value) = value {
+            self.written.insert(path, (value, origin));
+        } else {
+            let problem = format!("{} is not {}", quote(text), wanted(leaf));
+            self.written.remove(&path);
+            self.mistakes.push(misfit(&path, origin, problem, leaf));
         }
     }
 
@@ -169,7 +177,12 @@ impl Shaper<'_> {
             Place::Leaf(leaf) => Some(line(&meant, &origin, leaf.example())),
             Place::Section(_) => None,
         });
-        self.mistakes.push(Mistake { path, origin, problem, write });
+        self.mistakes.push(Mistake {
+            path,
+            origin,
+            problem,
+            write,
+        });
     }
 
     /// The one key of this name in another section, if there is just one.
@@ -199,13 +212,22 @@ impl Shaper<'_> {
             });
             RawConfig::default()
         });
-        Shaped { raw, origins, mistakes: self.mistakes }
+        Shaped {
+            raw,
+            origins,
+            mistakes: self.mistakes,
+        }
     }
 }
 
 fn misfit(path: &str, origin: Origin, problem: String, leaf: Leaf<'_>) -> Mistake {
     let write = Some(line(path, &origin, leaf.example()));
-    Mistake { path: path.to_owned(), origin, problem, write }
+    Mistake {
+        path: path.to_owned(),
+        origin,
+        problem,
+        write,
+    }
 }
 
 fn put(root: &mut Value, path: &str, value: Value) {

@@ -88,7 +88,9 @@ fn comment(text: &mut String, indent: &str, words: &str) {
 fn scalar(value: &Value) -> String {
     match value {
         Value::String(text)
-            if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            if text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
                 && text.bytes().any(|b| b.is_ascii_alphabetic()) =>
         {
             text.clone()

@@ -1,6 +1,6 @@
 //! Durations and sizes as people write them: `10m`, `1h30m`, `500ms`; `64KiB`, `1MiB`.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 /// Units of time, longest first, each with its length in milliseconds.
 const TIMES: [(&str, u64); 5] = [
@@ -12,7 +12,12 @@ const TIMES: [(&str, u64); 5] = [
 ];
 
 /// Units of size, largest first, each with its bytes.
-const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+const SIZES: [(&str, u64); 4] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+];
 
 /// Reads a duration: whole numbers, each with its unit, longest unit first (`1h30m`).
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -43,19 +48,18 @@ fn format(mut amount: u64, units: &[(&str, u64)], zero: &str) -> String {
     let mut text = String::new();
     for (unit, length) in units {
         if amount >= *length {
-            text.push_str(&format!("{}{unit}", amount / length));
+            let _ = write!(text, "{}{unit}", amount / length);
             amount %= length;
         }
     }
-    if text.is_empty() { zero.to_owned() } else { text }
+    if text.is_empty() {
+        zero.to_owned()
+    } else {
+        text
+    }
 }
 
-fn parse(
-    text: &str,
-    units: &[(&str, u64)],
-    what: &str,
-    examples: &str,
-) -> Result<u64, String> {
+fn parse(text: &str, units: &[(&str, u64)], what: &str, examples: &str) -> Result<u64, String> {
     let not_one = || format!("is not {what} such as {examples}");
     let mut total: u64 = 0;
     let mut rest = text.trim();
@@ -70,7 +74,9 @@ fn parse(
         })?;
         let number: u64 = rest[..digits].parse().map_err(|_| not_one())?;
         rest = &rest[digits..];
-        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let letters = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let (_, length) = units
             .iter()
             .find(|(unit, _)| *unit == &rest[..letters])
@@ -107,12 +113,35 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_says_why() {
-        assert_eq!(parse_duration("30").unwrap_err(), "has no unit (d, h, m, s, ms)");
-        assert_eq!(parse_size("1024").unwrap_err(), "has no unit (GiB, MiB, KiB, B)");
-        for wrong in ["", "m", "-1s", "1.5h", "10 m", "1m1h", "5m5m", "10 minutes", "1w", "9é"] {
-            assert!(parse_duration(wrong).unwrap_err().contains("10m"), "{wrong}");
+        assert_eq!(
+            parse_duration("30").unwrap_err(),
+            "has no unit (d, h, m, s, ms)"
+        );
+        assert_eq!(
+            parse_size("1024").unwrap_err(),
+            "has no unit (GiB, MiB, KiB, B)"
+        );
+        for wrong in [
+            "",
+            "m",
+            "-1s",
+            "1.5h",
+            "10 m",
+            "1m1h",
+            "5m5m",
+            "10 minutes",
+            "1w",
+            "9é",
+        ] {
+            assert!(
+                parse_duration(wrong).unwrap_err().contains("10m"),
+                "{wrong}"
+            );
         }
-        assert_eq!(parse_duration("99999999999999999d").unwrap_err(), "is too large");
+        assert_eq!(
+            parse_duration("99999999999999999d").unwrap_err(),
+            "is too large"
+        );
     }
 
     proptest! {

@@ -1,6 +1,6 @@
-//! From [`RawConfig`] to [`Config`]: every rule about every key, and between keys.
+//! From [`RawConfig`] to [`Config`]: the rules about each key by itself.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use crate::{
     check::{Checker, Key},
@@ -12,7 +12,6 @@ use crate::{
     raw::RawConfig,
     secret::SecretUrl,
     shape::quote,
-    units::format_duration,
 };
 
 /// What was written, beside what holds where nothing is.
@@ -25,13 +24,15 @@ pub(crate) struct Written<'a> {
 /// The key at a path of fields, as `key!(written, gateway.listen)`.
 macro_rules! key {
     ($written:ident, $first:ident $(. $more:ident)*) => {
-        Key {
+        $crate::check::Key {
             path: concat!(stringify!($first) $(, ".", stringify!($more))*),
             given: $written.given.$first$(.$more)*.as_ref(),
             default: $written.defaults.$first$(.$more)*.as_ref(),
         }
     };
 }
+
+pub(crate) use key;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,8 +44,10 @@ const MIB: u64 = 1 << 20;
 /// From one to more than anyone should need.
 const COUNT: RangeInclusive<u64> = 1..=1_000_000;
 
-/// Checks everything, noting mistakes in `check`; none if there was one in a key's own value.
-/// The rules between keys are noted too, but give a value still: look at the mistakes.
+pub(crate) const STORE_SCHEMES: &[&str] = &["mongodb://", "mongodb+srv://"];
+pub(crate) const BUS_SCHEMES: &[&str] = &["amqp://", "amqps://"];
+
+/// Checks each key by itself, noting mistakes in `check`; none if there was one.
 pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<Config> {
     let data_dir = check.text(&key!(written, data_dir), |text| match text {
         "" => Err("is empty".to_owned()),
@@ -54,41 +57,24 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
     let store_options = store_options(check, written);
     let bus_options = bus_options(check, written);
     let gateway = gateway(check, written);
-    let in_process = written.given.grpc.in_process.or(written.defaults.grpc.in_process);
+    let in_process = written
+        .given
+        .grpc
+        .in_process
+        .or(written.defaults.grpc.in_process);
     let grpc = check.address(&key!(written, grpc.listen));
     let admin = check.address(&key!(written, admin.listen));
-    distinct_ports(check, gateway.as_ref().map(|gateway| gateway.listen), grpc, admin);
     let peers = peers(check, written);
     let auth = auth(check, written);
-    if let (Some((Store::Mongodb(_), _)), Some(auth)) = (&engines, &auth)
-        && auth.workload_secret.is_none()
-    {
-        check.wrong(
-            "auth.workload_secret_file",
-            "is needed with MongoDB, where every process must hold the same secret",
-            "/run/secrets/bistro/workload",
-        );
-    }
     let orders = orders(check, written);
     let catalog = check
         .duration(&key!(written, catalog.reservation_ttl), SECOND..=DAY)
         .map(|reservation_ttl| Catalog { reservation_ttl });
-    if let (Some(orders), Some(catalog)) = (&orders, &catalog)
-        && catalog.reservation_ttl <= orders.confirm_within
-    {
-        check.wrong(
-            "catalog.reservation_ttl",
-            format!(
-                "{} is not longer than orders.confirm_within ({}): stock would be given away \
-                 while its order is being confirmed",
-                format_duration(catalog.reservation_ttl),
-                format_duration(orders.confirm_within)
-            ),
-            format_duration(orders.confirm_within * 2),
-        );
-    }
     let payments = check
-        .choice(&key!(written, payments.provider), &[("sandbox", PaymentProvider::Sandbox)])
+        .choice(
+            &key!(written, payments.provider),
+            &[("sandbox", PaymentProvider::Sandbox)],
+        )
         .map(|provider| Payments { provider });
     let delivery = delivery(check, written);
     let log = log(check, written);
@@ -104,7 +90,10 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
         bus,
         bus_options: bus_options?,
         gateway: gateway?,
-        grpc: Grpc { listen: grpc?, in_process: in_process? },
+        grpc: Grpc {
+            listen: grpc?,
+            in_process: in_process?,
+        },
         admin: Admin { listen: admin? },
         peers: peers?,
         auth: auth?,
@@ -120,76 +109,72 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
 }
 
 fn engines(check: &mut Checker<'_>, written: Written<'_>) -> Option<(Store, Bus)> {
-    let (store, bus) = (key!(written, store), key!(written, bus));
-    let read_store = engine(check, &store, &["mongodb://", "mongodb+srv://"]);
-    let read_bus = engine(check, &bus, &["amqp://", "amqps://"]);
-    Some(match (read_store?, read_bus?) {
-        (None, None) => (Store::Embedded, Bus::Embedded),
-        (Some(store), Some(bus)) => (Store::Mongodb(store), Bus::Amqp(bus)),
-        (Some(mongodb), None) => {
-            check.wrong(
-                "bus",
-                format!(
-                    "is embedded, but store is {}: MongoDB goes with RabbitMQ, and embedded with \
-                     embedded",
-                    quote(mongodb.expose())
-                ),
-                "amqp://rabbitmq:5672",
-            );
-            return None;
-        }
-        (None, Some(amqp)) => {
-            check.wrong(
-                "store",
-                format!(
-                    "is embedded, but bus is {}: RabbitMQ goes with MongoDB, and embedded with \
-                     embedded",
-                    quote(amqp.expose())
-                ),
-                "mongodb://mongodb:27017/?replicaSet=rs0",
-            );
-            return None;
-        }
-    })
+    let store = engine(check, &key!(written, store), STORE_SCHEMES);
+    let bus = engine(check, &key!(written, bus), BUS_SCHEMES);
+    match (store?, bus?) {
+        (Engine::Embedded, Engine::Embedded) => Some((Store::Embedded, Bus::Embedded)),
+        (Engine::At(store), Engine::At(bus)) => Some((Store::Mongodb(store), Bus::Amqp(bus))),
+        // A rule between keys says which to change.
+        _ => None,
+    }
 }
 
-/// Reads `embedded` as none, and an address with one of `schemes` as itself.
-fn engine(
-    check: &mut Checker<'_>,
-    key: &Key<'_, SecretUrl>,
-    schemes: &[&str],
-) -> Option<Option<SecretUrl>> {
-    let url = key.given.or(key.default)?;
+fn engine(check: &mut Checker<'_>, key: &Key<'_, SecretUrl>, schemes: &[&str]) -> Option<Engine> {
+    let url = key.value()?;
+    parse_engine(url, schemes)
+        .map_err(|problem| {
+            check.wrong(
+                key.path,
+                format!("{} {problem}", quote(url.expose())),
+                "embedded",
+            );
+        })
+        .ok()
+}
+
+/// What `store` and `bus` name.
+pub(crate) enum Engine {
+    Embedded,
+    At(SecretUrl),
+}
+
+/// Reads `embedded`, or an address with one of `schemes`.
+pub(crate) fn parse_engine(url: &SecretUrl, schemes: &[&str]) -> Result<Engine, String> {
     let text = url.expose();
     if text == "embedded" {
-        return Some(None);
+        return Ok(Engine::Embedded);
     }
-    let schemed = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
-    let hosts = schemed.map(|rest| {
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        authority.rsplit('@').next().unwrap_or_default()
-    });
-    let problem = match hosts {
-        None => format!("is neither embedded nor an address that begins with {}", schemes[0]),
-        Some(_) if text.chars().any(|c| c.is_whitespace() || c.is_control()) => {
-            "has white space in it".to_owned()
-        }
-        Some(_) if text.contains("***@") => {
-            "was copied from where its password is hidden".to_owned()
-        }
-        Some(hosts) if hosts.split(',').any(|host| host.is_empty() || host.starts_with(':')) => {
-            "names no host".to_owned()
-        }
-        Some(_) => return Some(Some(url.clone())),
-    };
-    check.wrong(key.path, format!("{} {problem}", quote(text)), "embedded");
-    None
+    let rest = schemes
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme))
+        .ok_or_else(|| {
+            format!(
+                "is neither embedded nor an address that begins with {}",
+                schemes.join(" or ")
+            )
+        })?;
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let hosts = authority.rsplit('@').next().unwrap_or_default();
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        Err("has white space in it".to_owned())
+    } else if text.contains("***@") {
+        Err("was copied from where its password is hidden".to_owned())
+    } else if hosts
+        .split(',')
+        .any(|host| host.is_empty() || host.starts_with(':'))
+    {
+        Err("names no host".to_owned())
+    } else {
+        Ok(Engine::At(url.clone()))
+    }
 }
 
 fn store_options(check: &mut Checker<'_>, written: Written<'_>) -> Option<StoreOptions> {
     let database = check.text(&key!(written, store_options.database), |text| {
         let fits = (1..=38).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         fits.then(|| text.to_owned())
             .ok_or_else(|| "is not a name of 1 to 38 letters, digits, - and _".to_owned())
     });
@@ -199,16 +184,6 @@ fn store_options(check: &mut Checker<'_>, written: Written<'_>) -> Option<StoreO
         &key!(written, store_options.server_selection_timeout),
         100 * MILLISECOND..=5 * MINUTE,
     );
-    if let (Some(most), Some(least)) = (max_pool_size, min_pool_size)
-        && least > most
-    {
-        let (least, most): (u32, u32) = (least, most);
-        check.wrong(
-            "store_options.min_pool_size",
-            format!("{least} is more than store_options.max_pool_size ({most})"),
-            most,
-        );
-    }
     Some(StoreOptions {
         database: database?,
         max_pool_size: max_pool_size?,
@@ -220,8 +195,10 @@ fn store_options(check: &mut Checker<'_>, written: Written<'_>) -> Option<StoreO
 fn bus_options(check: &mut Checker<'_>, written: Written<'_>) -> Option<BusOptions> {
     let prefetch = check.integer(&key!(written, bus_options.prefetch), 1..=10_000);
     let delivery_limit = check.integer(&key!(written, bus_options.delivery_limit), 1..=1_000);
-    let confirm_timeout =
-        check.duration(&key!(written, bus_options.confirm_timeout), 100 * MILLISECOND..=5 * MINUTE);
+    let confirm_timeout = check.duration(
+        &key!(written, bus_options.confirm_timeout),
+        100 * MILLISECOND..=5 * MINUTE,
+    );
     Some(BusOptions {
         prefetch: prefetch?,
         delivery_limit: delivery_limit?,
@@ -231,8 +208,10 @@ fn bus_options(check: &mut Checker<'_>, written: Written<'_>) -> Option<BusOptio
 
 fn gateway(check: &mut Checker<'_>, written: Written<'_>) -> Option<Gateway> {
     let listen = check.address(&key!(written, gateway.listen));
-    let request_timeout =
-        check.duration(&key!(written, gateway.request_timeout), 100 * MILLISECOND..=10 * MINUTE);
+    let request_timeout = check.duration(
+        &key!(written, gateway.request_timeout),
+        100 * MILLISECOND..=10 * MINUTE,
+    );
     let body_limit = check.size(&key!(written, gateway.body_limit), KIB..=256 * MIB);
     let trusted_proxies = check.integer(&key!(written, gateway.trusted_proxies), 0..=16);
     let per_second = check.integer(&key!(written, gateway.rate_limit.per_second), COUNT);
@@ -242,41 +221,11 @@ fn gateway(check: &mut Checker<'_>, written: Written<'_>) -> Option<Gateway> {
         request_timeout: request_timeout?,
         body_limit: body_limit?,
         trusted_proxies: trusted_proxies?,
-        rate_limit: RateLimit { per_second: per_second?, burst: burst? },
+        rate_limit: RateLimit {
+            per_second: per_second?,
+            burst: burst?,
+        },
     })
-}
-
-/// Two listeners cannot share an address and port; port 0 is a free one each time.
-fn distinct_ports(
-    check: &mut Checker<'_>,
-    gateway: Option<SocketAddr>,
-    grpc: Option<SocketAddr>,
-    admin: Option<SocketAddr>,
-) {
-    let clash = |one: Option<SocketAddr>, other: Option<SocketAddr>| match (one, other) {
-        (Some(one), Some(other)) => {
-            one.port() != 0
-                && one.port() == other.port()
-                && (one.ip() == other.ip()
-                    || one.ip().is_unspecified()
-                    || other.ip().is_unspecified())
-        }
-        _ => false,
-    };
-    for (path, one, other_path, other, free) in [
-        ("grpc.listen", grpc, "gateway.listen", gateway, 50051),
-        ("admin.listen", admin, "gateway.listen", gateway, 9090),
-        ("admin.listen", admin, "grpc.listen", grpc, 9090),
-    ] {
-        if let (Some(address), true) = (one, clash(one, other)) {
-            let port = if address.port() == free { free + 1 } else { free };
-            check.wrong(
-                path,
-                format!("{address} is taken by {other_path}"),
-                SocketAddr::new(address.ip(), port).to_string(),
-            );
-        }
-    }
 }
 
 fn peers(check: &mut Checker<'_>, written: Written<'_>) -> Option<Peers> {
@@ -329,25 +278,14 @@ fn auth(check: &mut Checker<'_>, written: Written<'_>) -> Option<Auth> {
         check.duration(&key!(written, auth.access_token_ttl), 10 * SECOND..=HOUR);
     let refresh_token_ttl =
         check.duration(&key!(written, auth.refresh_token_ttl), MINUTE..=366 * DAY);
-    let refresh_grace =
-        check.duration(&key!(written, auth.refresh_grace), Duration::ZERO..=5 * MINUTE);
+    let refresh_grace = check.duration(
+        &key!(written, auth.refresh_grace),
+        Duration::ZERO..=5 * MINUTE,
+    );
     let argon2_concurrency = check.integer(&key!(written, auth.argon2_concurrency), 1..=1_024);
-    if let (Some(access), Some(refresh)) = (access_token_ttl, refresh_token_ttl)
-        && refresh <= access
-    {
-        check.wrong(
-            "auth.refresh_token_ttl",
-            format!(
-                "{} is not longer than auth.access_token_ttl ({})",
-                format_duration(refresh),
-                format_duration(access)
-            ),
-            "30d",
-        );
-    }
     Some(Auth {
-        workload_secret: workload_secret?,
-        key_encryption_secret: key_encryption_secret?,
+        workload_secret: workload_secret.ok()?,
+        key_encryption_secret: key_encryption_secret.ok()?,
         access_token_ttl: access_token_ttl?,
         refresh_token_ttl: refresh_token_ttl?,
         refresh_grace: refresh_grace?,
@@ -368,18 +306,30 @@ fn orders(check: &mut Checker<'_>, written: Written<'_>) -> Option<Orders> {
 
 fn delivery(check: &mut Checker<'_>, written: Written<'_>) -> Option<Delivery> {
     let offer_timeout = check.duration(&key!(written, delivery.offer_timeout), SECOND..=HOUR);
-    let assignment_retry =
-        check.duration(&key!(written, delivery.assignment_retry), 100 * MILLISECOND..=HOUR);
-    Some(Delivery { offer_timeout: offer_timeout?, assignment_retry: assignment_retry? })
+    let assignment_retry = check.duration(
+        &key!(written, delivery.assignment_retry),
+        100 * MILLISECOND..=HOUR,
+    );
+    Some(Delivery {
+        offer_timeout: offer_timeout?,
+        assignment_retry: assignment_retry?,
+    })
 }
 
 fn log(check: &mut Checker<'_>, written: Written<'_>) -> Option<Log> {
     let format = check.choice(
         &key!(written, log.format),
-        &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("pretty", LogFormat::Pretty)],
+        &[
+            ("auto", LogFormat::Auto),
+            ("json", LogFormat::Json),
+            ("pretty", LogFormat::Pretty),
+        ],
     );
     let level = check.text(&key!(written, log.level), level);
-    Some(Log { format: format?, level: level? })
+    Some(Log {
+        format: format?,
+        level: level?,
+    })
 }
 
 /// Checks a list of `level` and `target=level`.
@@ -403,34 +353,32 @@ fn level(text: &str) -> Result<String, String> {
 }
 
 fn shutdown(check: &mut Checker<'_>, written: Written<'_>) -> Option<Shutdown> {
-    let not_ready_delay =
-        check.duration(&key!(written, shutdown.not_ready_delay), Duration::ZERO..=5 * MINUTE);
-    let drain_timeout =
-        check.duration(&key!(written, shutdown.drain_timeout), Duration::ZERO..=HOUR);
-    Some(Shutdown { not_ready_delay: not_ready_delay?, drain_timeout: drain_timeout? })
+    let not_ready_delay = check.duration(
+        &key!(written, shutdown.not_ready_delay),
+        Duration::ZERO..=5 * MINUTE,
+    );
+    let drain_timeout = check.duration(
+        &key!(written, shutdown.drain_timeout),
+        Duration::ZERO..=HOUR,
+    );
+    Some(Shutdown {
+        not_ready_delay: not_ready_delay?,
+        drain_timeout: drain_timeout?,
+    })
 }
 
 fn eventing(check: &mut Checker<'_>, written: Written<'_>) -> Option<Eventing> {
     let max_attempts = check.integer(&key!(written, eventing.max_attempts), 1..=1_000);
     let backoff_base = check.duration(&key!(written, eventing.backoff_base), MILLISECOND..=HOUR);
     let backoff_cap = check.duration(&key!(written, eventing.backoff_cap), MILLISECOND..=DAY);
-    let sweep_interval =
-        check.duration(&key!(written, eventing.sweep_interval), 10 * MILLISECOND..=HOUR);
-    let call_timeout =
-        check.duration(&key!(written, eventing.call_timeout), 10 * MILLISECOND..=5 * MINUTE);
-    if let (Some(base), Some(cap)) = (backoff_base, backoff_cap)
-        && cap < base
-    {
-        check.wrong(
-            "eventing.backoff_cap",
-            format!(
-                "{} is shorter than eventing.backoff_base ({})",
-                format_duration(cap),
-                format_duration(base)
-            ),
-            format_duration(base),
-        );
-    }
+    let sweep_interval = check.duration(
+        &key!(written, eventing.sweep_interval),
+        10 * MILLISECOND..=HOUR,
+    );
+    let call_timeout = check.duration(
+        &key!(written, eventing.call_timeout),
+        10 * MILLISECOND..=5 * MINUTE,
+    );
     Some(Eventing {
         max_attempts: max_attempts?,
         backoff_base: backoff_base?,
@@ -443,5 +391,8 @@ fn eventing(check: &mut Checker<'_>, written: Written<'_>) -> Option<Eventing> {
 fn limits(check: &mut Checker<'_>, written: Written<'_>) -> Option<Limits> {
     let concurrent_requests = check.integer(&key!(written, limits.concurrent_requests), COUNT);
     let grpc_message = check.size(&key!(written, limits.grpc_message), 16 * KIB..=256 * MIB);
-    Some(Limits { concurrent_requests: concurrent_requests?, grpc_message: grpc_message? })
+    Some(Limits {
+        concurrent_requests: concurrent_requests?,
+        grpc_message: grpc_message?,
+    })
 }

@@ -19,7 +19,7 @@ use serde::{
 pub(crate) fn to_bson(json: &str) -> Result<Document, serde_json::Error> {
     match serde_json::from_str(json)? {
         Node(Bson::Document(object)) => Ok(object),
-        Node(_) => Err(serde_json::Error::custom("it is not an object")),
+        Node(_) => Err(serde::de::Error::custom("it is not an object")),
     }
 }
 

@@ -20,6 +20,7 @@ mod process;
 mod proxy;
 mod sandbox;
 mod servers;
+pub mod suites;
 pub mod wait;
 
 pub use otlp::{OtlpReceiver, Span};

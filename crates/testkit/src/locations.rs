@@ -4,16 +4,15 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The release of MongoDB that tests run against.
-pub const MONGODB_VERSION: &str = "6.0.5";
+pub(crate) const MONGODB_VERSION: &str = "6.0.5";
 
 /// RabbitMQ's own start script, as Debian's package installs it.
 ///
 /// Not `/usr/sbin/rabbitmq-server`: that wrapper switches to the system's rabbitmq user and its system-wide folders.
-pub const RABBITMQ_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+pub(crate) const RABBITMQ_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 /// The cache folder: `BISTRO_CACHE`, or `.cache/bistro` in the home folder. None if neither variable is set.
-#[must_use]
-pub fn cache_root() -> Option<PathBuf> {
+pub(crate) fn cache_root() -> Option<PathBuf> {
     cache_root_from(env::var_os("BISTRO_CACHE").map(PathBuf::from), env::var_os("HOME").map(PathBuf::from))
 }
 
@@ -24,8 +23,7 @@ fn cache_root_from(chosen: Option<PathBuf>, home: Option<PathBuf>) -> Option<Pat
 }
 
 /// The `mongod` program in the cache folder `root`.
-#[must_use]
-pub fn mongod(root: &Path) -> PathBuf {
+pub(crate) fn mongod(root: &Path) -> PathBuf {
     root.join(format!("mongodb-{MONGODB_VERSION}")).join("mongod")
 }
 

@@ -1,7 +1,6 @@
 //! A program under test, and what a test may do to it: signals to its whole process group, and its last words.
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
@@ -130,10 +129,4 @@ impl Drop for Process {
         // The sandbox's watchdog kills what this cannot.
         let _ = self.kill();
     }
-}
-
-/// Whether the program was ended by `SIGKILL` and not by itself.
-#[must_use]
-pub fn was_killed(status: ExitStatus) -> bool {
-    status.signal() == Some(Signal::KILL.as_raw())
 }

@@ -12,8 +12,6 @@
     reason = "a case fails by panicking, as a test does"
 )]
 
-pub mod bus;
-pub mod crash;
 pub mod store;
 
 use std::{
@@ -97,18 +95,11 @@ pub(crate) async fn eventually<T: Debug>(
     mut ask: impl AsyncFnMut() -> T,
     wanted: impl Fn(&T) -> bool,
 ) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
+    crate::wait::until(what, PATIENCE, async || {
         let answer = ask().await;
-        if wanted(&answer) {
-            return answer;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "{what}: still {answer:?}"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        if wanted(&answer) { Ok(answer) } else { Err(answer) }
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Documents one by one: insert, read, replace, delete, and their versions.
 
-use bistro_store::{Committed, Document as _, Store as _, StoreExt as _, Versioned};
+use bistro_store::{Committed, Document as _, StoreExt as _, Versioned};
 
 use super::{
     Item, Names, Note, StoreFactory,
@@ -141,7 +141,7 @@ pub async fn a_deleted_id_can_be_used_again(f: &impl StoreFactory) {
     let names = Names::new();
     let first = put(&one, &names.row(1, 5)).await;
     swap(&one, &first, &names.row(1, 6)).await.unwrap();
-    let second = read(&one, &first.id).await;
+    let second = read::<super::Row>(&one, &first.id).await;
     assert_eq!(
         remove(&one, &second).await.unwrap(),
         Committed::Applied

@@ -1,6 +1,6 @@
 //! A document comes back as the JSON it went in as.
 
-use bistro_store::{Document as _, MAX_DOCUMENT_BYTES, Store as _};
+use bistro_store::{Document as _, MAX_DOCUMENT_BYTES};
 use rand::{Rng, RngExt as _};
 use serde_json::{Map, Number, Value, json};
 

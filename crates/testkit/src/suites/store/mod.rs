@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bistro_store::Store;
 
 pub use fixtures::{COLLECTIONS, Item, Job, Member, Names, Note, ROLE, Row};
-pub use flaky::{Fault, Flaky};
+pub use flaky::{Flaky, Loss};
 
 /// Opens handles of the engine under test.
 pub trait StoreFactory: Send + Sync {

@@ -1,0 +1,126 @@
+//! The server's layer: reads identity, deadline and trace context back, and counts.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bistro_core::{Error, ErrorCode};
+use http::{Request, Response, header};
+use prometheus::{HistogramOpts, HistogramVec, Registry};
+use tokio::time::Instant;
+use tonic::{body::Body, server::NamedService, service::Routes};
+use tower::{Service, ServiceExt as _};
+use tracing::Instrument as _;
+
+use super::{client::parse_timeout, scope::Scope, status_of};
+use crate::TokenVerifier;
+
+/// How long a request may take at most, whatever its asker says.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// How long it may take when its asker does not say.
+const DEFAULT: Duration = Duration::from_secs(30);
+
+/// A role's gRPC services behind the server's layer.
+#[derive(Clone)]
+pub struct GrpcServer {
+    role: &'static str,
+    routes: Routes,
+    verifier: TokenVerifier,
+    seconds: Arc<HistogramVec>,
+}
+
+impl GrpcServer {
+    /// Puts the layer in front of `routes`.
+    pub fn new(
+        role: &'static str,
+        routes: Routes,
+        verifier: TokenVerifier,
+        registry: &Registry,
+    ) -> Result<Self, Error> {
+        let options = HistogramOpts::new(
+            format!("bistro_{role}_grpc_seconds"),
+            "Time that gRPC requests take, in seconds, by method and status",
+        )
+        .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0]);
+        let seconds =
+            HistogramVec::new(options, &["method", "status"]).map_err(Error::internal)?;
+        registry.register(Box::new(seconds.clone())).map_err(Error::internal)?;
+        Ok(Self { role, routes: routes.prepare(), verifier, seconds: Arc::new(seconds) })
+    }
+
+    async fn serve(self, mut request: Request<Body>) -> Response<Body> {
+        let headers = request.headers();
+        let authorization = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .map(ToOwned::to_owned);
+        let limit = headers.get("grpc-timeout").and_then(parse_timeout).unwrap_or(DEFAULT);
+        let deadline = Instant::now() + limit.min(LONGEST);
+        let principal = match self.verifier.principal(authorization.as_deref()).await {
+            Ok(principal) => principal,
+            Err(error) => return status_of(&error).into_http(),
+        };
+        request.extensions_mut().insert(principal.clone());
+        let scope = Scope { principal, authorization, deadline };
+        let served = scope.run(self.routes.oneshot(request));
+        match tokio::time::timeout_at(deadline, served).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                let late = Error::new(ErrorCode::DeadlineExceeded, "the answer took too long");
+                status_of(&late).into_http()
+            }
+        }
+    }
+}
+
+impl NamedService for GrpcServer {
+    const NAME: &'static str = "bistro";
+}
+
+impl Service<Request<Body>> for GrpcServer {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = tonic::codegen::BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let server = self.clone();
+        let path = request.uri().path().to_owned();
+        let span = tracing::info_span!("serve", otel.kind = "server", role = self.role, method = path);
+        if let Some(traceparent) =
+            request.headers().get("traceparent").and_then(|value| value.to_str().ok())
+        {
+            bistro_telemetry::continue_from(&span, traceparent);
+        }
+        let seconds = Arc::clone(&self.seconds);
+        Box::pin(
+            async move {
+                let began = Instant::now();
+                let response = server.serve(request).await;
+                // Only methods that exist become labels; the router answers 12 for others.
+                let status = response
+                    .headers()
+                    .get("grpc-status")
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or("0");
+                let method = if status == "12" { "unknown" } else { method_of(&path) };
+                seconds
+                    .with_label_values(&[method, status])
+                    .observe(began.elapsed().as_secs_f64());
+                Ok(response)
+            }
+            .instrument(span),
+        )
+    }
+}
+
+fn method_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

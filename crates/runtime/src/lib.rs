@@ -1,0 +1,18 @@
+//! What every role runs on: the table of roles, gRPC through one middleware stack whether in
+//! process or over a socket, identity, health, and shutdown in two stages.
+
+mod admin;
+mod auth;
+mod grpc;
+mod lifecycle;
+mod listen;
+mod role;
+
+pub use admin::{Readiness, serve_admin};
+pub use auth::{AccessClaims, Authority, TokenVerifier};
+pub use grpc::{
+    Asked, GrpcServer, PeerChannel, Peers, Scope, ask, current_scope, error_of, status_of,
+};
+pub use lifecycle::{Shutdown, Supervisor};
+pub use listen::bind;
+pub use role::{RoleContext, RoleParts, RoleSpec, start_order};

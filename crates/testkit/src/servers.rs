@@ -1,0 +1,160 @@
+//! The life of a real server under test: started, stopped, killed, paused, restarted on the same data and port.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::sync::OnceCell;
+
+use crate::ports::Port;
+use crate::process::Process;
+use crate::sandbox::Sandbox;
+use crate::wait;
+
+mod mongo;
+mod mongo_wire;
+mod rabbit;
+
+pub use mongo::Mongo;
+pub use rabbit::Rabbit;
+
+/// How long a server may take until it is ready. Long: two cores may be busy with a build meanwhile.
+const START: Duration = Duration::from_secs(90);
+/// How long a server may take to end after SIGTERM.
+const STOP: Duration = Duration::from_secs(60);
+
+/// A real MongoDB: a replica set of one node, so that transactions and change streams work.
+pub type MongoServer = Server<Mongo>;
+/// A real RabbitMQ node, with the user `guest`.
+pub type RabbitServer = Server<Rabbit>;
+
+/// What is particular to one kind of server.
+pub trait Engine: Sized + Send + Sync + 'static {
+    /// Its name in messages and file names.
+    const NAME: &'static str;
+
+    /// Finds its program and writes its configuration into the sandbox, once.
+    fn prepare(sandbox: &Sandbox) -> Result<Self>;
+
+    /// The command that starts it on `addr`, with its data in the sandbox.
+    fn command(&self, sandbox: &Sandbox, addr: SocketAddr) -> Command;
+
+    /// Whether it serves clients on `addr`; if not, what it answered.
+    fn ready(addr: SocketAddr) -> impl Future<Output = Result<()>> + Send;
+
+    /// The URL at which clients reach it on `addr`.
+    fn url(addr: SocketAddr) -> String;
+
+    /// The URL at which clients reach it through a proxy that listens on `proxy`, and never past it.
+    fn url_via(proxy: SocketAddr) -> String;
+
+    /// The server that the tests of this process share.
+    fn shared() -> &'static OnceCell<Server<Self>>;
+}
+
+/// A real server with a port and data of its own. Dropping it kills it and removes its data.
+///
+/// It is bound to no async runtime: tests may hand it around.
+#[derive(Debug)]
+pub struct Server<E> {
+    engine: E,
+    // Dropped in this order: the process ends before its data goes.
+    process: Process,
+    sandbox: Sandbox,
+    port: Port,
+}
+
+impl<E: Engine> Server<E> {
+    /// Starts a server and returns once it serves clients.
+    pub async fn start() -> Result<Self> {
+        let sandbox = Sandbox::new(E::NAME)?;
+        let engine = E::prepare(&sandbox)?;
+        let port = Port::reserve()?;
+        let process = sandbox.spawn(engine.command(&sandbox, port.addr()), E::NAME)?;
+        let mut server = Self { engine, process, sandbox, port };
+        server.until_ready().await?;
+        Ok(server)
+    }
+
+    /// The one server that all tests of this process share; the first caller starts it.
+    ///
+    /// It lives until the process ends and then goes with its data. As it is lent out immutably, no test can stop it
+    /// for the others: a test that wants to do so starts its own. Sharing tests keep apart by name (a database, a virtual
+    /// host, a queue of their own).
+    pub async fn shared() -> Result<&'static Self> {
+        E::shared().get_or_try_init(Self::start).await
+    }
+
+    /// The URL at which clients reach it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        E::url(self.addr())
+    }
+
+    /// The URL at which clients reach it through a [`FaultProxy`](crate::FaultProxy) that listens on `proxy`.
+    #[must_use]
+    pub fn url_via(&self, proxy: SocketAddr) -> String {
+        E::url_via(proxy)
+    }
+
+    /// Where it listens: the upstream of a proxy.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.port.addr()
+    }
+
+    /// Its process, for a look at its log.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Ends it in good order; its data stays for [`restart`](Self::restart).
+    pub async fn stop(&mut self) -> Result<()> {
+        self.process.stop(STOP).await.map(drop)
+    }
+
+    /// Kills it (`kill -9`); its data stays for [`restart`](Self::restart).
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Halts it: its connections stay open and nothing answers.
+    pub fn pause(&mut self) -> Result<()> {
+        self.process.pause()
+    }
+
+    /// Lets a paused server go on.
+    pub fn resume(&mut self) -> Result<()> {
+        self.process.resume()
+    }
+
+    /// Starts it again on the same data and port, and returns once it serves clients. One that runs is stopped first.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        self.process = self.sandbox.spawn(self.engine.command(&self.sandbox, self.addr()), E::NAME)?;
+        self.until_ready().await
+    }
+
+    async fn until_ready(&mut self) -> Result<()> {
+        let addr = self.addr();
+        let process = &mut self.process;
+        let ready = wait::try_until(START, async || match process.ended() {
+            Ok(None) => E::ready(addr).await.map(|()| None),
+            ended => Ok(Some(ended)),
+        })
+        .await;
+        match ready {
+            Ok(None) => Ok(()),
+            Ok(Some(ended)) => {
+                let how = ended?.map(|status| status.to_string()).unwrap_or_default();
+                bail!("{} ended while it started ({how}); its last words:\n{}", E::NAME, self.process.last_words())
+            }
+            Err(last) => {
+                let error = last.unwrap_or_else(|| anyhow::anyhow!("no answer"));
+                Err(error).with_context(|| format!("{} was not ready within {START:?}; its last words:\n{}", E::NAME, self.process.last_words()))
+            }
+        }
+    }
+}
