@@ -21,7 +21,11 @@ pub(crate) fn run() -> Result<ExitCode> {
         .output()
         .context("cannot run `cargo metadata`")?;
     if !output.status.success() {
-        bail!("`cargo metadata --locked` failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim_end());
+        bail!(
+            "`cargo metadata --locked` failed ({}):\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
     }
     let workspace = Workspace::parse(&output.stdout)?;
     let violations = rules::violations(&workspace);
@@ -29,7 +33,11 @@ pub(crate) fn run() -> Result<ExitCode> {
         report::problem(violation);
     }
     if violations.is_empty() {
-        report::line(format!("check-deps: {} crates keep {} rules", workspace.packages.len(), rules::RULES.len()));
+        report::line(format!(
+            "check-deps: {} crates keep {} rules",
+            workspace.packages.len(),
+            rules::RULES.len()
+        ));
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::from(1))

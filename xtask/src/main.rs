@@ -10,7 +10,11 @@ mod report;
 
 /// Chores of the repository.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = "Exit codes: 0 done, 1 a check found something, 2 wrong usage, 3 could not do it.")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Exit codes: 0 done, 1 a check found something, 2 wrong usage, 3 could not do it."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

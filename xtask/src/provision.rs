@@ -27,17 +27,23 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let root = cache_root()?;
     if !args.check {
-        fs::create_dir_all(&root).with_context(|| format!("cannot create the cache folder {}", root.display()))?;
+        fs::create_dir_all(&root)
+            .with_context(|| format!("cannot create the cache folder {}", root.display()))?;
         let lock = root.join("provision.lock");
-        let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
-        lock.lock().context("cannot wait for another `cargo xtask provision` to end")?;
+        let lock =
+            File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+        lock.lock()
+            .context("cannot wait for another `cargo xtask provision` to end")?;
         mongod::install(&root)?;
         rabbitmq::install()?;
         // The lock is held up to here: two runs at once install once.
         drop(lock);
     }
     let mut ready = true;
-    for (server, found) in [("mongod", mongod::verify(&root)), ("rabbitmq-server", rabbitmq::verify())] {
+    for (server, found) in [
+        ("mongod", mongod::verify(&root)),
+        ("rabbitmq-server", rabbitmq::verify()),
+    ] {
         match found {
             Ok(what) => report::line(format!("{server}: ready ({what})")),
             Err(missing) => {

@@ -1,5 +1,9 @@
 //! What a chore tells the person who runs it: the only place that prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool speaks to its terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool speaks to its terminal"
+)]
 
 use std::fmt::Display;
 

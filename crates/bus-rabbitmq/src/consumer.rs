@@ -91,13 +91,13 @@ impl RabbitConsumer {
             Err(_) => return Err(away("RabbitMQ did not begin to deliver in time")),
         };
         let (sender, received) = mpsc::unbounded_channel();
-        let (loss, lost) = watch::channel(None);
+        let (teller, lost) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
         let pump = Pump {
             lane: lane.clone(),
             channel,
             sender,
-            loss,
+            loss: teller,
         };
         tokio::spawn(pump.run(messages, stopped));
         Ok(Self {
@@ -124,11 +124,12 @@ impl Consumer for RabbitConsumer {
             // Neither the broker's nor the shelf's events may starve the others.
             loss = lost(&mut self.lost) => Err(loss.into()),
             received = self.received.recv() => match received {
-                Some((event, held)) => {
+                Some((event, held)) if held.usable() => {
                     let settle = BrokerDelivery { held, event: event.clone(), _slot: slot };
                     Ok(Delivery::new(event, 1, Box::new(settle)))
                 }
-                None => Err(lost(&mut self.lost).await.into()),
+                // What came on a channel that is gone is delivered again.
+                _ => Err(lost(&mut self.lost).await.into()),
             },
             parked = self.lane.next() => {
                 let (event, attempt) = (parked.event.clone(), parked.attempt);
@@ -145,7 +146,7 @@ async fn lost(lost: &mut watch::Receiver<Option<Loss>>) -> Loss {
         source: None,
     };
     match lost.wait_for(Option::is_some).await {
-        Ok(loss) => loss.clone().unwrap_or(ended),
+        Ok(told) => told.clone().unwrap_or(ended),
         Err(_) => ended,
     }
 }
@@ -213,7 +214,12 @@ impl Pump {
 /// Keeps a message that cannot be handled as a dead letter.
 async fn bury(held: Held, letter: bistro_bus::DeadLetter) {
     let (queue, id) = (letter.queue.clone(), letter.event.id.clone());
-    error!(queue, id, cause = letter.cause, "a message is not an event of ours");
+    error!(
+        queue,
+        id,
+        cause = letter.cause,
+        "a message is not an event of ours"
+    );
     if let Err(error) = held.lane().shelf.bury(letter).await {
         warn!(queue, id, %error, "cannot keep a dead letter; trying again");
         sleep(BURY_PAUSE).await;

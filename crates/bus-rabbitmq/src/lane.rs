@@ -56,6 +56,8 @@ struct State {
     own: HashMap<String, Timestamp>,
     /// Settled since the poller asked the shelf: its answer may be older than that.
     settled: HashSet<String>,
+    /// The shelf had more than was asked for.
+    more: bool,
 }
 
 impl Lane {
@@ -84,11 +86,20 @@ impl Lane {
     pub(crate) async fn next(&self) -> Parked {
         loop {
             let arrived = self.arrived.notified();
-            if let Some(parked) = self.state.lock().ready.pop_front() {
+            if let Some(parked) = self.take() {
                 return parked;
             }
             arrived.await;
         }
+    }
+
+    fn take(&self) -> Option<Parked> {
+        let mut state = self.state.lock();
+        let parked = state.ready.pop_front()?;
+        if state.more && state.ready.is_empty() {
+            self.changed.notify_one();
+        }
+        Some(parked)
     }
 
     /// Puts a delivery of the broker's off for the first time.
@@ -238,10 +249,16 @@ impl State {
             }
             seen.insert(id);
         }
+        self.more = full;
         if !full {
             // What should have been due and is not on the shelf was settled by another process.
             self.own
                 .retain(|id, not_before| *not_before > now || seen.contains(id));
+        }
+        if full {
+            // Either consumers take what is ready, which makes for another look, or all of it is
+            // in its grace.
+            return interval.min(GRACE / 4);
         }
         let next = self.own.values().min().map(|moment| moment.since(now));
         next.map_or(interval, |next| next.min(interval))
@@ -252,7 +269,9 @@ impl State {
 async fn poll(lane: Weak<Lane>, interval: Duration, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     while let Some(held) = lane.upgrade() {
-        let pause = held.look(interval.mul_f64(rng.random_range(0.8..1.2))).await;
+        let pause = held
+            .look(interval.mul_f64(rng.random_range(0.8..1.2)))
+            .await;
         let changed = held.changed.clone();
         drop(held);
         // Woken by a change, look when the change is due and not more often than the shortest

@@ -19,7 +19,7 @@ use crate::{options::RabbitOptions, topology::Topology};
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a silent connection attempt is kept before a new one is made. The old one may still
 /// succeed when a stopped server goes on; each abandoned one costs a thread until TCP gives up.
-const CONNECT_LIMIT: Duration = Duration::from_secs(60);
+const CONNECT_LIMIT: Duration = Duration::from_mins(1);
 /// The first pause between attempts; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between attempts.
@@ -115,6 +115,43 @@ pub(crate) async fn open(connection: &Connection, deadline: Instant) -> Result<C
     }
 }
 
+/// A channel that is kept for as long as its connection lives.
+pub(crate) struct Reused {
+    link: Link,
+    open: Option<(Arc<Connection>, Channel)>,
+}
+
+impl Reused {
+    pub(crate) fn new(link: Link) -> Self {
+        Self { link, open: None }
+    }
+
+    /// The channel, and whether it is a new one. Fails while the broker takes no messages.
+    pub(crate) async fn get(&mut self, deadline: Instant) -> Result<(Channel, bool), BusError> {
+        let connection = self.link.connection(deadline).await?;
+        if connection.status().blocked() {
+            return Err(away(
+                "RabbitMQ takes no messages while it is short of memory or disk",
+            ));
+        }
+        if let Some((of, channel)) = &self.open
+            && Arc::ptr_eq(of, &connection)
+            && channel.status().connected()
+        {
+            return Ok((channel.clone(), false));
+        }
+        self.open = None;
+        let channel = open(&connection, deadline).await?;
+        self.open = Some((connection, channel.clone()));
+        Ok((channel, true))
+    }
+
+    /// Gives the channel up.
+    pub(crate) fn discard(&mut self) {
+        self.open = None;
+    }
+}
+
 /// [`BusError::NotDone`] without a cause.
 pub(crate) fn away(message: &str) -> BusError {
     BusError::NotDone {
@@ -158,16 +195,14 @@ impl Supervisor {
     async fn connect(&self) -> Result<Connection, Failure> {
         let attempt = self.attempt();
         tokio::pin!(attempt);
-        match timeout(CONNECT_PATIENCE, &mut attempt).await {
-            Ok(done) => done,
-            Err(_) => {
-                self.state
-                    .send_replace(State::Away(Arc::new(Failure::Silent)));
-                timeout(CONNECT_LIMIT - CONNECT_PATIENCE, attempt)
-                    .await
-                    .unwrap_or(Err(Failure::Silent))
-            }
+        if let Ok(done) = timeout(CONNECT_PATIENCE, &mut attempt).await {
+            return done;
         }
+        self.state
+            .send_replace(State::Away(Arc::new(Failure::Silent)));
+        timeout(CONNECT_LIMIT, attempt)
+            .await
+            .unwrap_or(Err(Failure::Silent))
     }
 
     async fn attempt(&self) -> Result<Connection, Failure> {

@@ -107,7 +107,11 @@ mod tests {
     fn debug_and_errors_keep_the_password() {
         let options = RabbitOptions::new("amqp://bistro:hunter2@mq:5672/%2f", "orders", 1).unwrap();
         assert!(!format!("{options:?}").contains("hunter2"));
-        for url in ["http://u:hunter2@mq", "amqp://u:hunter2@mq:port/", "hunter2"] {
+        for url in [
+            "http://u:hunter2@mq",
+            "amqp://u:hunter2@mq:port/",
+            "hunter2",
+        ] {
             let error = RabbitOptions::new(url, "orders", 1).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"));
         }

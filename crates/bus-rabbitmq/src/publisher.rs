@@ -25,7 +25,7 @@ use std::{collections::HashSet, sync::Arc, task::Poll, time::Duration};
 use bistro_bus::BusError;
 use bistro_core::Event;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, Error, ErrorKind, PublisherConfirm,
+    BasicProperties, Channel, Confirmation, Error, ErrorKind, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 use tokio::{
@@ -35,7 +35,7 @@ use tokio::{
 };
 
 use crate::{
-    link::{self, Link, away},
+    link::{Link, Reused, away},
     topology::{EVENTS, Route, Topology},
     wire,
 };
@@ -79,10 +79,9 @@ impl Publisher {
         let tasks = (0..CHANNELS)
             .map(|_| {
                 let runway = Runway {
-                    link: link.clone(),
                     jobs: jobs.clone(),
                     patience,
-                    open: None,
+                    channel: Reused::new(link.clone()),
                 };
                 tokio::spawn(runway.run()).abort_handle()
             })
@@ -155,10 +154,9 @@ fn unroutable(event: &Event) -> BusError {
 
 /// One channel and its flights, one after the other.
 struct Runway {
-    link: Link,
     jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
     patience: Duration,
-    open: Option<(Arc<Connection>, Channel)>,
+    channel: Reused,
 }
 
 impl Runway {
@@ -174,7 +172,7 @@ impl Runway {
                     {
                         continue;
                     }
-                    self.open = None;
+                    self.channel.discard();
                 }
                 Err(error) => {
                     let message = with_causes(&error);
@@ -197,7 +195,11 @@ impl Runway {
         while let Some(job) = next.take() {
             if job.expires <= now {
                 let _ = job.reply.send(Err(away("it was not sent in time")));
-                next = if flight.is_empty() { jobs.recv().await } else { jobs.try_recv().ok() };
+                next = if flight.is_empty() {
+                    jobs.recv().await
+                } else {
+                    jobs.try_recv().ok()
+                };
                 continue;
             }
             bytes += job.event.data.len();
@@ -210,25 +212,18 @@ impl Runway {
     }
 
     async fn channel(&mut self, deadline: Instant) -> Result<Channel, BusError> {
-        let connection = self.link.connection(deadline).await?;
-        if connection.status().blocked() {
-            return Err(away("RabbitMQ takes no messages while it is short of memory or disk"));
+        let (channel, fresh) = self.channel.get(deadline).await?;
+        if !fresh {
+            return Ok(channel);
         }
-        if let Some((of, channel)) = &self.open
-            && Arc::ptr_eq(of, &connection)
-            && channel.status().connected()
-        {
-            return Ok(channel.clone());
-        }
-        self.open = None;
-        let channel = link::open(&connection, deadline).await?;
-        match timeout_at(deadline, channel.confirm_select(ConfirmSelectOptions::default())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(BusError::not_done("RabbitMQ gives no confirms", error)),
-            Err(_) => return Err(away("RabbitMQ gave no confirms in time")),
-        }
-        self.open = Some((connection, channel.clone()));
-        Ok(channel)
+        let select = channel.confirm_select(ConfirmSelectOptions::default());
+        let error = match timeout_at(deadline, select).await {
+            Ok(Ok(())) => return Ok(channel),
+            Ok(Err(error)) => BusError::not_done("RabbitMQ gives no confirms", error),
+            Err(_) => away("RabbitMQ gave no confirms in time"),
+        };
+        self.channel.discard();
+        Err(error)
     }
 }
 
@@ -341,7 +336,11 @@ fn settle(flight: Vec<Job>, outcomes: Vec<Outcome>, returned: &HashSet<String>) 
         // Nobody may be waiting any more, which is no concern here.
         let _ = job.reply.send(result);
     }
-    if whole { Landing::Whole } else { Landing::Broken }
+    if whole {
+        Landing::Whole
+    } else {
+        Landing::Broken
+    }
 }
 
 fn unknown(message: &str) -> BusError {

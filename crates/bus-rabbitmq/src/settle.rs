@@ -57,7 +57,9 @@ impl Held {
         match self.acker.ack(BasicAckOptions::default()).await {
             Ok(true) => Ok(()),
             // lapin says false when the channel is gone: the broker delivers it again.
-            Ok(false) => Err(away("the delivery's connection is gone; it is delivered again")),
+            Ok(false) => Err(away(
+                "the delivery's connection is gone; it is delivered again",
+            )),
             Err(error) => Err(BusError::unknown("the acknowledgement may be lost", error)),
         }
     }
@@ -125,7 +127,9 @@ impl Held {
         if self.usable() {
             Ok(())
         } else {
-            Err(away("the delivery's connection is gone; it is delivered again"))
+            Err(away(
+                "the delivery's connection is gone; it is delivered again",
+            ))
         }
     }
 }

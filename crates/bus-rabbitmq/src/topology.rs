@@ -8,9 +8,7 @@ use std::{
 use bistro_bus::{BusError, Queue};
 use lapin::{
     Channel, ExchangeKind,
-    options::{
-        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-    },
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 use parking_lot::RwLock;
@@ -140,9 +138,16 @@ impl Topology {
     ) -> Result<(), lapin::Error> {
         let dead = dead_queue(queue.name);
         // The dead-letter queue comes first, so that nothing can be given up into the void.
-        let arguments = quorum(&[("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT))]);
+        let arguments = quorum(&[(
+            "x-delivery-limit",
+            AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT),
+        )]);
         channel
-            .queue_declare(dead.as_str().into(), QueueDeclareOptions::durable(), arguments)
+            .queue_declare(
+                dead.as_str().into(),
+                QueueDeclareOptions::durable(),
+                arguments,
+            )
             .await?;
         bind(channel, &dead, DEAD, queue.name).await?;
         let arguments = quorum(&[
@@ -213,7 +218,12 @@ fn quorum(more: &[(&'static str, AMQPValue)]) -> FieldTable {
     table
 }
 
-async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<(), lapin::Error> {
+async fn bind(
+    channel: &Channel,
+    queue: &str,
+    exchange: &str,
+    key: &str,
+) -> Result<(), lapin::Error> {
     channel
         .queue_bind(
             queue.into(),

@@ -141,7 +141,10 @@ impl Malformed {
             },
             attempts: 1,
             at: now,
-            cause: format!("the message cannot be read: header {} is missing or wrong", self.header),
+            cause: format!(
+                "the message cannot be read: header {} is missing or wrong",
+                self.header
+            ),
         }
     }
 }
@@ -153,7 +156,9 @@ fn digest(routing_key: &str, data: &[u8]) -> String {
         .chain_update([0])
         .chain_update(data)
         .finalize();
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut number = [0; 16];
+    number.copy_from_slice(&digest[..16]);
+    format!("{:032x}", u128::from_be_bytes(number))
 }
 
 fn header<'a>(properties: &'a BasicProperties, key: &str) -> Option<&'a AMQPValue> {
@@ -208,7 +213,8 @@ pub(crate) fn broker_cause(properties: &BasicProperties) -> String {
     });
     match reason.as_deref() {
         Some("delivery_limit") => {
-            "the broker gave it up: consumers were lost or let it go too often while they had it".to_owned()
+            "the broker gave it up: consumers were lost or let it go too often while they had it"
+                .to_owned()
         }
         Some(reason) => format!("the broker gave it up: {reason}"),
         None => "the broker gave it up without saying why".to_owned(),
@@ -263,12 +269,24 @@ mod tests {
             data: vec![],
         };
         assert!(encode(&small).is_ok());
-        let large = Event { data: vec![0; MAX_EVENT_BYTES + 1], ..small.clone() };
+        let large = Event {
+            data: vec![0; MAX_EVENT_BYTES + 1],
+            ..small.clone()
+        };
         assert!(matches!(encode(&large), Err(BusError::TooLarge { .. })));
         for odd in [
-            Event { id: "i".repeat(256), ..small.clone() },
-            Event { kind: "k".repeat(256), ..small.clone() },
-            Event { subject: "s".repeat(4000), ..small },
+            Event {
+                id: "i".repeat(256),
+                ..small.clone()
+            },
+            Event {
+                kind: "k".repeat(256),
+                ..small.clone()
+            },
+            Event {
+                subject: "s".repeat(4000),
+                ..small
+            },
         ] {
             assert!(matches!(encode(&odd), Err(BusError::Malformed(_))));
         }
@@ -278,9 +296,12 @@ mod tests {
     fn a_foreign_message_becomes_a_dead_letter_with_an_id_of_its_own() {
         let properties = BasicProperties::default();
         let letter = |data: &[u8]| {
-            decode(&properties, data.to_vec())
-                .unwrap_err()
-                .into_letter("q", &properties, "some.Kind", Timestamp::from_millis(9))
+            decode(&properties, data.to_vec()).unwrap_err().into_letter(
+                "q",
+                &properties,
+                "some.Kind",
+                Timestamp::from_millis(9),
+            )
         };
         let letter_a = letter(b"a");
         assert_eq!(letter_a, letter(b"a"));

@@ -20,6 +20,7 @@ mod request;
 mod shelf;
 mod ticks;
 mod timers;
+mod undone;
 mod wake;
 
 pub use backoff::Backoff;
@@ -28,5 +29,5 @@ pub use engine::{Engine, Parts};
 pub use options::Options;
 pub use reactor::{Outcome, Reactor, Tick};
 pub use request::{Command, Decision, MarkAt};
-pub use shelf::{SHELF_COLLECTIONS, StoreShelf, shelf_collections};
+pub use shelf::{SHELF, StoreShelf, shelf_collection};
 pub use wake::Watcher;

@@ -14,20 +14,13 @@ use serde::{Deserialize, Serialize};
 const BY_MOMENT: &str = "by_moment";
 const INDEXES: &[Index] = &[Index::new(BY_MOMENT)];
 
-macro_rules! shelves {
-    ($($role:literal),*) => {
-        /// The collection in which each role keeps what it could not handle.
-        pub const SHELF_COLLECTIONS: &[&Collection] = &[$(&Collection {
-            role: $role, name: "shelf", schema: 1, compatible_from: 1, indexes: INDEXES,
-        }),*];
-    };
-}
-shelves!("accounts", "catalog", "orders", "payments", "kitchen", "delivery");
+/// The name of every role's collection of shelved events.
+pub const SHELF: &str = "shelf";
 
-/// The shelf collection of `role`, if the role consumes events.
+/// The collection in which `role` keeps the events that it could not handle.
 #[must_use]
-pub fn shelf_collections(role: &str) -> Option<&'static Collection> {
-    SHELF_COLLECTIONS.iter().find(|collection| collection.role == role).copied()
+pub const fn shelf_collection(role: &'static str) -> Collection {
+    Collection { role, name: SHELF, schema: 1, compatible_from: 1, indexes: INDEXES }
 }
 
 /// An event on the shelf: parked until a moment, or dead.
@@ -128,7 +121,7 @@ pub struct StoreShelf {
 }
 
 impl StoreShelf {
-    /// The shelf of the role that owns `collection`, which is one of [`SHELF_COLLECTIONS`].
+    /// The shelf of the role that owns `collection`, which is made by [`shelf_collection`].
     #[must_use]
     pub fn new(
         collection: &'static Collection,

@@ -70,7 +70,7 @@ mod tests {
             match before.checked_add(by) {
                 None => prop_assert!(matches!(result, Err(StoreError::Invalid(_)))),
                 Some(sum) if sum < at_least => {
-                    prop_assert!(matches!(result, Err(StoreError::Conflict { .. })));
+                    prop_assert!(result.is_err_and(|error| error.is_conflict()));
                 }
                 Some(sum) => {
                     let expected = format!("{{\"free\":{sum},\"name\":\"a\\\"b\",\"price\":1.10}}");

@@ -1,5 +1,6 @@
 //! One Work inside a transaction: its mark first, then its preconditions, then its effects.
 
+use bistro_core::Timestamp;
 use bistro_store::{
     CallChain, Cause, Committed, DocumentRef, Mark, StoreError, TimerChange, Work, Write,
 };
@@ -10,8 +11,7 @@ use crate::{
     catalog::{Catalog, Entry},
     failure::Stop,
     keys::{self, NewKey},
-    marks::{self, StoredMark},
-    messages,
+    marking, messages,
     writer::Tx,
 };
 
@@ -30,7 +30,8 @@ pub(crate) fn apply(tx: &mut Tx<'_>, work: &Work) -> Result<Committed, Stop> {
         .anchor()
         .ok_or_else(|| StoreError::Invalid("it writes nothing".to_owned()))?;
     let mut anchor_row = row(tx.conn, tx.catalog.entry(anchor.collection)?, anchor)?;
-    if let Some(done) = done_before(tx, work, mark_key.as_deref(), anchor_row.as_ref())? {
+    let anchor_marks = anchor_row.as_ref().map_or(&[][..], |row| &row.marks);
+    if let Some(done) = marking::done_before(tx, work, mark_key.as_deref(), anchor_marks)? {
         if let Cause::Message { queue, id } = &work.cause {
             messages::consume(tx, queue, id)?;
         }
@@ -49,6 +50,7 @@ pub(crate) fn apply(tx: &mut Tx<'_>, work: &Work) -> Result<Committed, Stop> {
         catalog: tx.catalog,
         work,
         mark_key: mark_key.as_deref(),
+        oldest_mark: work.oldest_mark(),
         new_keys: Vec::new(),
         written: Vec::with_capacity(work.writes.len()),
     };
@@ -76,88 +78,6 @@ pub(crate) fn apply(tx: &mut Tx<'_>, work: &Work) -> Result<Committed, Stop> {
         messages::fan_out(tx, event)?;
     }
     Ok(Committed::Applied)
-}
-
-/// The mark that this cause left before, if it did.
-fn done_before(
-    tx: &Tx<'_>,
-    work: &Work,
-    mark_key: Option<&str>,
-    anchor_row: Option<&Row>,
-) -> Result<Option<Mark>, Stop> {
-    let (Some(key), Some(anchor)) = (mark_key, work.anchor()) else {
-        return Ok(None);
-    };
-    if let Some(row) = anchor_row
-        && let Some(mark) = find_mark(tx.catalog, anchor, &row.marks, key)?
-    {
-        return Ok(Some(mark));
-    }
-    for write in &work.writes {
-        let Write::Insert {
-            document,
-            by_request: true,
-            ..
-        } = write
-        else {
-            continue;
-        };
-        let entry = tx.catalog.entry(document.collection)?;
-        if let Some(mark) = mark_of_request(tx.conn, tx.catalog, entry, key)? {
-            return Ok(Some(mark));
-        }
-    }
-    Ok(None)
-}
-
-/// The mark of the request that made a document of this collection.
-pub(crate) fn mark_of_request(
-    conn: &Connection,
-    catalog: &Catalog,
-    entry: &Entry,
-    mark_key: &str,
-) -> Result<Option<Mark>, Stop> {
-    let found: Option<(String, Vec<u8>)> = conn
-        .prepare_cached(
-            "SELECT docs.id, docs.marks FROM unique_entries
-             JOIN docs ON docs.doc = unique_entries.doc
-             WHERE unique_entries.ix = ?1 AND unique_entries.key = ?2",
-        )?
-        .query_row(params![entry.requests, mark_key], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
-    let Some((id, bytes)) = found else {
-        return Ok(None);
-    };
-    let document = DocumentRef {
-        collection: entry.collection,
-        id,
-    };
-    Ok(find_mark(catalog, &document, &bytes, mark_key)?)
-}
-
-/// The mark under `mark_key` among those of `document`.
-pub(crate) fn find_mark(
-    catalog: &Catalog,
-    document: &DocumentRef,
-    bytes: &[u8],
-    mark_key: &str,
-) -> Result<Option<Mark>, StoreError> {
-    let marks = marks::read(bytes)
-        .map_err(|damaged| StoreError::not_done(format!("{document} is damaged"), damaged))?;
-    let Some(mark) = marks.iter().find(|mark| mark.key == mark_key) else {
-        return Ok(None);
-    };
-    let anchor = match mark.anchor {
-        Some((collection, id)) => catalog.document(collection, id.to_owned())?,
-        None => document.clone(),
-    };
-    Ok(Some(Mark {
-        reply: mark.reply.to_vec(),
-        body_hash: mark.body_hash.to_owned(),
-        document: anchor,
-    }))
 }
 
 /// Consumes what a message, a timer or an outcome leaves in the file; false when it is gone.
@@ -252,6 +172,7 @@ struct Writing<'a> {
     catalog: &'a Catalog,
     work: &'a Work,
     mark_key: Option<&'a str>,
+    oldest_mark: Timestamp,
     new_keys: Vec<NewKey<'a>>,
     /// The numbers of the documents inserted and replaced.
     written: Vec<(&'a DocumentRef, i64)>,
@@ -289,11 +210,11 @@ impl<'a> Writing<'a> {
             } => {
                 let row = found.filter(|row| row.version == *version);
                 let row = row.ok_or_else(conflict)?;
-                self.replace(document, entry, row, data, keys, is_anchor)
+                self.replace(document, entry, &row, data, keys, is_anchor)
             }
             Write::Delete { version, .. } => {
                 let row = found.filter(|row| row.version == *version);
-                self.delete(entry, &row.ok_or_else(conflict)?)
+                self.delete(document, entry, &row.ok_or_else(conflict)?)
             }
             Write::Require { version, .. } => match found {
                 Some(row) if row.version == *version => Ok(()),
@@ -311,7 +232,7 @@ impl<'a> Writing<'a> {
                     .prepare_cached("SELECT data FROM docs WHERE doc = ?1")?
                     .query_row([row.doc], |found| found.get(0))?;
                 let data = adjusted(document, &data, field, *by, *at_least)?;
-                let marks = self.kept_marks(document, entry, &row.marks)?;
+                let marks = marking::kept(self.conn, document, entry, &row.marks, self.oldest_mark)?;
                 self.conn
                     .prepare_cached(
                         "UPDATE docs SET version = version + 1, marks = ?2, data = ?3
@@ -334,7 +255,7 @@ impl<'a> Writing<'a> {
     ) -> Result<(), Stop> {
         let mut marks = Vec::new();
         if is_anchor || by_request {
-            self.mark(&mut marks, by_request, is_anchor)?;
+            marking::add(&mut marks, self.catalog, self.work, by_request, is_anchor)?;
         }
         let encoded = keys::encode(entry, document, keys)?;
         self.conn
@@ -369,18 +290,18 @@ impl<'a> Writing<'a> {
         &mut self,
         document: &'a DocumentRef,
         entry: &'a Entry,
-        row: Row,
+        row: &Row,
         data: &str,
         keys: &'a [(&'static str, bistro_store::Key)],
         is_anchor: bool,
     ) -> Result<(), Stop> {
-        let mut marks = self.kept_marks(document, entry, &row.marks)?;
+        let mut marks = marking::kept(self.conn, document, entry, &row.marks, self.oldest_mark)?;
         if is_anchor {
-            self.mark(&mut marks, false, true)?;
+            marking::add(&mut marks, self.catalog, self.work, false, true)?;
         }
         let encoded = keys::encode(entry, document, keys)?;
         if encoded != row.keys {
-            self.change_keys(document, entry, &row, keys)?;
+            self.change_keys(document, entry, row, keys)?;
         }
         self.conn
             .prepare_cached(
@@ -425,74 +346,18 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    fn delete(&self, entry: &Entry, row: &Row) -> Result<(), Stop> {
-        let id: String = self
-            .conn
-            .prepare_cached("DELETE FROM docs WHERE doc = ?1 RETURNING id")?
-            .query_row([row.doc], |found| found.get(0))?;
+    fn delete(&self, document: &DocumentRef, entry: &Entry, row: &Row) -> Result<(), Stop> {
+        self.conn
+            .prepare_cached("DELETE FROM docs WHERE doc = ?1")?
+            .execute([row.doc])?;
         for (index, key) in keys::decode(&row.keys) {
-            keys::remove(self.conn, self.catalog, index, key, &id)?;
+            keys::remove(self.conn, self.catalog, index, key, &document.id)?;
         }
-        for mark in marks::read(&row.marks).unwrap_or_default() {
-            if mark.by_request {
-                keys::remove_unique(self.conn, entry.requests, mark.key)?;
-            }
-        }
+        marking::orphan(self.conn, document, entry, &row.marks, self.oldest_mark)?;
         self.conn
             .prepare_cached("DELETE FROM timers WHERE doc = ?1")?
             .execute([row.doc])?;
         Ok(())
-    }
-
-    /// Adds this Work's mark, if its cause leaves one.
-    fn mark(&self, marks: &mut Vec<u8>, by_request: bool, is_anchor: bool) -> Result<(), Stop> {
-        let Some(key) = self.mark_key else {
-            return Ok(());
-        };
-        let body_hash = match &self.work.cause {
-            Cause::Request { body_hash, .. } => body_hash.as_str(),
-            _ => "",
-        };
-        let anchor = match self.work.anchor() {
-            Some(anchor) if !is_anchor => {
-                Some((self.catalog.entry(anchor.collection)?.number, anchor.id.as_str()))
-            }
-            _ => None,
-        };
-        StoredMark {
-            time: self.work.time,
-            key,
-            body_hash,
-            by_request,
-            anchor,
-            reply: &self.work.reply,
-        }
-        .append_to(marks);
-        Ok(())
-    }
-
-    /// The marks of a document without those that are too old to be needed.
-    fn kept_marks(
-        &self,
-        document: &DocumentRef,
-        entry: &Entry,
-        bytes: &[u8],
-    ) -> Result<Vec<u8>, Stop> {
-        let oldest = self.work.oldest_mark();
-        let marks = marks::read(bytes)
-            .map_err(|damaged| StoreError::not_done(format!("{document} is damaged"), damaged))?;
-        if marks.iter().all(|mark| mark.time >= oldest) {
-            return Ok(bytes.to_vec());
-        }
-        let mut kept = Vec::with_capacity(bytes.len());
-        for mark in marks {
-            if mark.time >= oldest {
-                mark.append_to(&mut kept);
-            } else if mark.by_request {
-                keys::remove_unique(self.conn, entry.requests, mark.key)?;
-            }
-        }
-        Ok(kept)
     }
 
     fn set_timer(&self, change: &TimerChange) -> Result<(), Stop> {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bistro_bus::{DeadLetter, Depth};
 use bistro_core::{Event, Timestamp};
-use bistro_store::StoreError;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::{
@@ -74,7 +73,7 @@ pub(crate) fn remove(
     Ok(())
 }
 
-/// Puts a message off until `now` + `after`.
+/// Puts a message off until `now` + `after`; whether it was still there.
 pub(crate) fn park(
     tx: &mut Tx<'_>,
     queue: &std::sync::Arc<QueueState>,
@@ -82,7 +81,7 @@ pub(crate) fn park(
     now: Timestamp,
     after: Duration,
     cause: &str,
-) -> Result<(), Stop> {
+) -> Result<bool, Stop> {
     let not_before = (now + after).as_millis();
     let changed = tx
         .conn
@@ -101,7 +100,7 @@ pub(crate) fn park(
         let effect = Effect::Parked(queue.clone(), seq, not_before);
         tx.effects.push(effect);
     }
-    Ok(())
+    Ok(changed > 0)
 }
 
 /// Gives a message up.
@@ -178,7 +177,7 @@ pub(crate) fn fresh(
     conn: &Connection,
     queue: i64,
     after: i64,
-    limit: usize,
+    limit: u32,
 ) -> rusqlite::Result<Vec<Message>> {
     conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM messages WHERE queue = ?1 AND seq > ?2 AND not_before IS NULL
@@ -195,7 +194,7 @@ pub(crate) fn due(
     queue: i64,
     after: (i64, i64),
     now: Timestamp,
-    limit: usize,
+    limit: u32,
 ) -> rusqlite::Result<Vec<(Message, i64)>> {
     conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM messages WHERE queue = ?1 AND not_before IS NOT NULL
@@ -338,9 +337,4 @@ pub(crate) fn bindings(conn: &Connection) -> rusqlite::Result<Vec<(i64, String, 
     )?
     .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
     .collect()
-}
-
-/// A store's error where a bus's is not at hand.
-pub(crate) fn no_queue(name: &str) -> StoreError {
-    StoreError::Invalid(format!("there is no queue {name}"))
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::messages;
 
 /// Messages read from the file at once.
-const BATCH: usize = 64;
+const BATCH: u32 = 64;
 
 /// A message in a consumer's hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,6 +235,8 @@ impl Hands {
         for (moment, seq) in notes.parked {
             // Whoever held it holds it no longer: it is read again when it is due.
             self.taken.remove(&seq);
+            self.waiting.retain(|message| message.seq != seq);
+            self.returned.retain(|returned| *returned != seq);
             // The clock may have gone back: then what was read before is read again.
             if (moment, seq) <= self.due_to {
                 self.due_to = (moment, seq - 1);
@@ -265,7 +267,7 @@ impl Hands {
         }
         if self.waiting.is_empty() && self.more {
             let fresh = messages::fresh(conn, queue, self.read_to, BATCH)?;
-            self.more = fresh.len() == BATCH;
+            self.more = fresh.len() >= BATCH as usize;
             self.read_to = fresh.last().map_or(self.read_to, |last| last.seq);
             self.waiting.extend(fresh);
         }

@@ -38,6 +38,11 @@ CREATE TABLE unique_entries (
     ix INTEGER NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL, doc INTEGER NOT NULL,
     PRIMARY KEY (ix, key)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE orphan_marks (
+    collection INTEGER NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, id TEXT NOT NULL,
+    mark BLOB NOT NULL, PRIMARY KEY (collection, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orphan_marks_by_time ON orphan_marks (at);
 CREATE TABLE timers (
     doc INTEGER NOT NULL, name TEXT NOT NULL, role INTEGER NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (doc, name)

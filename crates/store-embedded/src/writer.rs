@@ -90,7 +90,7 @@ where
 }
 
 /// Called with the cause when the disk failed to flush and the process must end.
-pub(crate) type OnFatal = Arc<dyn Fn(&(dyn std::error::Error + 'static)) + Send + Sync>;
+pub type OnFatal = Arc<dyn Fn(&(dyn std::error::Error + 'static)) + Send + Sync>;
 /// How a transaction is committed; tests put a failing disk in its place.
 pub(crate) type Commit = Box<dyn FnMut(&Connection) -> rusqlite::Result<()> + Send>;
 

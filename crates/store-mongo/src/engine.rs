@@ -115,3 +115,10 @@ pub(crate) fn busy(message: &str) -> StoreError {
         source: None,
     }
 }
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The sweeper wakes up, finds nobody to sweep for, and ends.
+        self.pending.wake();
+    }
+}

@@ -112,38 +112,56 @@ impl Pending {
         }
     }
 
+    /// Makes the sweeper look.
+    pub(crate) fn wake(&self) {
+        self.some.notify_one();
+        self.many.notify_one();
+    }
+
     fn take(&self) -> Vec<(DocumentRef, Vec<String>)> {
         let mut remembered = self.remembered.lock();
         std::mem::take(&mut *remembered).events.into_values().collect()
     }
 }
 
-/// Forgets `settled`.
-pub(crate) async fn settle(engine: Arc<Engine>, settled: Vec<Settled>) -> Result<(), StoreError> {
-    let mut calls: HashMap<Place, Dealt> = HashMap::new();
+/// Forgets `settled`: events soon, the rest now.
+pub(crate) async fn settle(engine: &Arc<Engine>, settled: Vec<Settled>) -> Result<(), StoreError> {
+    let mut now: HashMap<Place, Dealt> = HashMap::new();
     for one in settled {
         match one {
             Settled::Event { document, id } => engine.pending.remember(document, vec![id]),
-            Settled::Call { document, id } => dealt(&mut calls, document).calls.push(id),
-            Settled::Timer(timer) => dealt(&mut calls, timer.document)
-                .timers
-                .push((timer.name, timer.at)),
+            Settled::Call { document, id } => dealt(&mut now, document).calls.push(id),
+            Settled::Timer(timer) => {
+                let firing = (timer.name, timer.at);
+                dealt(&mut now, timer.document).timers.push(firing);
+            }
         }
     }
-    for dealt in calls.into_values() {
-        let change = Change::new()
-            .drop_calls(&dealt.calls)
-            .drop_firings(&dealt.timers);
-        let one = doc! { "_id": &dealt.document.id };
-        engine
-            .envelopes(dealt.document.collection)
-            .update_one(one, change.into_pipeline())
-            .await
-            .map_err(|error| DriverError::from(&error).unknown("MongoDB did not say"))?;
+    if now.is_empty() {
+        return Ok(());
     }
+    let forget = async move |engine: Arc<Engine>| {
+        for dealt in now.into_values() {
+            forget(&engine, dealt).await?;
+        }
+        Ok(())
+    };
+    engine.read("settle", forget).await
+}
+
+async fn forget(engine: &Engine, dealt: Dealt) -> Result<(), StoreError> {
+    let change = Change::new()
+        .drop_calls(&dealt.calls)
+        .drop_firings(&dealt.timers);
+    let done = engine
+        .envelopes(dealt.document.collection)
+        .update_one(doc! { "_id": &dealt.document.id }, change.into_pipeline())
+        .await;
+    done.map_err(|error| DriverError::from(&error).unknown("MongoDB did not say"))?;
     Ok(())
 }
 
+/// What of one document is dealt with.
 struct Dealt {
     document: DocumentRef,
     calls: Vec<String>,

@@ -1,11 +1,24 @@
-//! PLACEHOLDER by the lead so that dependants compile; the telemetry helper replaces this file.
-//! Keep these two signatures: bistro-eventing uses them.
+//! What an operator sees of a running process: logs, traces over OTLP, and metrics.
+//!
+//! [`Telemetry::start`] sets up logs and traces for the whole process; tests use
+//! [`Telemetry::build`] and the dispatcher it gives. Every span has ids, exported or not, so log
+//! lines carry a trace id always, and [`current_traceparent`] and [`continue_from`] carry one
+//! trace through HTTP, gRPC and stored events. [`Metrics`] wraps a registry that is passed in.
 
-/// The W3C traceparent of the current span, if it is traced.
-#[must_use]
-pub fn current_traceparent() -> Option<String> {
-    None
-}
+mod error;
+mod gate;
+mod log;
+mod metrics;
+mod names;
+mod options;
+mod otlp;
+mod setup;
+mod trace_context;
 
-/// Makes `span` a child of the remote span that `traceparent` names.
-pub fn continue_from(_span: &tracing::Span, _traceparent: &str) {}
+pub use error::TelemetryError;
+pub use log::Sink;
+pub use metrics::{Buckets, Metrics};
+pub use names::NameError;
+pub use options::{LogFormat, Options};
+pub use setup::Telemetry;
+pub use trace_context::{continue_from, current_trace_id, current_traceparent, traceparent};

@@ -17,22 +17,34 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Runs `work` until it ends or this value is dropped.
-    pub(crate) fn spawn(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<Self> {
+    /// Runs `work` until it ends or this value is dropped. An error from it panics on its thread, which prints it.
+    pub(crate) fn spawn(
+        name: &str,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Result<Self> {
         let (stop, stopped) = oneshot::channel::<()>();
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot make a runtime")?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot make a runtime")?;
         let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                runtime.block_on(async {
+                let ended = runtime.block_on(async {
                     tokio::select! {
-                        () = work => {}
-                        _ = stopped => {}
+                        ended = work => ended,
+                        _ = stopped => Ok(()),
                     }
                 });
+                if let Err(error) = ended {
+                    panic!("a server of the test's own ended: {error:#}");
+                }
             })
             .with_context(|| format!("cannot start the thread {name}"))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 

@@ -7,8 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1 as wire;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -51,7 +55,10 @@ pub struct Span {
 
 impl OtlpReceiver {
     /// Starts it on a free port of the loopback address.
-    #[expect(clippy::unused_async, reason = "all of the testkit's servers start alike")]
+    #[expect(
+        clippy::unused_async,
+        reason = "all of the testkit's servers start alike"
+    )]
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
         listener.set_nonblocking(true).context("cannot listen")?;
@@ -59,15 +66,17 @@ impl OtlpReceiver {
         let received = Collected::default();
         let service = TraceServiceServer::new(received.clone());
         let server = Background::spawn("otlp-receiver", async move {
-            let served = async {
-                let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
-                anyhow::Ok(Server::builder().add_service(service).serve_with_incoming(incoming).await?)
-            };
-            if let Err(error) = served.await {
-                panic!("the OTLP receiver ended: {error:#}");
-            }
+            let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
+            Ok(Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming)
+                .await?)
         })?;
-        Ok(Self { addr, received, _server: server })
+        Ok(Self {
+            addr,
+            received,
+            _server: server,
+        })
     }
 
     /// The endpoint to configure as `OTEL_EXPORTER_OTLP_ENDPOINT`, for the protocol `grpc`.
@@ -92,10 +101,18 @@ impl OtlpReceiver {
     ///
     /// # Panics
     /// When `deadline` has passed, with the spans that did arrive.
-    pub async fn wait_for(&self, enough: impl Fn(&[Span]) -> bool, deadline: Duration) -> Vec<Span> {
+    pub async fn wait_for(
+        &self,
+        enough: impl Fn(&[Span]) -> bool,
+        deadline: Duration,
+    ) -> Vec<Span> {
         wait::until("the expected spans", deadline, async || {
             let spans = self.spans();
-            if enough(&spans) { Ok(spans) } else { Err(spans) }
+            if enough(&spans) {
+                Ok(spans)
+            } else {
+                Err(spans)
+            }
         })
         .await
     }
@@ -118,15 +135,26 @@ impl Collected {
 
 #[tonic::async_trait]
 impl TraceService for Collected {
-    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let mut spans = self.lock();
         for resource in request.into_inner().resource_spans {
-            let about = resource.resource.map(|resource| attributes(resource.attributes)).unwrap_or_default();
+            let about = resource
+                .resource
+                .map(|resource| attributes(resource.attributes))
+                .unwrap_or_default();
             let service = about.get("service.name").cloned().unwrap_or_default();
-            let sent = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            let sent = resource
+                .scope_spans
+                .into_iter()
+                .flat_map(|scope| scope.spans);
             spans.extend(sent.map(|span| Span::read(span, service.clone())));
         }
-        Ok(Response::new(ExportTraceServiceResponse { partial_success: None }))
+        Ok(Response::new(ExportTraceServiceResponse {
+            partial_success: None,
+        }))
     }
 }
 
@@ -140,14 +168,23 @@ impl Span {
             span_id: hex(&span.span_id),
             parent_id: (!span.parent_span_id.is_empty()).then(|| hex(&span.parent_span_id)),
             attributes: attributes(span.attributes),
-            links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
-            failed: span.status.is_some_and(|status| status.code() == wire::status::StatusCode::Error),
+            links: span
+                .links
+                .iter()
+                .map(|link| (hex(&link.trace_id), hex(&link.span_id)))
+                .collect(),
+            failed: span
+                .status
+                .is_some_and(|status| status.code() == wire::status::StatusCode::Error),
         }
     }
 }
 
 fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {
-    pairs.into_iter().map(|pair| (pair.key, pair.value.map(text).unwrap_or_default())).collect()
+    pairs
+        .into_iter()
+        .map(|pair| (pair.key, pair.value.map(text).unwrap_or_default()))
+        .collect()
 }
 
 fn text(value: AnyValue) -> String {

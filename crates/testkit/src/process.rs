@@ -29,7 +29,13 @@ pub struct Process {
 
 impl Process {
     pub(crate) fn new(name: &str, child: Child, log: PathBuf, registration: PathBuf) -> Self {
-        Self { name: name.to_owned(), child, log, registration, ended: None }
+        Self {
+            name: name.to_owned(),
+            child,
+            log,
+            registration,
+            ended: None,
+        }
     }
 
     /// The program's process id, which is its process group's id too.
@@ -56,7 +62,10 @@ impl Process {
     /// How the program ended; None while it runs.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         if self.ended.is_none()
-            && let Some(status) = self.child.try_wait().with_context(|| format!("cannot look after {}", self.name))?
+            && let Some(status) = self
+                .child
+                .try_wait()
+                .with_context(|| format!("cannot look after {}", self.name))?
         {
             self.reaped(status);
         }
@@ -67,7 +76,10 @@ impl Process {
     pub fn kill(&mut self) -> Result<()> {
         if self.ended()?.is_none() {
             self.signal_group(Signal::KILL)?;
-            let status = self.child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
+            let status = self
+                .child
+                .wait()
+                .with_context(|| format!("cannot wait for {}", self.name))?;
             self.reaped(status);
         }
         Ok(())
@@ -78,12 +90,17 @@ impl Process {
         if let Some(status) = self.ended()? {
             return Ok(status);
         }
-        kill_process(self.pid(), Signal::TERM).with_context(|| format!("cannot end {}", self.name))?;
+        kill_process(self.pid(), Signal::TERM)
+            .with_context(|| format!("cannot end {}", self.name))?;
         self.resume()?;
         let ended = wait::try_until(deadline, async || self.ended().transpose().ok_or(())).await;
         match ended {
             Ok(status) => status,
-            Err(_) => bail!("{} did not end within {deadline:?} after SIGTERM; its last words:\n{}", self.name, self.last_words()),
+            Err(_) => bail!(
+                "{} did not end within {deadline:?} after SIGTERM; its last words:\n{}",
+                self.name,
+                self.last_words()
+            ),
         }
     }
 
@@ -99,7 +116,11 @@ impl Process {
 
     fn signal_running(&mut self, signal: Signal) -> Result<()> {
         if let Some(status) = self.ended()? {
-            bail!("{} is not running ({status}); its last words:\n{}", self.name, self.last_words());
+            bail!(
+                "{} is not running ({status}); its last words:\n{}",
+                self.name,
+                self.last_words()
+            );
         }
         self.signal_group(signal)
     }

@@ -84,12 +84,24 @@ impl FaultProxy {
         let relay = Relay {
             listen: port.addr(),
             upstream,
-            settings: watch::Sender::new(Settings { fault: Fault::Pass, version: 0, cuts: 0 }),
+            settings: watch::Sender::new(Settings {
+                fault: Fault::Pass,
+                version: 0,
+                cuts: 0,
+            }),
             open: Arc::new(count),
         };
         let relay = Background::spawn("fault-proxy", relay.run(received))?;
-        let proxy = Self { port, orders, open, _relay: relay };
-        proxy.set(Fault::Pass).await.context("the proxy cannot listen")?;
+        let proxy = Self {
+            port,
+            orders,
+            open,
+            _relay: relay,
+        };
+        proxy
+            .set(Fault::Pass)
+            .await
+            .context("the proxy cannot listen")?;
         Ok(proxy)
     }
 
@@ -117,8 +129,13 @@ impl FaultProxy {
 
     async fn order(&self, change: Change) -> Result<()> {
         let (done, answer) = oneshot::channel();
-        self.orders.send((change, done)).context("the proxy has ended")?;
-        answer.await.context("the proxy has ended")?.context("the proxy cannot listen")
+        self.orders
+            .send((change, done))
+            .context("the proxy has ended")?;
+        answer
+            .await
+            .context("the proxy has ended")?
+            .context("the proxy cannot listen")
     }
 }
 
@@ -131,13 +148,13 @@ struct Relay {
 
 impl Relay {
     /// Accepts connections and follows orders, until nobody can give any more.
-    async fn run(self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    async fn run(self, mut orders: mpsc::UnboundedReceiver<Order>) -> Result<()> {
         let mut listener: Option<TcpListener> = None;
         loop {
             tokio::select! {
                 biased;
                 order = orders.recv() => {
-                    let Some((change, done)) = order else { return };
+                    let Some((change, done)) = order else { return Ok(()) };
                     let outcome = match change {
                         Change::Set(fault) => self.set(fault, &mut listener).await,
                         Change::CutAll => {
@@ -181,7 +198,12 @@ impl Relay {
         let counted = Counted::new(&self.open);
         let mut settings = self.settings.subscribe();
         let born = settings.borrow_and_update().cuts;
-        let mut connection = Connection { client, server: None, upstream: self.upstream, settings: settings.clone() };
+        let mut connection = Connection {
+            client,
+            server: None,
+            upstream: self.upstream,
+            settings: settings.clone(),
+        };
         tokio::spawn(async move {
             let carried = tokio::select! {
                 carried = connection.carry() => carried,
@@ -220,15 +242,27 @@ impl Connection {
         self.client.set_nodelay(true)?;
         let (from_client, to_client) = self.client.split();
         let (from_server, to_server) = server.split();
-        let requests = Pump { direction: Direction::ToServer, settings: self.settings.clone() };
-        let answers = Pump { direction: Direction::ToClient, settings: self.settings.clone() };
-        tokio::try_join!(requests.run(from_client, to_server), answers.run(from_server, to_client))?;
+        let requests = Pump {
+            direction: Direction::ToServer,
+            settings: self.settings.clone(),
+        };
+        let answers = Pump {
+            direction: Direction::ToClient,
+            settings: self.settings.clone(),
+        };
+        tokio::try_join!(
+            requests.run(from_client, to_server),
+            answers.run(from_server, to_client)
+        )?;
         Ok(())
     }
 
     /// Makes both sides see a reset when the sockets are closed next: a failure, not an end in good order.
     fn reset(&self) {
-        for side in [Some(&self.client), self.server.as_ref()].into_iter().flatten() {
+        for side in [Some(&self.client), self.server.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             // Fails only on a socket that is gone already.
             let _ = side.set_zero_linger();
         }
@@ -237,7 +271,11 @@ impl Connection {
 
 /// Waits while the fault is a black hole; the settings then. An error when the proxy has ended.
 async fn passing(settings: &mut watch::Receiver<Settings>) -> io::Result<Settings> {
-    settings.wait_for(|settings| settings.fault != Fault::BlackHole).await.map(|settings| *settings).map_err(io::Error::other)
+    settings
+        .wait_for(|settings| settings.fault != Fault::BlackHole)
+        .await
+        .map(|settings| *settings)
+        .map_err(io::Error::other)
 }
 
 /// One direction of one connection.
@@ -265,7 +303,9 @@ impl Pump {
                 (*version, *passed) = (settings.version, 0);
             }
             let left = match settings.fault {
-                Fault::CutAfter { direction, bytes } if direction == self.direction => bytes - *passed,
+                Fault::CutAfter { direction, bytes } if direction == self.direction => {
+                    bytes - *passed
+                }
                 _ => u64::MAX,
             };
             let pass = usize::try_from(left).unwrap_or(usize::MAX).min(read);

@@ -19,7 +19,7 @@ const REGISTER: &str = r#": > "$0/$$" && exec "$@""#;
 const WATCHDOG: &str = r#"
 trap '' INT TERM HUP
 read -r _
-for group in "$0"/groups/*; do kill -KILL -- "-${group##*/}"; done
+for group in "$0"/groups/*; do kill -s KILL -- "-${group##*/}"; done
 for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$0" && break; sleep 0.1; done
 "#;
 
@@ -38,7 +38,11 @@ pub struct Sandbox {
 impl Sandbox {
     /// Makes an empty folder below the system's temporary folder. `name` becomes part of its name.
     pub fn new(name: &str) -> Result<Self> {
-        let path = tempfile::Builder::new().prefix(&format!("bistro-{name}-")).tempdir().context("cannot create a temporary folder")?.keep();
+        let path = tempfile::Builder::new()
+            .prefix(&format!("bistro-{name}-"))
+            .tempdir()
+            .context("cannot create a temporary folder")?
+            .keep();
         let watchdog = Command::new("/bin/sh")
             .args(["-c", WATCHDOG])
             .arg(&path)
@@ -65,7 +69,11 @@ impl Sandbox {
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", REGISTER]).arg(self.groups()).arg(program).current_dir(&self.path);
+        command
+            .args(["-c", REGISTER])
+            .arg(self.groups())
+            .arg(program)
+            .current_dir(&self.path);
         command
     }
 
@@ -73,8 +81,14 @@ impl Sandbox {
     /// appended to the file `<name>.log` in the folder.
     pub fn spawn(&self, mut command: Command, name: &str) -> Result<Process> {
         let log = self.path.join(format!("{name}.log"));
-        let output = OpenOptions::new().create(true).append(true).open(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let errors = output.try_clone().with_context(|| format!("cannot write {}", log.display()))?;
+        let output = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        let errors = output
+            .try_clone()
+            .with_context(|| format!("cannot write {}", log.display()))?;
         let child = command
             .process_group(0)
             .stdin(Stdio::null())

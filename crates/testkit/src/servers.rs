@@ -22,7 +22,7 @@ pub use rabbit::Rabbit;
 /// How long a server may take until it is ready. Long: two cores may be busy with a build meanwhile.
 const START: Duration = Duration::from_secs(90);
 /// How long a server may take to end after SIGTERM.
-const STOP: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_mins(1);
 
 /// A real MongoDB: a replica set of one node, so that transactions and change streams work.
 pub type MongoServer = Server<Mongo>;
@@ -72,7 +72,12 @@ impl<E: Engine> Server<E> {
         let engine = E::prepare(&sandbox)?;
         let port = Port::reserve()?;
         let process = sandbox.spawn(engine.command(&sandbox, port.addr()), E::NAME)?;
-        let mut server = Self { engine, process, sandbox, port };
+        let mut server = Self {
+            engine,
+            process,
+            sandbox,
+            port,
+        };
         server.until_ready().await?;
         Ok(server)
     }
@@ -133,7 +138,9 @@ impl<E: Engine> Server<E> {
     /// Starts it again on the same data and port, and returns once it serves clients. One that runs is stopped first.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
-        self.process = self.sandbox.spawn(self.engine.command(&self.sandbox, self.addr()), E::NAME)?;
+        self.process = self
+            .sandbox
+            .spawn(self.engine.command(&self.sandbox, self.addr()), E::NAME)?;
         self.until_ready().await
     }
 
@@ -149,11 +156,21 @@ impl<E: Engine> Server<E> {
             Ok(None) => Ok(()),
             Ok(Some(ended)) => {
                 let how = ended?.map(|status| status.to_string()).unwrap_or_default();
-                bail!("{} ended while it started ({how}); its last words:\n{}", E::NAME, self.process.last_words())
+                bail!(
+                    "{} ended while it started ({how}); its last words:\n{}",
+                    E::NAME,
+                    self.process.last_words()
+                )
             }
             Err(last) => {
                 let error = last.unwrap_or_else(|| anyhow::anyhow!("no answer"));
-                Err(error).with_context(|| format!("{} was not ready within {START:?}; its last words:\n{}", E::NAME, self.process.last_words()))
+                Err(error).with_context(|| {
+                    format!(
+                        "{} was not ready within {START:?}; its last words:\n{}",
+                        E::NAME,
+                        self.process.last_words()
+                    )
+                })
             }
         }
     }

@@ -29,19 +29,30 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// # });
 /// ```
 #[track_caller]
-pub fn until<T, S: Debug>(what: &str, deadline: Duration, probe: impl AsyncFnMut() -> Result<T, S>) -> impl Future<Output = T> {
+pub fn until<T, S: Debug>(
+    what: &str,
+    deadline: Duration,
+    probe: impl AsyncFnMut() -> Result<T, S>,
+) -> impl Future<Output = T> {
     let caller = Location::caller();
     async move {
         match try_until(deadline, probe).await {
             Ok(value) => value,
-            Err(Some(state)) => panic!("{what}: not within {deadline:?} ({caller}); last seen: {state:?}"),
-            Err(None) => panic!("{what}: not within {deadline:?} ({caller}); the first look did not even end"),
+            Err(Some(state)) => {
+                panic!("{what}: not within {deadline:?} ({caller}); last seen: {state:?}")
+            }
+            Err(None) => panic!(
+                "{what}: not within {deadline:?} ({caller}); the first look did not even end"
+            ),
         }
     }
 }
 
 /// [`until`] for code that can say more than a panic: when `deadline` has passed, the state last seen, if any.
-pub(crate) async fn try_until<T, S>(deadline: Duration, mut probe: impl AsyncFnMut() -> Result<T, S>) -> Result<T, Option<S>> {
+pub(crate) async fn try_until<T, S>(
+    deadline: Duration,
+    mut probe: impl AsyncFnMut() -> Result<T, S>,
+) -> Result<T, Option<S>> {
     let end = Instant::now() + deadline;
     let mut last = None;
     while let Ok(seen) = timeout_at(end, probe()).await {

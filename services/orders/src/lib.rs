@@ -1,1 +1,87 @@
-//! Being written.
+//! Quotes, orders, and the saga that takes an order from placed to completed.
+//!
+//! The saga: reserve stock, authorize the card, wait for the restaurant, cook, deliver, capture.
+//! [`state`] says what may follow what; [`saga`] says what each step asks of others and how it is
+//! made good when a later one fails. Both are plain functions. [`reactor`] and [`service`] read,
+//! ask them, and commit what they say.
+
+mod audit;
+mod documents;
+mod gauges;
+mod present;
+mod quote;
+mod reactor;
+mod saga;
+mod service;
+mod state;
+mod watch;
+
+use std::sync::Arc;
+
+use bistro_bus::Queue;
+use bistro_core::Error;
+use bistro_eventing::shelf_collection;
+use bistro_proto::orders::v1::orders_server::{OrdersServer, SERVICE_NAME};
+use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
+use bistro_store::Collection;
+use tonic::service::Routes;
+
+/// The queue of what kitchens, couriers and payments tell orders.
+const QUEUE: Queue = Queue {
+    name: "orders.events",
+    role: "orders",
+    kinds: &[
+        "bistro.kitchen.v1.TicketStarted",
+        "bistro.kitchen.v1.TicketReady",
+        "bistro.kitchen.v1.TicketRecalled",
+        "bistro.delivery.v1.DeliveryPickedUp",
+        "bistro.delivery.v1.DeliveryDelivered",
+        "bistro.delivery.v1.DeliveryFailed",
+        "bistro.payments.v1.PaymentAuthorized",
+        "bistro.payments.v1.PaymentFailed",
+    ],
+};
+
+static SHELF: Collection = shelf_collection("orders");
+
+/// The role.
+pub static SPEC: RoleSpec = RoleSpec {
+    name: "orders",
+    about: "quotes, orders, the order's saga",
+    needs: &["catalog", "payments"],
+    collections: &[&documents::ORDERS, &SHELF],
+    queues: &[QUEUE],
+    build,
+};
+
+fn build(context: RoleContext) -> Result<RoleParts, Error> {
+    let reactor = reactor::OrdersReactor::new(&context)?;
+    let service = service::OrdersService::new(&context)?;
+    Ok(RoleParts {
+        grpc: Some(Routes::new(OrdersServer::new(service))),
+        services: vec![SERVICE_NAME],
+        reactor: Some(Arc::new(reactor)),
+        ..RoleParts::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bistro_proto::{delivery::v1 as delivery, kitchen::v1 as kitchen, payments::v1 as payments};
+    use prost::Name as _;
+
+    #[test]
+    fn the_queue_names_kinds_as_the_protocols_do() {
+        let kinds = [
+            kitchen::TicketStarted::full_name(),
+            kitchen::TicketReady::full_name(),
+            kitchen::TicketRecalled::full_name(),
+            delivery::DeliveryPickedUp::full_name(),
+            delivery::DeliveryDelivered::full_name(),
+            delivery::DeliveryFailed::full_name(),
+            payments::PaymentAuthorized::full_name(),
+            payments::PaymentFailed::full_name(),
+        ];
+        assert_eq!(super::QUEUE.kinds, kinds);
+    }
+}

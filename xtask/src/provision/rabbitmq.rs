@@ -29,18 +29,33 @@ pub(super) fn install() -> Result<()> {
     }
     let _no_services = NoServices::declare(Path::new(POLICY))?;
     report::line("rabbitmq-server: installing Debian's package (about 25 MB with Erlang)");
-    if apt(&["install", "--yes", "--no-install-recommends", "rabbitmq-server"]).is_err() {
+    if apt(&[
+        "install",
+        "--yes",
+        "--no-install-recommends",
+        "rabbitmq-server",
+    ])
+    .is_err()
+    {
         // Most often the package lists are missing (a fresh image) or name a version that is gone.
         report::line("rabbitmq-server: refreshing the package lists and trying again");
         apt(&["update"])?;
-        apt(&["install", "--yes", "--no-install-recommends", "rabbitmq-server"])?;
+        apt(&[
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "rabbitmq-server",
+        ])?;
     }
     Ok(())
 }
 
 fn apt(arguments: &[&str]) -> Result<String> {
     tool::run(
-        Command::new("apt-get").arg("-qq").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"),
+        Command::new("apt-get")
+            .arg("-qq")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
         "on a system without apt, or without its package index, install RabbitMQ 3.10 or later by hand",
     )
 }
@@ -48,7 +63,9 @@ fn apt(arguments: &[&str]) -> Result<String> {
 /// Finds RabbitMQ's start script; its path.
 pub(super) fn verify() -> Result<String> {
     let script = Path::new(locations::RABBITMQ_SERVER);
-    let permissions = fs::metadata(script).with_context(|| format!("there is no {}", script.display()))?.permissions();
+    let permissions = fs::metadata(script)
+        .with_context(|| format!("there is no {}", script.display()))?
+        .permissions();
     if permissions.mode() & 0o111 == 0 {
         bail!("{} is not executable", script.display());
     }
@@ -62,14 +79,27 @@ struct NoServices {
 
 impl NoServices {
     fn declare(policy: &Path) -> Result<Self> {
-        match OpenOptions::new().write(true).create_new(true).mode(0o755).open(policy) {
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(policy)
+        {
             Ok(mut file) => {
-                let declared = Self { ours: Some(policy.to_path_buf()) };
-                file.write_all(b"#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {}", policy.display()))?;
+                let declared = Self {
+                    ours: Some(policy.to_path_buf()),
+                };
+                file.write_all(b"#!/bin/sh\nexit 101\n")
+                    .with_context(|| format!("cannot write {}", policy.display()))?;
                 Ok(declared)
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { ours: None }),
-            Err(error) => Err(error).with_context(|| format!("cannot write {}, which keeps the system-wide broker from starting", policy.display())),
+            Err(error) => Err(error).with_context(|| {
+                format!(
+                    "cannot write {}, which keeps the system-wide broker from starting",
+                    policy.display()
+                )
+            }),
         }
     }
 }
@@ -79,7 +109,10 @@ impl Drop for NoServices {
         if let Some(policy) = &self.ours
             && let Err(error) = fs::remove_file(policy)
         {
-            report::problem(format!("remove {} by hand ({error}): while it is there, no package starts its service", policy.display()));
+            report::problem(format!(
+                "remove {} by hand ({error}): while it is there, no package starts its service",
+                policy.display()
+            ));
         }
     }
 }

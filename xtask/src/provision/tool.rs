@@ -16,22 +16,35 @@ pub(super) fn run(command: &mut Command, remedy: &str) -> Result<String> {
     let output = match command.stdin(Stdio::null()).output() {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(Error::new(error).context(format!("`{program}` is not on this machine; {remedy}")));
+            return Err(
+                Error::new(error).context(format!("`{program}` is not on this machine; {remedy}"))
+            );
         }
         Err(error) => return Err(error).with_context(|| format!("cannot run `{program}`")),
     };
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let all = stdout + &String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} failed ({}); {remedy}\n{}", output.status, tail(&all));
+        bail!(
+            "{command:?} failed ({}); {remedy}\n{}",
+            output.status,
+            tail(&all)
+        );
     }
     Ok(stdout)
 }
 
 /// The last lines of a program's output: they say why it failed.
 fn tail(output: &str) -> String {
-    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(KEPT_LINES)..].iter().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
+    let lines: Vec<&str> = output
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(KEPT_LINES)..]
+        .iter()
+        .map(|line| format!("  | {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]
@@ -41,13 +54,23 @@ mod tests {
     #[test]
     fn a_missing_program_is_named_with_its_remedy() {
         let error = run(&mut Command::new("bistro-no-such-program"), "install it").unwrap_err();
-        assert_eq!(error.to_string(), "`bistro-no-such-program` is not on this machine; install it");
+        assert_eq!(
+            error.to_string(),
+            "`bistro-no-such-program` is not on this machine; install it"
+        );
     }
 
     #[test]
     fn a_failed_program_shows_its_last_words() {
-        let error = run(Command::new("sh").args(["-c", "echo why >&2; exit 7"]), "try again").unwrap_err();
+        let error = run(
+            Command::new("sh").args(["-c", "echo why >&2; exit 7"]),
+            "try again",
+        )
+        .unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("try again") && text.contains("  | why") && text.contains('7'), "{text}");
+        assert!(
+            text.contains("try again") && text.contains("  | why") && text.contains('7'),
+            "{text}"
+        );
     }
 }

@@ -29,10 +29,17 @@ impl Engine for Rabbit {
     const NAME: &'static str = "rabbitmq";
 
     fn prepare(sandbox: &Sandbox) -> Result<Self> {
-        ensure!(Path::new(RABBITMQ_SERVER).exists(), "there is no {RABBITMQ_SERVER}: run `cargo xtask provision`");
-        fs::write(sandbox.path().join("advanced.config"), CONFIGURATION).context("cannot write RabbitMQ's configuration")?;
-        fs::write(sandbox.path().join("enabled_plugins"), "[].\n").context("cannot write RabbitMQ's plugins")?;
-        Ok(Self { distribution: Port::reserve()? })
+        ensure!(
+            Path::new(RABBITMQ_SERVER).exists(),
+            "there is no {RABBITMQ_SERVER}: run `cargo xtask provision`"
+        );
+        fs::write(sandbox.path().join("advanced.config"), CONFIGURATION)
+            .context("cannot write RabbitMQ's configuration")?;
+        fs::write(sandbox.path().join("enabled_plugins"), "[].\n")
+            .context("cannot write RabbitMQ's plugins")?;
+        Ok(Self {
+            distribution: Port::reserve()?,
+        })
     }
 
     fn command(&self, sandbox: &Sandbox, addr: SocketAddr) -> Command {
@@ -40,7 +47,9 @@ impl Engine for Rabbit {
         let distribution = self.distribution.number();
         // With the name given up front and a fixed port, Erlang needs no epmd. That daemon would outlive the node, and
         // RabbitMQ would start one every minute: hence ERL_FLAGS, which reaches the helpers that it starts for that.
-        let erlang = format!("-sname {node} -erl_epmd_port {distribution} -kernel inet_dist_use_interface {{127,0,0,1}}");
+        let erlang = format!(
+            "-sname {node} -erl_epmd_port {distribution} -kernel inet_dist_use_interface {{127,0,0,1}}"
+        );
         let mut command = sandbox.command(Path::new(RABBITMQ_SERVER));
         command
             // Nothing of the machine's own RabbitMQ, nor of whoever runs the tests, may leak in.
@@ -50,8 +59,14 @@ impl Engine for Rabbit {
             .env("HOME", sandbox.path())
             .env("RABBITMQ_CONF_ENV_FILE", sandbox.path().join("none"))
             .env("RABBITMQ_CONFIG_FILE", sandbox.path().join("none"))
-            .env("RABBITMQ_ADVANCED_CONFIG_FILE", sandbox.path().join("advanced.config"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", sandbox.path().join("enabled_plugins"))
+            .env(
+                "RABBITMQ_ADVANCED_CONFIG_FILE",
+                sandbox.path().join("advanced.config"),
+            )
+            .env(
+                "RABBITMQ_ENABLED_PLUGINS_FILE",
+                sandbox.path().join("enabled_plugins"),
+            )
             .env("RABBITMQ_MNESIA_BASE", sandbox.path().join("mnesia"))
             .env("RABBITMQ_LOG_BASE", sandbox.path().join("log"))
             .env("RABBITMQ_LOGS", "-")
@@ -71,11 +86,20 @@ impl Engine for Rabbit {
     /// Ready is: it answers a client's first bytes with `Connection.Start`.
     async fn ready(addr: SocketAddr) -> Result<()> {
         let mut stream = TcpStream::connect(addr).await.context("cannot connect")?;
-        stream.write_all(b"AMQP\x00\x00\x09\x01").await.context("cannot greet")?;
+        stream
+            .write_all(b"AMQP\x00\x00\x09\x01")
+            .await
+            .context("cannot greet")?;
         // Frame type (method), channel (2 bytes), size (4), class, method.
         let mut answer = [0; 11];
-        stream.read_exact(&mut answer).await.context("no answer to the greeting")?;
-        ensure!(answer[0] == 1 && answer[7..] == [0, 10, 0, 10], "an answer that is not Connection.Start: {answer:?}");
+        stream
+            .read_exact(&mut answer)
+            .await
+            .context("no answer to the greeting")?;
+        ensure!(
+            answer[0] == 1 && answer[7..] == [0, 10, 0, 10],
+            "an answer that is not Connection.Start: {answer:?}"
+        );
         Ok(())
     }
 

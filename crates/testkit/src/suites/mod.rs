@@ -12,6 +12,7 @@
     reason = "a case fails by panicking, as a test does"
 )]
 
+pub mod bus;
 pub mod store;
 
 use std::{
@@ -97,7 +98,11 @@ pub(crate) async fn eventually<T: Debug>(
 ) -> T {
     crate::wait::until(what, PATIENCE, async || {
         let answer = ask().await;
-        if wanted(&answer) { Ok(answer) } else { Err(answer) }
+        if wanted(&answer) {
+            Ok(answer)
+        } else {
+            Err(answer)
+        }
     })
     .await
 }

@@ -73,9 +73,16 @@ pub async fn a_failing_last_write_undoes_all_the_others(f: &impl StoreFactory) {
         let found = store.mark_of_request(by_request, &mark).await.unwrap();
         assert_eq!(found, None);
         let due = store.due_timers(ROLE, at(10), 10_000).await.unwrap();
-        assert!(due.iter().all(|timer| timer.document.id != names.id("anchor")));
+        assert!(
+            due.iter()
+                .all(|timer| timer.document.id != names.id("anchor"))
+        );
         let calls = store.open_calls(ROLE, at(10), 10_000).await.unwrap();
-        assert!(calls.iter().all(|call| call.document.id != names.id("anchor")));
+        assert!(
+            calls
+                .iter()
+                .all(|call| call.document.id != names.id("anchor"))
+        );
     }
     // The key that would have been taken is free.
     let other = Member {

@@ -30,10 +30,7 @@ pub async fn a_version_counts_the_changes(f: &impl StoreFactory) {
     let mut now = put(&store, &names.note(1, 0)).await;
     for round in 1..=10 {
         let next = names.note(1, round);
-        assert_eq!(
-            swap(&store, &now, &next).await.unwrap(),
-            Committed::Applied
-        );
+        assert_eq!(swap(&store, &now, &next).await.unwrap(), Committed::Applied);
         now = read(&store, &next.id).await;
         assert_eq!((now.version, &now.value), (1 + round, &next));
     }
@@ -142,12 +139,14 @@ pub async fn a_deleted_id_can_be_used_again(f: &impl StoreFactory) {
     let first = put(&one, &names.row(1, 5)).await;
     swap(&one, &first, &names.row(1, 6)).await.unwrap();
     let second = read::<super::Row>(&one, &first.id).await;
-    assert_eq!(
-        remove(&one, &second).await.unwrap(),
-        Committed::Applied
-    );
+    assert_eq!(remove(&one, &second).await.unwrap(), Committed::Applied);
     assert!(!exists::<super::Row>(&two, &first.id).await);
-    assert!(two.load_many::<super::Row>(&[first.id.clone()]).await.unwrap().is_empty());
+    assert!(
+        two.load_many::<super::Row>(&[first.id.clone()])
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let query = bistro_store::Query::prefix::<super::Row>("rank", &names.list());
     assert!(two.find(query).await.unwrap().items.is_empty());
     let again = put(&two, &names.row(1, 7)).await;
@@ -170,5 +169,8 @@ pub async fn odd_ids_are_kept_apart(f: &impl StoreFactory) {
         assert_eq!(found.body, serde_json::json!(place), "{text:?}");
     }
     let rows = odd.map(|text| names.id(text));
-    assert_eq!(store.load_many::<Note>(&rows).await.unwrap().len(), odd.len());
+    assert_eq!(
+        store.load_many::<Note>(&rows).await.unwrap().len(),
+        odd.len()
+    );
 }

@@ -32,7 +32,18 @@ const TEXTS: [&str; 16] = [
 
 /// Keys a document's objects may have.
 const KEYS: [&str; 12] = [
-    "a", "B", "", "key with space", "ключ", "_id", "v", "0", "1", "\"", "d", "a$b",
+    "a",
+    "B",
+    "",
+    "key with space",
+    "ключ",
+    "_id",
+    "v",
+    "0",
+    "1",
+    "\"",
+    "d",
+    "a$b",
 ];
 
 fn any_json(rng: &mut impl Rng, depth: u32) -> Value {

@@ -261,7 +261,7 @@ impl Default for Names {
 }
 
 /// Commits a Work that has to be applied.
-pub async fn apply(store: &Arc<dyn Store>, work: Work) {
+pub(crate) async fn apply(store: &Arc<dyn Store>, work: Work) {
     let shown = format!("{work:?}");
     match store.commit(work).await {
         Ok(Committed::Applied) => {}
@@ -270,7 +270,7 @@ pub async fn apply(store: &Arc<dyn Store>, work: Work) {
 }
 
 /// Commits a Work whose cause must have had its effect; gives the mark.
-pub async fn already_done(store: &Arc<dyn Store>, work: Work) -> Mark {
+pub(crate) async fn already_done(store: &Arc<dyn Store>, work: Work) -> Mark {
     let shown = format!("{work:?}");
     match store.commit(work).await {
         Ok(Committed::AlreadyDone(mark)) => mark,
@@ -279,7 +279,7 @@ pub async fn already_done(store: &Arc<dyn Store>, work: Work) -> Mark {
 }
 
 /// Commits a Work that must conflict at the document `id`.
-pub async fn conflicts_at(store: &Arc<dyn Store>, work: Work, id: &str) {
+pub(crate) async fn conflicts_at(store: &Arc<dyn Store>, work: Work, id: &str) {
     match store.commit(work).await {
         Err(StoreError::Conflict { document }) => assert_eq!(document.id, id),
         other => panic!("{other:?} instead of a conflict at {id}"),
@@ -287,7 +287,7 @@ pub async fn conflicts_at(store: &Arc<dyn Store>, work: Work, id: &str) {
 }
 
 /// Inserts `value` by a request of its own and reads it back.
-pub async fn put<D: Document>(store: &Arc<dyn Store>, value: &D) -> Versioned<D> {
+pub(crate) async fn put<D: Document>(store: &Arc<dyn Store>, value: &D) -> Versioned<D> {
     let cause = Cause::request("usr_suite", "suite.Put", &nonce(), b"");
     let mut work = Work::new(D::COLLECTION.role, cause, at(0), None);
     work.insert(value).unwrap();
@@ -296,7 +296,7 @@ pub async fn put<D: Document>(store: &Arc<dyn Store>, value: &D) -> Versioned<D>
 }
 
 /// Replaces what was read by a request of its own.
-pub async fn swap<D: Document>(
+pub(crate) async fn swap<D: Document>(
     store: &Arc<dyn Store>,
     before: &Versioned<D>,
     after: &D,
@@ -308,7 +308,7 @@ pub async fn swap<D: Document>(
 }
 
 /// Removes what was read by a request of its own, whose anchor is a note.
-pub async fn remove<D: Document>(
+pub(crate) async fn remove<D: Document>(
     store: &Arc<dyn Store>,
     read: &Versioned<D>,
 ) -> Result<Committed, StoreError> {
@@ -320,7 +320,7 @@ pub async fn remove<D: Document>(
 }
 
 /// Reads a document that must be there.
-pub async fn read<D: Document>(store: &Arc<dyn Store>, id: &str) -> Versioned<D> {
+pub(crate) async fn read<D: Document>(store: &Arc<dyn Store>, id: &str) -> Versioned<D> {
     store
         .load::<D>(id)
         .await
@@ -329,6 +329,6 @@ pub async fn read<D: Document>(store: &Arc<dyn Store>, id: &str) -> Versioned<D>
 }
 
 /// Whether a document is there.
-pub async fn exists<D: Document>(store: &Arc<dyn Store>, id: &str) -> bool {
+pub(crate) async fn exists<D: Document>(store: &Arc<dyn Store>, id: &str) -> bool {
     store.load::<D>(id).await.unwrap().is_some()
 }

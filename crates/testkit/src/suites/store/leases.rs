@@ -30,8 +30,16 @@ pub async fn a_lease_has_one_holder_until_it_runs_out(f: &impl StoreFactory) {
 
     // Other names and other roles are other leases.
     let other = names.id("timers");
-    assert!(one.lease(ROLE, &other, "a", at(200), LIFETIME).await.unwrap());
-    assert!(one.lease("suite_a", &name, "a", at(200), LIFETIME).await.unwrap());
+    assert!(
+        one.lease(ROLE, &other, "a", at(200), LIFETIME)
+            .await
+            .unwrap()
+    );
+    assert!(
+        one.lease("suite_a", &name, "a", at(200), LIFETIME)
+            .await
+            .unwrap()
+    );
 }
 
 /// 32 want a free lease, and then an expired one; each time one gets it.

@@ -67,7 +67,11 @@ pub async fn a_prefix_gives_its_documents_in_order(f: &impl StoreFactory) {
     let found = walk(&two, &Query::prefix::<Row>("rank", &exact), 50).await;
     assert_eq!(found, [names.row(5, 5)]);
     let none = names.list().int(6);
-    assert!(walk(&two, &Query::prefix::<Row>("rank", &none), 50).await.is_empty());
+    assert!(
+        walk(&two, &Query::prefix::<Row>("rank", &none), 50)
+            .await
+            .is_empty()
+    );
 }
 
 /// A range includes where it begins and excludes where it ends, in either direction.
@@ -206,7 +210,10 @@ async fn churn(store: &Arc<dyn Store>, names: &Names, rng: &mut StdRng, passing:
     for _ in 0..rng.random_range(0..3) {
         match rng.random_range(0..3) {
             0 => {
-                let row = names.row(format_args!("p{}", rng.random::<u32>()), rng.random_range(0..20));
+                let row = names.row(
+                    format_args!("p{}", rng.random::<u32>()),
+                    rng.random_range(0..20),
+                );
                 passing.push(put(store, &row).await.value.id);
             }
             1 if !passing.is_empty() => {
@@ -356,6 +363,9 @@ pub async fn a_cursor_of_another_list_is_refused(f: &impl StoreFactory) {
         assert!(matches!(refused, Err(StoreError::BadCursor)), "{text}");
     }
     let request = PageRequest::new(5, Some(foreign));
-    let rest = store.find(list(&others).page(&request).unwrap()).await.unwrap();
+    let rest = store
+        .find(list(&others).page(&request).unwrap())
+        .await
+        .unwrap();
     assert_eq!(rest.items.len(), 2);
 }

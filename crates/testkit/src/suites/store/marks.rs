@@ -170,7 +170,10 @@ pub async fn a_request_is_found_by_its_key(f: &impl StoreFactory) {
         let before = read::<Note>(&one, &names.id(1)).await;
         swap(&one, &before, &names.note(1, round)).await.unwrap();
     }
-    assert_eq!(two.mark_of_request(Item::COLLECTION, &key).await.unwrap(), None);
+    assert_eq!(
+        two.mark_of_request(Item::COLLECTION, &key).await.unwrap(),
+        None
+    );
     let other = names.request("other").mark_key().unwrap();
     assert_eq!(two.mark_of_request(notes, &other).await.unwrap(), None);
     let document = DocumentRef::of::<Note>(names.id(1));
@@ -189,8 +192,14 @@ pub async fn another_body_is_visible_to_the_caller(f: &impl StoreFactory) {
     apply(&store, first.clone()).await;
     let mut second = Work::new(ROLE, cause(b"three soups"), at(1), None);
     second.insert_new(&names.note(2, "three")).unwrap();
-    let (Cause::Request { body_hash: ours, .. }, Cause::Request { body_hash: theirs, .. }) =
-        (&second.cause, &first.cause)
+    let (
+        Cause::Request {
+            body_hash: ours, ..
+        },
+        Cause::Request {
+            body_hash: theirs, ..
+        },
+    ) = (&second.cause, &first.cause)
     else {
         unreachable!("both are requests");
     };
@@ -212,7 +221,8 @@ pub async fn one_message_in_two_queues_has_two_effects(f: &impl StoreFactory) {
         };
         let before = read::<Item>(&store, &names.id(1)).await;
         let mut work = Work::new(ROLE, cause, at(0), None);
-        work.replace(&before, &names.item(1, before.free + 1)).unwrap();
+        work.replace(&before, &names.item(1, before.free + 1))
+            .unwrap();
         apply(&store, work.clone()).await;
         already_done(&store, work).await;
     }

@@ -141,7 +141,10 @@ pub async fn events_are_given_oldest_first_and_by_age<F: StoreFactory>(f: &F) {
     let given = store.open_calls("suite_c", at(15), 10).await.unwrap();
     let moments: Vec<Timestamp> = given.iter().map(|call| call.chain.time).collect();
     assert_eq!(moments, (0..10).map(at).collect::<Vec<_>>());
-    assert_eq!(store.open_calls("suite_c", at(15), 99).await.unwrap().len(), 15);
+    assert_eq!(
+        store.open_calls("suite_c", at(15), 99).await.unwrap().len(),
+        15
+    );
 
     let given = store.unpublished("suite_c", at(15), 10).await.unwrap();
     if F::HANDS_EVENTS_OVER {
@@ -150,7 +153,14 @@ pub async fn events_are_given_oldest_first_and_by_age<F: StoreFactory>(f: &F) {
     }
     let moments: Vec<Timestamp> = given.iter().map(|event| event.event.time).collect();
     assert_eq!(moments, (0..10).map(at).collect::<Vec<_>>());
-    assert_eq!(store.unpublished("suite_c", at(15), 99).await.unwrap().len(), 15);
+    assert_eq!(
+        store
+            .unpublished("suite_c", at(15), 99)
+            .await
+            .unwrap()
+            .len(),
+        15
+    );
 }
 
 /// The Work that an outcome causes.

@@ -26,7 +26,9 @@ async fn bad_works(store: &Arc<dyn Store>, names: &Names) -> Vec<(&'static str, 
     work.delete(&held);
     works.push(("the anchor is deleted", work));
     let mut work = names.work("require first");
-    work.require(&held).insert(&names.note("anchor", 1)).unwrap();
+    work.require(&held)
+        .insert(&names.note("anchor", 1))
+        .unwrap();
     works.push(("the anchor is only required", work));
     let mut work = names.work("adjust first");
     work.adjust::<Item>(names.id("item"), "free", 1, 0);
@@ -172,13 +174,23 @@ pub async fn a_refused_work_changes_nothing(f: &impl StoreFactory) {
         word: Some(String::from_utf8(large(5 * 1024 * 1024)).unwrap()),
         ..row.value.clone()
     };
-    let mut work = Work::new(ROLE, Cause::Tick { name: names.id(what) }, at(0), None);
+    let mut work = Work::new(
+        ROLE,
+        Cause::Tick {
+            name: names.id(what),
+        },
+        at(0),
+        None,
+    );
     let before = Versioned {
         value: row.value.clone(),
         version: 1,
     };
     work.replace(&before, &grown).unwrap();
     let refused = one.commit(work).await.unwrap_err();
-    assert!(matches!(refused, StoreError::TooLarge { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, StoreError::TooLarge { .. }),
+        "{refused:?}"
+    );
     assert_eq!(read::<Row>(&two, &row.id).await, row);
 }

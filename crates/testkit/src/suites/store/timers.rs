@@ -96,7 +96,9 @@ pub async fn timers_are_moved_and_cancelled(f: &impl StoreFactory) {
     // A write that says nothing of timers leaves them.
     set(&store, &names, "doc", "expire", Some(70)).await;
     let before = read::<Note>(&store, &names.id("doc")).await;
-    swap(&store, &before, &names.note("doc", "x")).await.unwrap();
+    swap(&store, &before, &names.note("doc", "x"))
+        .await
+        .unwrap();
     assert_eq!(due(&store, &names, at(1_000)).await.len(), 1);
 }
 
@@ -157,7 +159,9 @@ pub async fn firing_consumes_the_timer_once(f: &impl StoreFactory) {
         let late = firing(&names, &fired, &now);
         already_done(&handles[1], late).await;
         assert_eq!(read::<Note>(&handles[0], &now.id).await, now);
-        let free = read::<super::Item>(&handles[0], &names.id("item")).await.free;
+        let free = read::<super::Item>(&handles[0], &names.id("item"))
+            .await
+            .free;
         assert_eq!(free, if round % 2 == 0 { 9 } else { 10 });
     }
 }
@@ -222,7 +226,10 @@ pub async fn a_timer_is_consumed_by_a_work_on_another_document(f: &impl StoreFac
     assert_eq!(applied.iter().filter(|one| **one).count(), 1, "{results:?}");
     for (client, applied) in applied.into_iter().enumerate() {
         let id = names.id(format_args!("reminder{client}"));
-        assert_eq!(handles[0].load::<Note>(&id).await.unwrap().is_some(), applied);
+        assert_eq!(
+            handles[0].load::<Note>(&id).await.unwrap().is_some(),
+            applied
+        );
     }
     assert_eq!(due(&handles[0], &names, at(100)).await, []);
 }

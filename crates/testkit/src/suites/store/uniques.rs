@@ -58,7 +58,9 @@ pub async fn one_of_many_racing_for_a_key_gets_it(f: &impl StoreFactory) {
         assert_eq!(results.into_iter().sum::<i32>(), 1);
         let mut there = 0;
         for client in 0..64 {
-            there += i32::from(exists::<Member>(&handles[0], &names.id(format!("{round}-{client}"))).await);
+            there += i32::from(
+                exists::<Member>(&handles[0], &names.id(format!("{round}-{client}"))).await,
+            );
         }
         assert_eq!(there, 1);
     }
@@ -142,7 +144,9 @@ pub async fn documents_without_the_key_do_not_collide(f: &impl StoreFactory) {
         };
         let written = put(&store, &nobody).await;
         if number == 0 {
-            swap(&store, &written, &member(&names, 0, "a")).await.unwrap();
+            swap(&store, &written, &member(&names, 0, "a"))
+                .await
+                .unwrap();
             let named = read(&store, &written.id).await;
             swap(&store, &named, &nobody).await.unwrap();
         }

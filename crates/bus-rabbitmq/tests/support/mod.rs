@@ -1,0 +1,214 @@
+//! What the tests share: a shelf in memory, queues of their own, and a bus over a real server.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bistro_bus::{
+    Bus, BusError, Consumer, DeadLetter, Delivery, Parked, Queue, Shelf, ShelfCounts,
+};
+use bistro_bus_rabbitmq::{RabbitBus, RabbitOptions};
+use bistro_core::{Clock, Event, SystemClock, Timestamp};
+use parking_lot::Mutex;
+
+/// Longer than anything should take on two busy cores.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A shelf in memory, shared by every bus that is given a clone.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryShelf(Arc<Mutex<Kept>>);
+
+type Key = (String, String);
+
+#[derive(Default)]
+struct Kept {
+    parked: BTreeMap<Key, Parked>,
+    dead: BTreeMap<Key, DeadLetter>,
+    away: bool,
+}
+
+impl MemoryShelf {
+    /// Makes every call fail from now on, or succeed again.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.0.lock().away = away;
+    }
+
+    fn kept(&self) -> Result<parking_lot::MutexGuard<'_, Kept>, BusError> {
+        let kept = self.0.lock();
+        if kept.away {
+            return Err(BusError::NotDone {
+                message: "the shelf is away".into(),
+                source: None,
+            });
+        }
+        Ok(kept)
+    }
+}
+
+fn key(queue: &str, event: &str) -> Key {
+    (queue.to_owned(), event.to_owned())
+}
+
+#[async_trait]
+impl Shelf for MemoryShelf {
+    async fn park(&self, parked: Parked) -> Result<(), BusError> {
+        let at = key(&parked.queue, &parked.event.id);
+        self.kept()?.parked.insert(at, parked);
+        Ok(())
+    }
+
+    async fn due(&self, queue: &str, now: Timestamp, limit: u32) -> Result<Vec<Parked>, BusError> {
+        let kept = self.kept()?;
+        let mut due: Vec<Parked> = kept
+            .parked
+            .values()
+            .filter(|parked| parked.queue == queue && parked.not_before <= now)
+            .cloned()
+            .collect();
+        due.sort_by_key(|parked| parked.not_before);
+        due.truncate(limit as usize);
+        Ok(due)
+    }
+
+    async fn unpark(&self, queue: &str, event: &str) -> Result<(), BusError> {
+        self.kept()?.parked.remove(&key(queue, event));
+        Ok(())
+    }
+
+    async fn bury(&self, dead: DeadLetter) -> Result<(), BusError> {
+        let at = key(&dead.queue, &dead.event.id);
+        let mut kept = self.kept()?;
+        kept.parked.remove(&at);
+        kept.dead.insert(at, dead);
+        Ok(())
+    }
+
+    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError> {
+        let kept = self.kept()?;
+        let mut dead: Vec<DeadLetter> = kept
+            .dead
+            .values()
+            .filter(|dead| dead.queue == queue)
+            .cloned()
+            .collect();
+        dead.sort_by_key(|dead| dead.at);
+        dead.truncate(limit as usize);
+        Ok(dead)
+    }
+
+    async fn exhume(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
+        Ok(self.kept()?.dead.remove(&key(queue, event)))
+    }
+
+    async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError> {
+        let kept = self.kept()?;
+        let parked = kept.parked.values().filter(|parked| parked.queue == queue);
+        Ok(ShelfCounts {
+            parked: parked.clone().count() as u64,
+            oldest_parked: parked.map(|parked| parked.since).min(),
+            dead: kept
+                .dead
+                .values()
+                .filter(|dead| dead.queue == queue)
+                .count() as u64,
+        })
+    }
+}
+
+/// A number that no other call in this process gets.
+pub(crate) fn unique() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A queue of that role-like name and those kinds, both made unique to the process's test.
+pub(crate) fn queue(name: &str, kinds: &[&str]) -> Queue {
+    let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+    Queue {
+        name: leak(format!("test{}.{name}", unique())),
+        role: "orders",
+        kinds: Box::leak(
+            kinds
+                .iter()
+                .map(|kind| leak((*kind).to_owned()))
+                .collect::<Vec<_>>()
+                .into_boxed_slice(),
+        ),
+    }
+}
+
+/// A kind of event that no other test has.
+pub(crate) fn kind() -> String {
+    format!("bistro.test{}.v1.Happened", unique())
+}
+
+/// An event of `kind` with an id of its own.
+pub(crate) fn event(kind: &str) -> Event {
+    let n = unique();
+    Event {
+        id: format!("work-{n}/0"),
+        source: "/bistro/orders".into(),
+        kind: kind.into(),
+        subject: format!("ord_{n}"),
+        time: Timestamp::from_millis(1_700_000_000_000),
+        sequence: 1,
+        traceparent: None,
+        data: n.to_be_bytes().to_vec(),
+    }
+}
+
+/// The options most tests run with.
+pub(crate) fn options(url: &str) -> RabbitOptions {
+    RabbitOptions::new(url, "test", unique())
+        .unwrap()
+        .with_poll_interval(Duration::from_millis(200))
+        .with_check_interval(Duration::from_secs(600))
+}
+
+/// A bus with that shelf for every role.
+pub(crate) fn bus(options: RabbitOptions, shelf: &MemoryShelf) -> RabbitBus {
+    let shelf: Arc<dyn Shelf> = Arc::new(shelf.clone());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    RabbitBus::start(options, Arc::new(move |_: &Queue| shelf.clone()), clock)
+}
+
+/// Publishes one event and expects success.
+pub(crate) async fn publish(bus: &dyn Bus, event: &Event) {
+    bus.publish(vec![event.clone()]).await.remove(0).unwrap();
+}
+
+/// The next delivery, within [`PATIENCE`].
+pub(crate) async fn next(consumer: &mut dyn Consumer) -> Delivery {
+    tokio::time::timeout(PATIENCE, consumer.next())
+        .await
+        .expect("a delivery in time")
+        .unwrap()
+}
+
+/// Consumes until every id in `wanted` was acknowledged once, subscribing again after each loss.
+pub(crate) async fn consume_all(bus: &dyn Bus, queue: &str, wanted: &Mutex<HashSet<String>>) {
+    while !wanted.lock().is_empty() {
+        let Ok(mut consumer) = bus.subscribe(queue, 64).await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        while let Ok(delivery) = consumer.next().await {
+            let id = delivery.event.id.clone();
+            if delivery.ack().await.is_ok() {
+                let mut wanted = wanted.lock();
+                wanted.remove(&id);
+                if wanted.is_empty() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A Work that touches several documents, as one MongoDB transaction.
+
+use std::time::Duration;
+
+use mongodb::{
+    ClientSession,
+    error::{Error, UNKNOWN_TRANSACTION_COMMIT_RESULT},
+    options::{ReadConcern, TransactionOptions, UpdateModifications},
+};
+
+use crate::{
+    commit::Failure,
+    engine::Engine,
+    error::Fault,
+    plan::{Plan, Statement, Step},
+    settle::Published,
+};
+
+/// How often a commit whose result is not known is asked for again.
+const COMMIT_ATTEMPTS: u32 = 3;
+const COMMIT_PAUSE: Duration = Duration::from_millis(50);
+
+/// One attempt at the transaction. On failure nothing of it has happened, unless the error says
+/// that this is not known.
+pub(crate) async fn run(engine: &Engine, plan: &Plan) -> Result<(), Failure> {
+    let refused = |error: Error| Failure::Final(Fault::of_statement(&error).into_error());
+    // The order that a session would keep between reads and writes is kept by majority anyway.
+    let mut session =
+        engine.client.start_session().causal_consistency(false).await.map_err(refused)?;
+    let options = TransactionOptions::builder()
+        .read_concern(ReadConcern::snapshot())
+        .write_concern(engine.options.write_concern())
+        .max_commit_time(engine.options.operation_timeout)
+        .build();
+    session.start_transaction().with_options(options).await.map_err(refused)?;
+    let published = engine.pending.published(plan.steps.iter().map(|step| plan.document(*step)));
+    for step in &plan.steps {
+        if let Err(failure) = state(engine, plan, *step, &published, &mut session).await {
+            // It lets go of the documents at once; when it cannot be told to, the server does by
+            // itself after a while.
+            if let Err(error) = session.abort_transaction().await {
+                tracing::debug!(%error, "abort failed");
+            }
+            return Err(failure);
+        }
+    }
+    commit(&mut session).await?;
+    engine.pending.forget(published);
+    Ok(())
+}
+
+async fn state(
+    engine: &Engine,
+    plan: &Plan,
+    step: Step,
+    published: &Published,
+    session: &mut ClientSession,
+) -> Result<(), Failure> {
+    let envelopes = engine.envelopes(plan.document(step).collection);
+    let failed = |error: Error| Failure::at(step, Fault::of_statement(&error));
+    match plan.statement(step, published).map_err(Failure::Final)? {
+        Statement::Insert(envelope) => {
+            envelopes.insert_one(envelope).session(session).await.map_err(failed)?;
+        }
+        Statement::Update { filter, pipeline } => {
+            let pipeline = UpdateModifications::Pipeline(pipeline);
+            let update = envelopes.update_one(filter, pipeline).session(session);
+            if update.await.map_err(failed)?.matched_count == 0 {
+                return Err(Failure::Missed(step));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks for the commit until its result is known, a few times.
+async fn commit(session: &mut ClientSession) -> Result<(), Failure> {
+    let mut attempt = 1;
+    loop {
+        let Err(error) = session.commit_transaction().await else {
+            return Ok(());
+        };
+        let again = error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT);
+        let fault = Fault::of_commit(&error, attempt == 1);
+        if !again || attempt == COMMIT_ATTEMPTS || matches!(fault, Fault::NotDone(_)) {
+            // The anchor's step stands for the whole; no key is checked as late as this.
+            return Err(Failure::at(Step::Write(0), fault));
+        }
+        tokio::time::sleep(COMMIT_PAUSE * attempt).await;
+        attempt += 1;
+    }
+}

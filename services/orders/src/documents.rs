@@ -1,0 +1,162 @@
+//! The order as it is stored.
+
+use bistro_core::{Id, Money, Timestamp, kinds};
+use bistro_proto::orders::v1::QuoteLine;
+use bistro_store::{Collection, Document, Index, Key};
+use serde::{Deserialize, Serialize};
+
+use crate::state::State;
+
+/// Orders of one customer, by time.
+pub(crate) const BY_CUSTOMER: &str = "by_customer";
+/// Orders of one restaurant, by time.
+pub(crate) const BY_RESTAURANT: &str = "by_restaurant";
+/// Orders of one restaurant in one state, by time; only those that have not ended.
+pub(crate) const OPEN_BY_RESTAURANT: &str = "open_by_restaurant";
+/// Orders in one state, by the time they came into it; only those that have not ended.
+pub(crate) const OPEN_BY_STATE: &str = "open_by_state";
+
+pub(crate) static ORDERS: Collection = Collection {
+    role: "orders",
+    name: "orders",
+    schema: 1,
+    compatible_from: 1,
+    indexes: &[
+        Index::new(BY_CUSTOMER),
+        Index::new(BY_RESTAURANT),
+        Index::new(OPEN_BY_RESTAURANT),
+        Index::new(OPEN_BY_STATE),
+    ],
+};
+
+/// How an order reaches its customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fulfilment {
+    Delivery,
+    PickUp,
+    DineIn,
+}
+
+impl Fulfilment {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::PickUp => "pick_up",
+            Self::DineIn => "dine_in",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Delivery, Self::PickUp, Self::DineIn].into_iter().find(|one| one.as_str() == text)
+    }
+}
+
+/// One line of an order, at the price it was quoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) item: Id<kinds::Item>,
+    pub(crate) name: String,
+    pub(crate) quantity: u32,
+    pub(crate) unit_price_minor: i64,
+}
+
+impl From<&Line> for QuoteLine {
+    fn from(line: &Line) -> Self {
+        Self {
+            item_id: line.item.to_string(),
+            name: line.name.clone(),
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price_minor,
+            counted: false,
+        }
+    }
+}
+
+/// That the order came into a state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) state: State,
+    pub(crate) at: Timestamp,
+    /// A principal's name, a role, or `timer`.
+    pub(crate) by: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) reason: String,
+}
+
+/// What is known of the payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Paid {
+    /// The call that authorizes it has no outcome yet, or never got that far.
+    NotYet,
+    /// The provider has not decided.
+    Pending,
+    /// Authorized, and whatever followed from it.
+    Authorized,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) id: Id<kinds::Order>,
+    /// The name of the principal who placed it.
+    pub(crate) customer: String,
+    pub(crate) restaurant: Id<kinds::Restaurant>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) total: Money,
+    pub(crate) fulfilment: Fulfilment,
+    /// Personal: erased with the customer.
+    pub(crate) address: String,
+    pub(crate) state: State,
+    pub(crate) timeline: Vec<Entry>,
+    pub(crate) placed_at: Timestamp,
+    pub(crate) accept_by: Option<Timestamp>,
+    pub(crate) ready_at: Option<Timestamp>,
+    /// Whether the call that reserves and authorizes still has to bring its outcome: until then
+    /// it is that outcome which makes good, since only it knows what was done.
+    pub(crate) placing: bool,
+    /// Whether counted stock is held for it.
+    pub(crate) stock_held: bool,
+    pub(crate) paid: Paid,
+    /// The highest version of the ticket that was heard of.
+    pub(crate) ticket_seen: i64,
+    /// What somebody has to look at; empty if nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) problem: String,
+}
+
+impl Order {
+    /// When it came into its present state.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.timeline.last().map_or(self.placed_at, |entry| entry.at)
+    }
+
+    /// Why it ended early; empty if it did not.
+    pub(crate) fn reason(&self) -> &str {
+        self.timeline.last().map_or("", |entry| &entry.reason)
+    }
+}
+
+impl Document for Order {
+    const COLLECTION: &'static Collection = &ORDERS;
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn keys(&self) -> Vec<(&'static str, Key)> {
+        let placed = self.placed_at;
+        let mut keys = vec![
+            (BY_CUSTOMER, Key::new().text(&self.customer).time(placed)),
+            (BY_RESTAURANT, Key::new().id(self.restaurant).time(placed)),
+        ];
+        if !self.state.is_end() {
+            let state = self.state.as_str();
+            let of_restaurant = Key::new().id(self.restaurant).text(state).time(placed);
+            keys.push((OPEN_BY_RESTAURANT, of_restaurant));
+            keys.push((OPEN_BY_STATE, Key::new().text(state).time(self.since())));
+        }
+        keys
+    }
+}

@@ -1,0 +1,205 @@
+//! What orders does when it is told something: reads the order, asks the saga, gives the Work.
+
+use async_trait::async_trait;
+use bistro_config::Config;
+use bistro_core::{Error, ErrorCode, Event, Timestamp};
+use bistro_eventing::{Engine, Outcome, Reactor, Tick};
+use bistro_proto::{
+    catalog::v1::ReserveResponse,
+    delivery::v1::{DeliveryDelivered, DeliveryFailed, DeliveryPickedUp},
+    kitchen::v1::{TicketReady, TicketRecalled, TicketStarted},
+    payments::v1::{Payment, PaymentAuthorized, PaymentFailed},
+};
+use bistro_runtime::RoleContext;
+use bistro_store::{DueTimer, StoreExt as _, Versioned, Work};
+use prost::{Message, Name};
+use tracing::error;
+
+use crate::{
+    documents::{Order, Paid},
+    gauges::Gauges,
+    saga::{self, By, Kitchen, Placed},
+    state::Step,
+};
+
+const GAUGES_TICK: Tick = Tick { name: "gauges", every: std::time::Duration::from_secs(15) };
+
+/// Reacts for orders.
+pub(crate) struct OrdersReactor {
+    engine: Engine,
+    config: std::sync::Arc<Config>,
+    gauges: Gauges,
+}
+
+impl OrdersReactor {
+    pub(crate) fn new(context: &RoleContext) -> Result<Self, Error> {
+        Ok(Self {
+            engine: context.engine.clone(),
+            config: context.config.clone(),
+            gauges: Gauges::register(&context.registry)?,
+        })
+    }
+
+    async fn order(&self, id: &str) -> Result<Versioned<Order>, Error> {
+        let found = self.engine.store().load::<Order>(id).await?;
+        // Only orders that were placed are spoken of; one that is not there yet cannot be.
+        found.ok_or_else(|| Error::not_found(format_args!("order {id}")))
+    }
+
+    fn accept_by(&self, now: Timestamp) -> Timestamp {
+        now + self.config.orders.accept_within
+    }
+
+    async fn kitchen(
+        &self,
+        mut work: Work,
+        order_id: &str,
+        told: Kitchen,
+        sequence: i64,
+    ) -> Result<Option<Work>, Error> {
+        let before = self.order(order_id).await?;
+        let changed = saga::kitchen_tells(&mut work, &before, told, sequence)?;
+        Ok(changed.then_some(work))
+    }
+}
+
+fn decode<M: Message + Default>(event: &Event) -> Result<M, Error> {
+    M::decode(&*event.data).map_err(|cause| {
+        let message = format!("the {} cannot be read", event.kind);
+        Error::new(ErrorCode::MalformedBody, message).caused_by(cause)
+    })
+}
+
+fn is<M: Name>(event: &Event) -> bool {
+    event.kind == M::full_name()
+}
+
+#[async_trait]
+impl Reactor for OrdersReactor {
+    async fn on_event(&self, mut work: Work, event: &Event) -> Result<Option<Work>, Error> {
+        let sequence = event.sequence;
+        if is::<TicketStarted>(event) {
+            let id = decode::<TicketStarted>(event)?.order_id;
+            return self.kitchen(work, &id, Kitchen::Started, sequence).await;
+        }
+        if is::<TicketReady>(event) {
+            let id = decode::<TicketReady>(event)?.order_id;
+            return self.kitchen(work, &id, Kitchen::Ready, sequence).await;
+        }
+        if is::<TicketRecalled>(event) {
+            let id = decode::<TicketRecalled>(event)?.order_id;
+            return self.kitchen(work, &id, Kitchen::Recalled, sequence).await;
+        }
+        let changed = if is::<DeliveryPickedUp>(event) {
+            let before = self.order(&decode::<DeliveryPickedUp>(event)?.order_id).await?;
+            saga::picked_up(&mut work, &before)?
+        } else if is::<DeliveryDelivered>(event) {
+            let before = self.order(&decode::<DeliveryDelivered>(event)?.order_id).await?;
+            saga::complete(&mut work, &before, Step::DropOff, By::role("delivery"))?
+        } else if is::<DeliveryFailed>(event) {
+            let failed = decode::<DeliveryFailed>(event)?;
+            let before = self.order(&failed.order_id).await?;
+            let by = By { who: "delivery", reason: &failed.reason };
+            end_if_allowed(&mut work, &before, Step::FailDelivery, by)?
+        } else if is::<PaymentAuthorized>(event) {
+            let before = self.order(&decode::<PaymentAuthorized>(event)?.order_id).await?;
+            let accept_by = self.accept_by(work.time);
+            saga::authorized(&mut work, &before, accept_by)?
+        } else if is::<PaymentFailed>(event) {
+            let failed = decode::<PaymentFailed>(event)?;
+            let before = self.order(&failed.order_id).await?;
+            let by = By { who: "payments", reason: &failed.reason };
+            !before.placing && end_if_allowed(&mut work, &before, Step::RefusePayment, by)?
+        } else {
+            let message = format!("orders does not know the event {}", event.kind);
+            return Err(Error::new(ErrorCode::InvalidArgument, message));
+        };
+        Ok(changed.then_some(work))
+    }
+
+    async fn on_timer(&self, mut work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
+        let before = self.order(&timer.document.id).await?;
+        let by = |reason| By { who: "timer", reason };
+        let changed = match timer.name.as_str() {
+            saga::CONFIRM_TIMER => {
+                let by = by("not_confirmed_in_time");
+                end_if_allowed(&mut work, &before, Step::GiveUpConfirming, by)?
+            }
+            saga::ACCEPT_TIMER => {
+                end_if_allowed(&mut work, &before, Step::Expire, by("not_accepted_in_time"))?
+            }
+            other => {
+                let message = format!("orders sets no timer {other}");
+                return Err(Error::new(ErrorCode::Internal, message));
+            }
+        };
+        Ok(changed.then_some(work))
+    }
+
+    async fn on_outcome(&self, mut work: Work, outcome: &Outcome) -> Result<Option<Work>, Error> {
+        match outcome.chain.label.as_str() {
+            saga::PLACE_CALL => {
+                let before = self.order(&outcome.document.id).await?;
+                if !before.placing {
+                    return Ok(None);
+                }
+                let accept_by = self.accept_by(work.time);
+                saga::placed(&mut work, &before, &what_came(outcome)?, accept_by)?;
+                Ok(Some(work))
+            }
+            label => {
+                let Some(refused) = &outcome.refused else { return Ok(None) };
+                error!(order = outcome.document.id, label, cause = refused.chain(), "a call was refused");
+                let before = self.order(&outcome.document.id).await?;
+                saga::note_problem(&mut work, &before, format!("{label}: {}", refused.code()))?;
+                Ok(Some(work))
+            }
+        }
+    }
+
+    fn ticks(&self) -> &'static [Tick] {
+        &[GAUGES_TICK]
+    }
+
+    async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
+        self.gauges.refresh(&self.engine).await
+    }
+}
+
+fn end_if_allowed(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    step: Step,
+    by: By<'_>,
+) -> Result<bool, Error> {
+    if before.state.after(step).is_none() {
+        return Ok(false);
+    }
+    saga::end_early(work, before, step, by)?;
+    Ok(true)
+}
+
+/// Reads what the roles answered to [`saga::place`].
+fn what_came(outcome: &Outcome) -> Result<Placed, Error> {
+    let unreadable = |cause: prost::DecodeError| {
+        Error::new(ErrorCode::Internal, "an answer to the placing call cannot be read")
+            .caused_by(cause)
+    };
+    let Some(reserved) = outcome.answers.first() else {
+        let why = outcome.refused.clone().unwrap_or_else(|| {
+            Error::new(ErrorCode::Internal, "the call ended without an answer")
+        });
+        return Ok(Placed::NoStock(why));
+    };
+    let reserved = ReserveResponse::decode(reserved.as_slice()).map_err(unreadable)?;
+    let stock_held = reserved.counted_lines > 0;
+    if let Some(why) = &outcome.refused {
+        return Ok(Placed::NoPayment { stock_held, why: why.clone() });
+    }
+    let payment = match outcome.answers.get(1) {
+        Some(bytes) => Payment::decode(bytes.as_slice()).map_err(unreadable)?,
+        None => return Err(Error::new(ErrorCode::Internal, "payments gave no answer")),
+    };
+    let paid = if payment.state == "authorized" { Paid::Authorized } else { Paid::Pending };
+    Ok(Placed::Done { stock_held, paid })
+}

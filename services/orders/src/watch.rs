@@ -1,0 +1,69 @@
+//! An order as a stream: as it is, and again after each change, until it has ended.
+
+use std::time::Duration;
+
+use bistro_core::Error;
+use bistro_eventing::Engine;
+use bistro_proto::orders::v1::Order as OrderMessage;
+use bistro_runtime::status_of;
+use bistro_store::{StoreExt as _, Versioned};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use crate::{documents::Order, present};
+
+/// Changes that another process made are seen after this long at the latest.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a watcher is sent.
+pub(crate) type Changes = ReceiverStream<Result<OrderMessage, Status>>;
+
+/// Streams the order `id` from after version `seen`.
+pub(crate) fn stream(engine: Engine, id: String, mut seen: i64) -> Changes {
+    // One change at a time: a slow watcher is shown the latest state, not every state between.
+    let (to, changes) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let changed = tokio::select! {
+                () = to.closed() => return,
+                changed = next(&engine, &id, seen) => changed,
+            };
+            let (message, last) = match changed {
+                Ok(order) => {
+                    seen = order.version;
+                    (Ok(present::stored(&order)), order.state.is_end())
+                }
+                Err(error) => (Err(status_of(&error)), true),
+            };
+            if to.send(message).await.is_err() || last {
+                return;
+            }
+        }
+    });
+    ReceiverStream::new(changes)
+}
+
+/// Waits until the order `id` is past version `seen`.
+async fn next(engine: &Engine, id: &str, seen: i64) -> Result<Versioned<Order>, Error> {
+    until(engine, id, |order| order.version > seen || order.state.is_end()).await
+}
+
+/// Waits until the order `id` is as wanted.
+pub(crate) async fn until(
+    engine: &Engine,
+    id: &str,
+    wanted: impl Fn(&Versioned<Order>) -> bool,
+) -> Result<Versioned<Order>, Error> {
+    let watcher = engine.watch(id.to_owned());
+    loop {
+        let look = || async {
+            let order = engine.store().load::<Order>(id).await?;
+            let order = order.ok_or_else(|| Error::not_found(format_args!("order {id}")))?;
+            Ok::<_, Error>(wanted(&order).then_some(order))
+        };
+        if let Ok(found) = tokio::time::timeout(LOOK_AGAIN, watcher.until(look)).await {
+            return found;
+        }
+    }
+}
