@@ -40,5 +40,5 @@ pub(crate) fn run() -> Result<ExitCode> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    Ok(ExitCode::from(1))
+    Ok(report::FOUND.into())
 }

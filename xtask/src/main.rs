@@ -10,11 +10,7 @@ mod report;
 
 /// Chores of the repository.
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    after_help = "Exit codes: 0 done, 1 a check found something, 2 wrong usage, 3 could not do it."
-)]
+#[command(bin_name = "cargo xtask", after_help = report::EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,6 +31,6 @@ fn main() -> ExitCode {
     };
     outcome.unwrap_or_else(|error| {
         report::failure(&error);
-        ExitCode::from(3)
+        report::COULD_NOT.into()
     })
 }

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.check {
         report::problem("Run `cargo xtask provision`.");
     }
-    Ok(ExitCode::from(1))
+    Ok(report::FOUND.into())
 }
 
 fn cache_root() -> Result<PathBuf> {

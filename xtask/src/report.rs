@@ -7,6 +7,14 @@
 
 use std::fmt::Display;
 
+/// What the exit codes mean, for `--help`.
+pub(crate) const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 a check found something, 2 wrong usage, 3 could not do it.";
+/// The check could be made, and found something.
+pub(crate) const FOUND: u8 = 1;
+/// The chore could not be done.
+pub(crate) const COULD_NOT: u8 = 3;
+
 /// A line of progress or result, on standard output.
 pub(crate) fn line(text: impl Display) {
     println!("{text}");

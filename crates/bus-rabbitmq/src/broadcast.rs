@@ -8,6 +8,10 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use crate::{
+    link::{self, Link, Reused, away},
+    topology::BROADCAST,
+};
 use async_trait::async_trait;
 use bistro_bus::{BusError, Listener, MAX_EVENT_BYTES};
 use futures::StreamExt;
@@ -23,12 +27,6 @@ use tokio::{
         oneshot,
     },
     time::{Instant, timeout_at},
-};
-use tracing::debug;
-
-use crate::{
-    link::{Link, Reused, away},
-    topology::BROADCAST,
 };
 
 /// Wake-ups a slow listener may be behind before it is told that it missed some.
@@ -102,7 +100,7 @@ impl Broadcasts {
         check(topic)?;
         let mut topics = timeout_at(deadline, self.topics.lock())
             .await
-            .map_err(|_| away("RabbitMQ did not begin to listen in time"))?;
+            .map_err(|_| away("RabbitMQ did not begin to broadcast in time"))?;
         if let Some(hub) = topics.get(topic).and_then(Weak::upgrade)
             && let Some(sender) = hub.sender.upgrade()
         {
@@ -114,11 +112,8 @@ impl Broadcasts {
         }
         topics.retain(|_, hub| hub.strong_count() > 0);
         let channel = self.receiving.channel(deadline).await?;
-        let messages = match timeout_at(deadline, subscribe(&channel, topic)).await {
-            Ok(Ok(messages)) => messages,
-            Ok(Err(error)) => return Err(BusError::not_done("cannot listen", error)),
-            Err(_) => return Err(away("RabbitMQ did not begin to listen in time")),
-        };
+        let failed = "RabbitMQ did not begin to broadcast";
+        let messages = link::within(deadline, failed, subscribe(&channel, topic)).await?;
         let (sender, received) = broadcast::channel(BACKLOG);
         let (stop, stopped) = oneshot::channel();
         let hub = Arc::new(Hub {
@@ -197,11 +192,7 @@ async fn pump(
         }
     }
     drop(sender);
-    if channel.status().connected()
-        && let Err(error) = channel.close(200, "OK".into()).await
-    {
-        debug!(%error, "cannot close a listener's channel");
-    }
+    link::close(&channel).await;
 }
 
 /// One listener's end of a topic.

@@ -17,7 +17,7 @@ use lapin::{
 use parking_lot::Mutex;
 use tokio::{
     task::AbortHandle,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{error, warn};
 
@@ -26,7 +26,7 @@ use crate::{
     consumer::RabbitConsumer,
     graveyard,
     lane::Lane,
-    link::{Link, away},
+    link::{self, Link, away},
     options::RabbitOptions,
     publisher::Publisher,
     topology::{EVENTS, Topology},
@@ -127,14 +127,8 @@ impl RabbitBus {
         act: impl AsyncFnOnce(&Channel) -> Result<T, lapin::Error>,
     ) -> Result<T, BusError> {
         let channel = self.publishing.channel(deadline).await?;
-        let done = match timeout_at(deadline, act(&channel)).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(error)) => return Err(BusError::not_done(what, error)),
-            Err(_) => return Err(away(&format!("{what}: RabbitMQ did not answer in time"))),
-        };
-        if let Ok(Err(error)) = timeout_at(deadline, channel.close(200, "OK".into())).await {
-            warn!(%error, "cannot close a channel");
-        }
+        let done = link::within(deadline, what, act(&channel)).await?;
+        link::close(&channel).await;
         Ok(done)
     }
 }
@@ -164,9 +158,11 @@ impl Bus for RabbitBus {
         let deadline = Instant::now() + DECLARE_PATIENCE;
         // Waiting for the connection is bounded as elsewhere; creating many queues takes longer.
         self.publishing.connection(self.deadline()).await?;
-        self.control("cannot declare the queues", deadline, async |channel| {
-            self.topology.declare_all(channel).await
-        })
+        self.control(
+            "RabbitMQ did not declare the queues",
+            deadline,
+            async |channel| self.topology.declare_all(channel).await,
+        )
         .await
     }
 
@@ -202,12 +198,16 @@ impl Bus for RabbitBus {
         let queue = self.topology.queue(queue)?;
         let counts = (self.shelves)(&queue).counts(queue.name).await?;
         let waiting = self
-            .control("cannot count messages", self.deadline(), async |channel| {
-                let options = QueueDeclareOptions::durable().passive();
-                channel
-                    .queue_declare(queue.name.into(), options, FieldTable::default())
-                    .await
-            })
+            .control(
+                "RabbitMQ did not count messages",
+                self.deadline(),
+                async |channel| {
+                    let options = QueueDeclareOptions::durable().passive();
+                    channel
+                        .queue_declare(queue.name.into(), options, FieldTable::default())
+                        .await
+                },
+            )
             .await?
             .message_count();
         let unsettled = self
@@ -275,7 +275,7 @@ impl Bus for RabbitBus {
                     "RabbitMQ takes no messages while it is short of memory or disk",
                 ));
             }
-            self.control("RabbitMQ is not ready", deadline, async |channel| {
+            self.control("RabbitMQ did not answer", deadline, async |channel| {
                 let options = ExchangeDeclareOptions {
                     passive: true,
                     ..ExchangeDeclareOptions::default()

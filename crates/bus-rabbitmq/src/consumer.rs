@@ -14,13 +14,13 @@ use lapin::{
 };
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
-    time::{Duration, Instant, sleep, timeout_at},
+    time::{Duration, Instant, sleep},
 };
 use tracing::{error, warn};
 
 use crate::{
     lane::{Lane, Unsettled},
-    link::{Link, away},
+    link::{self, Link, away},
     settle::{BrokerDelivery, Held, ShelfDelivery},
     topology::Topology,
     wire,
@@ -80,16 +80,8 @@ impl RabbitConsumer {
                 )
                 .await
         };
-        let messages = match timeout_at(deadline, begin).await {
-            Ok(Ok(messages)) => messages,
-            Ok(Err(error)) => {
-                return Err(BusError::not_done(
-                    format!("cannot consume {}", lane.queue.name),
-                    error,
-                ));
-            }
-            Err(_) => return Err(away("RabbitMQ did not begin to deliver in time")),
-        };
+        let failed = format!("RabbitMQ did not begin to deliver {}", lane.queue.name);
+        let messages = link::within(deadline, &failed, begin).await?;
         let (sender, received) = mpsc::unbounded_channel();
         let (teller, lost) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
@@ -183,11 +175,7 @@ impl Pump {
         if loss.is_some() {
             self.loss.send_replace(loss);
         }
-        if self.channel.status().connected()
-            && let Err(error) = self.channel.close(200, "OK".into()).await
-        {
-            warn!(queue = self.lane.queue.name, %error, "cannot close a consumer's channel");
-        }
+        link::close(&self.channel).await;
     }
 
     fn take(&self, message: Message) {

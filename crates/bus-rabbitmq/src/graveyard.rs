@@ -17,13 +17,15 @@ use tracing::warn;
 
 use crate::{
     lane::Lane,
-    link::{Link, away},
+    link::{self, Link, away},
     topology::dead_queue,
     wire,
 };
 
 /// Dead letters in hand at once.
 const PREFETCH: u16 = 16;
+/// How long the broker may take to begin.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What is waited after a failure.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How often it is asked whether the queue is still consumed here.
@@ -43,24 +45,27 @@ async fn drain(link: &Link, lane: &Weak<Lane>) -> Result<(), BusError> {
     let Some(queue) = lane.upgrade().map(|lane| lane.queue.name) else {
         return Ok(());
     };
-    let channel = link.channel(Instant::now() + PAUSE).await?;
-    let failed = |error| BusError::not_done(format!("cannot consume {}", dead_queue(queue)), error);
-    channel
-        .basic_qos(PREFETCH, BasicQosOptions { global: false })
-        .await
-        .map_err(failed)?;
-    let mut messages = channel
-        .basic_consume(
-            dead_queue(queue).into(),
-            "".into(),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        )
-        .await
-        .map_err(failed)?;
+    let deadline = Instant::now() + PATIENCE;
+    let channel = link.channel(deadline).await?;
+    let begin = async {
+        channel
+            .basic_qos(PREFETCH, BasicQosOptions { global: false })
+            .await?;
+        channel
+            .basic_consume(
+                dead_queue(queue).into(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+    };
+    let mut messages = link::within(deadline, "RabbitMQ did not begin to deliver", begin).await?;
     loop {
         let message = match timeout(ALIVE_INTERVAL, messages.next()).await {
-            Ok(Some(message)) => message.map_err(failed)?,
+            Ok(Some(message)) => {
+                message.map_err(|error| BusError::not_done("the connection is lost", error))?
+            }
             Ok(None) => return Err(away("RabbitMQ ended the dead letters' consumer")),
             // Nothing came; the channel is closed when it is dropped.
             Err(_) if lane.strong_count() == 0 => return Ok(()),

@@ -11,7 +11,7 @@ use tokio::{
     task::AbortHandle,
     time::{Instant, sleep, timeout, timeout_at},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{options::RabbitOptions, topology::Topology};
 
@@ -20,6 +20,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a silent connection attempt is kept before a new one is made. The old one may still
 /// succeed when a stopped server goes on; each abandoned one costs a thread until TCP gives up.
 const CONNECT_LIMIT: Duration = Duration::from_mins(1);
+/// How long closing a channel may take.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// The first pause between attempts; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between attempts.
@@ -107,11 +109,41 @@ impl Link {
 }
 
 /// A new channel on `connection`.
-pub(crate) async fn open(connection: &Connection, deadline: Instant) -> Result<Channel, BusError> {
-    match timeout_at(deadline, connection.create_channel()).await {
-        Ok(Ok(channel)) => Ok(channel),
-        Ok(Err(error)) => Err(BusError::not_done("RabbitMQ opened no channel", error)),
-        Err(_) => Err(away("RabbitMQ opened no channel in time")),
+async fn open(connection: &Connection, deadline: Instant) -> Result<Channel, BusError> {
+    within(
+        deadline,
+        "RabbitMQ opened no channel",
+        connection.create_channel(),
+    )
+    .await
+}
+
+/// Asks lapin for something, and no longer than until `deadline`: a request that is under way when
+/// its connection is lost may never be answered.
+pub(crate) async fn within<T>(
+    deadline: Instant,
+    failed: &str,
+    request: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, BusError> {
+    match timeout_at(deadline, request).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(BusError::not_done(failed, error)),
+        Err(_) => Err(away(&format!("{failed} in time"))),
+    }
+}
+
+/// Closes a channel. Dropping it would do, but only in the background.
+pub(crate) async fn close(channel: &Channel) {
+    let deadline = Instant::now() + CLOSE_PATIENCE;
+    if channel.status().connected()
+        && let Err(error) = within(
+            deadline,
+            "RabbitMQ closed no channel",
+            channel.close(200, "OK".into()),
+        )
+        .await
+    {
+        debug!(%error, "a channel was not closed");
     }
 }
 

@@ -35,7 +35,7 @@ use tokio::{
 };
 
 use crate::{
-    link::{Link, Reused, away},
+    link::{self, Link, Reused, away},
     topology::{EVENTS, Route, Topology},
     wire,
 };
@@ -217,13 +217,11 @@ impl Runway {
             return Ok(channel);
         }
         let select = channel.confirm_select(ConfirmSelectOptions::default());
-        let error = match timeout_at(deadline, select).await {
-            Ok(Ok(())) => return Ok(channel),
-            Ok(Err(error)) => BusError::not_done("RabbitMQ gives no confirms", error),
-            Err(_) => away("RabbitMQ gave no confirms in time"),
-        };
-        self.channel.discard();
-        Err(error)
+        let selected = link::within(deadline, "RabbitMQ promised no confirms", select).await;
+        if selected.is_err() {
+            self.channel.discard();
+        }
+        selected.map(|()| channel)
     }
 }
 

@@ -9,7 +9,7 @@ use lapin::{
     Acker,
     options::{BasicAckOptions, BasicNackOptions},
 };
-use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
+use tokio::{runtime::Handle, sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
     lane::{Lane, Unsettled},
@@ -23,6 +23,13 @@ const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// The longest that a requeue waits. A message reaches the broker's delivery limit by failing this
 /// slowly, so a store that is away for an hour turns nothing into a dead letter.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
+
+/// How long it may take to hand an acknowledgement to the network.
+const ACK_PATIENCE: Duration = Duration::from_secs(5);
+
+fn gone() -> BusError {
+    away("the delivery's connection is gone; it is delivered again")
+}
 
 /// A message that the broker holds until it is told how it ended.
 pub(crate) struct Held {
@@ -54,13 +61,15 @@ impl Held {
 
     /// Tells the broker that it is done.
     pub(crate) async fn ack(self) -> Result<(), BusError> {
-        match self.acker.ack(BasicAckOptions::default()).await {
-            Ok(true) => Ok(()),
+        match timeout(ACK_PATIENCE, self.acker.ack(BasicAckOptions::default())).await {
+            Ok(Ok(true)) => Ok(()),
             // lapin says false when the channel is gone: the broker delivers it again.
-            Ok(false) => Err(away(
-                "the delivery's connection is gone; it is delivered again",
-            )),
-            Err(error) => Err(BusError::unknown("the acknowledgement may be lost", error)),
+            Ok(Ok(false)) => Err(gone()),
+            Ok(Err(error)) => Err(BusError::unknown("the acknowledgement may be lost", error)),
+            Err(_) => Err(BusError::Unknown {
+                message: "the acknowledgement could not be sent in time".to_owned(),
+                source: None,
+            }),
         }
     }
 }
@@ -124,13 +133,7 @@ impl Settle for BrokerDelivery {
 impl Held {
     /// Nothing is put on the shelf for a message that the broker delivers again anyway.
     fn alive(&self) -> Result<(), BusError> {
-        if self.usable() {
-            Ok(())
-        } else {
-            Err(away(
-                "the delivery's connection is gone; it is delivered again",
-            ))
-        }
+        if self.usable() { Ok(()) } else { Err(gone()) }
     }
 }
 

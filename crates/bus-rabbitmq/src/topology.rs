@@ -13,9 +13,9 @@ use lapin::{
 };
 use parking_lot::RwLock;
 use tokio::time::{Instant, timeout_at};
-use tracing::{error, warn};
+use tracing::error;
 
-use crate::link::{Link, away};
+use crate::link::{self, Link, away};
 
 /// The topic exchange of events; the routing key is the event's kind.
 pub(crate) const EVENTS: &str = "bistro.events";
@@ -180,10 +180,7 @@ impl Topology {
             match timeout_at(deadline, found).await {
                 Ok(Ok(_)) => {
                     self.state.write().missing.remove(name);
-                    // Dropping the channel would do, but would close it in the background only.
-                    if let Err(error) = channel.close(200, "OK".into()).await {
-                        warn!(%error, "cannot close a channel");
-                    }
+                    link::close(&channel).await;
                 }
                 Ok(Err(failure)) if is_not_found(&failure) => {
                     error!(queue = name, "a declared queue is gone from RabbitMQ");

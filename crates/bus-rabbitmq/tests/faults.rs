@@ -23,7 +23,9 @@ fn load(
         let (mut published, mut failed) = (HashSet::new(), 0);
         while !*stop.lock() {
             let events: Vec<Event> = (0..32).map(|_| event(&kind)).collect();
+            eprintln!("P>");
             let results = bus.publish(events.clone()).await;
+            eprintln!("P<");
             for (event, result) in events.into_iter().zip(results) {
                 match result {
                     Ok(()) => {
@@ -45,18 +47,22 @@ fn observe(bus: Arc<dyn Bus>, queue: &Queue) -> (Arc<Mutex<HashSet<String>>>, Jo
     let (noted, name) = (seen.clone(), queue.name);
     let task = tokio::spawn(async move {
         loop {
+            eprintln!("S>");
             let Ok(mut consumer) = bus.subscribe(name, 100).await else {
+                eprintln!("S!");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
+            eprintln!("S<");
             while let Ok(delivery) = consumer.next().await {
+                eprintln!("N");
                 let id = delivery.event.id.clone();
                 // Some are put off, so that the shelf takes part.
                 if delivery.attempt == 1 && id.len() % 7 == 0 {
                     let _ = delivery.retry(Duration::from_millis(50), "later").await;
                 } else {
                     noted.lock().insert(id);
-                    let _ = delivery.ack().await;
+                    eprintln!("A>{:?}", delivery.ack().await.is_ok());
                 }
             }
         }
@@ -75,6 +81,7 @@ async fn nothing_is_lost(published: HashSet<String>, seen: &Mutex<HashSet<String
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_broker_under_load_loses_nothing_that_was_accepted() {
+    support::log();
     let mut server = RabbitServer::start().await.unwrap();
     let shelf = MemoryShelf::default();
     let bus: Arc<dyn Bus> = Arc::new(bus(options(&server.url()), &shelf));
@@ -109,6 +116,7 @@ async fn killing_the_broker_under_load_loses_nothing_that_was_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_broker_is_an_error_in_bounded_time_and_going_on_is_enough() {
+    support::log();
     let mut server = RabbitServer::start().await.unwrap();
     let shelf = MemoryShelf::default();
     let url = format!("{}?heartbeat=2", server.url());

@@ -109,6 +109,12 @@ impl Engine {
         tokio::time::timeout(patience, self.0.tasks.wait()).await.is_ok()
     }
 
+    /// Cancelled when the engine is told to stop: streams that never end by themselves end then.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.0.stop.clone()
+    }
+
     /// The role.
     #[must_use]
     pub fn role(&self) -> &'static str {

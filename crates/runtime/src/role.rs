@@ -67,10 +67,10 @@ pub struct RoleParts {
 ///
 /// A target that is no role is refused, with the names of those that are. Where roles need each
 /// other in a circle, the one that stands first in the table starts last.
-pub fn start_order<'a>(
-    table: &'a [RoleSpec],
+pub fn start_order(
+    table: &[&'static RoleSpec],
     targets: &[String],
-) -> Result<Vec<&'a RoleSpec>, Error> {
+) -> Result<Vec<&'static RoleSpec>, Error> {
     let known: Vec<&str> = table.iter().map(|role| role.name).collect();
     for target in targets {
         if target != "all" && !known.contains(&target.as_str()) {
@@ -83,19 +83,19 @@ pub fn start_order<'a>(
     }
     let all = targets.is_empty() || targets.iter().any(|target| target == "all");
     let wanted = |role: &RoleSpec| all || targets.iter().any(|target| target == role.name);
-    let mut order: Vec<&RoleSpec> = Vec::new();
+    let mut order = Vec::new();
     for role in table.iter().filter(|role| wanted(role)) {
         place(table, role, &wanted, &mut Vec::new(), &mut order);
     }
     Ok(order)
 }
 
-fn place<'a>(
-    table: &'a [RoleSpec],
-    role: &'a RoleSpec,
+fn place(
+    table: &[&'static RoleSpec],
+    role: &'static RoleSpec,
     wanted: &dyn Fn(&RoleSpec) -> bool,
     above: &mut Vec<&'static str>,
-    order: &mut Vec<&'a RoleSpec>,
+    order: &mut Vec<&'static RoleSpec>,
 ) {
     // Roles may ask each other (orders asks catalog, catalog asks orders): the one met first waits
     // for the other, and calls are retried, so that either order is right.
@@ -114,18 +114,18 @@ fn place<'a>(
 mod tests {
     use super::*;
 
-    const fn role(name: &'static str, needs: &'static [&'static str]) -> RoleSpec {
-        RoleSpec {
+    fn role(name: &'static str, needs: &'static [&'static str]) -> &'static RoleSpec {
+        Box::leak(Box::new(RoleSpec {
             name,
             about: "",
             needs,
             collections: &[],
             queues: &[],
-            build: |_| Ok(RoleParts { ..RoleParts::default() }),
-        }
+            build: |_| Ok(RoleParts::default()),
+        }))
     }
 
-    fn names(table: &[RoleSpec], targets: &[&str]) -> Vec<&'static str> {
+    fn names(table: &[&'static RoleSpec], targets: &[&str]) -> Vec<&'static str> {
         let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
         start_order(table, &targets).unwrap().iter().map(|role| role.name).collect()
     }
@@ -145,8 +145,7 @@ mod tests {
 
     #[test]
     fn an_unknown_target_is_told_the_known_ones() {
-        let table = [role("a", &[])];
-        let error = start_order(&table, &["x".into()]).err().unwrap();
+        let error = start_order(&[role("a", &[])], &["x".into()]).err().unwrap();
         assert!(error.message().contains("the roles are a"), "{error}");
     }
 }

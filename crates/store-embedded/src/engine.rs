@@ -125,6 +125,7 @@ impl Embedded {
             on_fatal,
             log,
             last_seq,
+            is_failing: false,
         };
         let writer = std::thread::Builder::new()
             .name("bistro-writer".to_owned())

@@ -20,6 +20,8 @@ mod queues;
 mod reads;
 mod schema;
 mod store;
+#[cfg(test)]
+mod tests;
 mod wal;
 mod writer;
 

@@ -110,6 +110,8 @@ pub(crate) struct Writer {
     pub(crate) log: LogWatch,
     /// The number of the message inserted last.
     pub(crate) last_seq: i64,
+    /// Whether the group before was undone; said once, not for each group.
+    pub(crate) is_failing: bool,
 }
 
 impl Writer {
@@ -140,7 +142,10 @@ impl Writer {
                 (self.on_fatal)(cause);
                 return;
             }
-            self.tend_log();
+            self.note(&verdict);
+            if self.log.wants_restart() || self.is_failing {
+                self.restart_log();
+            }
         }
         self.finish();
     }
@@ -202,18 +207,28 @@ impl Writer {
             tracing::error!(error = %second, "a group cannot be rolled back");
             return Verdict::Unknown(error.into());
         }
-        tracing::error!(%error, "a group of commits was undone");
         Verdict::Undone(error.into())
     }
 
-    /// Has the log moved into the file before it grows long; see [`wal`].
-    fn tend_log(&mut self) {
-        if !self.log.wants_restart() {
-            return;
+    /// Says when groups begin to fail and when they succeed again.
+    fn note(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Undone(error) if !self.is_failing => {
+                tracing::error!(%error, "commits fail and are undone");
+            }
+            Verdict::Committed if self.is_failing => tracing::info!("commits succeed again"),
+            _ => {}
         }
+        self.is_failing = matches!(verdict, Verdict::Undone(_));
+    }
+
+    /// Moves the rest of the log into the file and begins it anew; see [`wal`]. On a full disk the
+    /// room that the log takes may be all that is needed.
+    fn restart_log(&self) {
         match wal::checkpoint(&self.conn, "RESTART") {
             Ok(_) => {}
             Err(error) if is_failed_flush(&error) => (self.on_fatal)(&Shared::from(error)),
+            Err(_) if self.is_failing => {}
             Err(error) => tracing::warn!(%error, "the log cannot be begun anew yet"),
         }
     }

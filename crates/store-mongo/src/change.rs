@@ -2,12 +2,10 @@
 //! a caller is a literal, so that no text in it is ever taken for an expression.
 
 use bistro_core::Timestamp;
+use bistro_store::MARK_LIFETIME;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use crate::envelope::{Left, date};
-
-/// How long a deleted document's marks and outbox stay, in milliseconds.
-const GONE_MILLIS: i64 = bistro_store::MARK_LIFETIME.as_millis() as i64;
 
 /// A new content.
 pub(crate) struct Content {
@@ -85,9 +83,10 @@ impl Change {
     /// Deletes it, but for its marks and outbox.
     pub(crate) fn bury(mut self, version: i64) -> Self {
         self.unset.extend(["d", "k", "timers", "due"]);
+        let lifetime = (Timestamp::default() + MARK_LIFETIME).as_millis();
         // The server's clock, since it is the server that removes what is past this moment.
         self.computed
-            .insert("gone", doc! { "$add": ["$$NOW", GONE_MILLIS] });
+            .insert("gone", doc! { "$add": ["$$NOW", lifetime] });
         self.version(version)
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Engine {
     /// The collections that are open, by role.
     pub(crate) roles: HashMap<&'static str, Vec<&'static Collection>>,
     pub(crate) locks: Locks,
-    pub(crate) pending: Arc<Pending>,
+    pub(crate) pending: Pending,
     /// As many as there are connections, so that whoever waits for one has sent nothing yet and
     /// can be told so.
     gate: Semaphore,
@@ -43,7 +43,7 @@ impl Engine {
             options,
             roles,
             locks: Locks::new(),
-            pending: Arc::default(),
+            pending: Pending::default(),
         }
     }
 
@@ -62,7 +62,10 @@ impl Engine {
         if self.collections(collection.role).contains(&collection) {
             return Ok(());
         }
-        Err(StoreError::Invalid(format!("{} was not opened", collection.full_name())))
+        Err(StoreError::Invalid(format!(
+            "{} was not opened",
+            collection.full_name()
+        )))
     }
 
     /// Until when an operation that begins now may wait without having sent anything.
@@ -113,12 +116,5 @@ pub(crate) fn busy(message: &str) -> StoreError {
     StoreError::NotDone {
         message: message.to_owned(),
         source: None,
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        // The sweeper wakes up, finds nobody to sweep for, and ends.
-        self.pending.wake();
     }
 }

@@ -17,7 +17,9 @@
 //! Lists that are empty are left out, so that the sparse indexes hold only who has something.
 
 use bistro_core::{Event, Timestamp};
-use bistro_store::{CallChain, CallStep, Cause, DocumentRef, DueTimer, Key, Mark, StoreError, Work};
+use bistro_store::{
+    CallChain, CallStep, Cause, DocumentRef, DueTimer, Key, Mark, StoreError, Work,
+};
 use mongodb::bson::{Binary, Bson, DateTime, Document, doc, spec::BinarySubtype};
 
 use crate::json;
@@ -61,7 +63,11 @@ pub(crate) struct Left {
 impl Left {
     pub(crate) fn by(work: &Work) -> Self {
         Self {
-            events: work.events.iter().map(|event| told(event, work.time).into()).collect(),
+            events: work
+                .events
+                .iter()
+                .map(|event| told(event, work.time).into())
+                .collect(),
             calls: work.calls.iter().map(|chain| asked(chain).into()).collect(),
             mark: mark(work),
         }
@@ -153,7 +159,9 @@ fn time(entry: &Document, field: &'static str) -> Result<Timestamp, Damaged> {
 }
 
 fn bytes(entry: &Document, field: &'static str) -> Result<Vec<u8>, Damaged> {
-    let data = entry.get_binary_generic(field).map_err(|_| Damaged(field))?;
+    let data = entry
+        .get_binary_generic(field)
+        .map_err(|_| Damaged(field))?;
     Ok(data.clone())
 }
 

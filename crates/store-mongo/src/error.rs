@@ -44,7 +44,9 @@ impl From<&Error> for DriverError {
             ErrorKind::InvalidArgument { .. } => "an argument is not valid".to_owned(),
             kind => kind.to_string(),
         };
-        let message = match std::error::Error::source(error).and_then(<dyn std::error::Error>::downcast_ref) {
+        let message = match std::error::Error::source(error)
+            .and_then(<dyn std::error::Error>::downcast_ref)
+        {
             Some(source) => format!("{own}: {}", Self::from(source).message),
             None => own,
         };
@@ -56,7 +58,10 @@ fn server_said(code: i32, name: Option<&String>, message: &str) -> String {
     let name = name.map_or("", String::as_str);
     if code == DUPLICATE_KEY {
         // The rest of the message quotes the key.
-        format!("duplicate key in {}", index_in(message).unwrap_or("an index"))
+        format!(
+            "duplicate key in {}",
+            index_in(message).unwrap_or("an index")
+        )
     } else {
         format!("{message} ({code} {name})")
     }
@@ -178,15 +183,17 @@ mod tests {
     use super::*;
 
     fn command(code: i32, message: &str) -> Error {
-        let said: CommandError =
-            serde_json::from_value(json!({"code": code, "codeName": "Name", "errmsg": message, "topologyVersion": null}))
-                .unwrap();
+        let said: CommandError = serde_json::from_value(
+            json!({"code": code, "codeName": "Name", "errmsg": message, "topologyVersion": null}),
+        )
+        .unwrap();
         ErrorKind::Command(said).into()
     }
 
     fn write(code: i32, message: &str) -> Error {
         let said: WriteError =
-            serde_json::from_value(json!({"code": code, "errmsg": message, "errInfo": null})).unwrap();
+            serde_json::from_value(json!({"code": code, "errmsg": message, "errInfo": null}))
+                .unwrap();
         ErrorKind::Write(WriteFailure::WriteError(said)).into()
     }
 
@@ -210,20 +217,31 @@ mod tests {
         assert!(matches!(Fault::of_write(&cut), Fault::Unknown(_)));
         assert!(matches!(Fault::of_statement(&cut), Fault::NotDone(_)));
         assert!(matches!(Fault::of_commit(&cut, true), Fault::Unknown(_)));
-        let unmet: WriteConcernError =
-            serde_json::from_value(json!({"code": 64, "codeName": "WriteConcernFailed", "errmsg": "", "errInfo": null}))
-                .unwrap();
+        let unmet: WriteConcernError = serde_json::from_value(
+            json!({"code": 64, "codeName": "WriteConcernFailed", "errmsg": "", "errInfo": null}),
+        )
+        .unwrap();
         let unmet = ErrorKind::Write(WriteFailure::WriteConcernError(unmet)).into();
         assert!(matches!(Fault::of_write(&unmet), Fault::Unknown(_)));
         for code in [91, 189, 11602] {
-            assert!(matches!(Fault::of_write(&command(code, "")), Fault::Unknown(_)));
+            assert!(matches!(
+                Fault::of_write(&command(code, "")),
+                Fault::Unknown(_)
+            ));
         }
     }
 
     #[test]
     fn what_the_server_refused_did_not_happen() {
-        for error in [command(10107, "not primary"), command(13, "not allowed"), write(121, "")] {
-            assert!(matches!(Fault::of_write(&error), Fault::NotDone(_)), "{error:?}");
+        for error in [
+            command(10107, "not primary"),
+            command(13, "not allowed"),
+            write(121, ""),
+        ] {
+            assert!(
+                matches!(Fault::of_write(&error), Fault::NotDone(_)),
+                "{error:?}"
+            );
         }
         assert!(matches!(
             Fault::of_write(&ErrorKind::Shutdown.into()),

@@ -10,7 +10,6 @@ use crate::{
     engine::Engine,
     envelope::{Damaged, date, entries, entry_time, moment, read_call, read_event, read_timer},
     error::of_read,
-    settle,
 };
 
 /// The most documents of a collection that are counted, so that counting a backlog costs little
@@ -24,9 +23,18 @@ struct Side {
     oldest: &'static str,
 }
 
-const EVENTS: Side = Side { list: "out", oldest: "told" };
-const CALLS: Side = Side { list: "calls", oldest: "called" };
-const TIMERS: Side = Side { list: "timers", oldest: "due" };
+const EVENTS: Side = Side {
+    list: "out",
+    oldest: "told",
+};
+const CALLS: Side = Side {
+    list: "calls",
+    oldest: "called",
+};
+const TIMERS: Side = Side {
+    list: "timers",
+    oldest: "due",
+};
 
 /// Timers of `role` that are due at `now`.
 pub(crate) async fn due_timers(
@@ -61,8 +69,6 @@ pub(crate) async fn unpublished(
     before: Timestamp,
     limit: u32,
 ) -> Result<Vec<OutboxEvent>, StoreError> {
-    // What is settled here is not to be given out again.
-    settle::sweep(&engine).await?;
     let read = |entry: &Document, document| {
         let event = read_event(entry)?;
         Ok(OutboxEvent { document, event })
@@ -127,12 +133,12 @@ async fn first_documents(
         }
         Ok(found)
     };
-    read.await.map_err(|error: mongodb::error::Error| of_read(&error))
+    read.await
+        .map_err(|error: mongodb::error::Error| of_read(&error))
 }
 
 /// What `role` has left undone.
 pub(crate) async fn backlog(engine: Arc<Engine>, role: String) -> Result<Backlog, StoreError> {
-    settle::sweep(&engine).await?;
     let mut backlog = Backlog::default();
     for collection in engine.collections(&role) {
         let (count, first) = count(&engine, collection, EVENTS).await?;
@@ -170,13 +176,20 @@ async fn count(
     ];
     let read = async {
         let mut rows = engine.envelopes(collection).aggregate(pipeline).await?;
-        match rows.advance().await? {
-            true => rows.deserialize_current().map(Some),
-            false => Ok(None),
+        if rows.advance().await? {
+            rows.deserialize_current().map(Some)
+        } else {
+            Ok(None)
         }
     };
-    let group = read.await.map_err(|error| of_read(&error))?.unwrap_or_default();
-    let count = group.get_i32("count").map(i64::from).or_else(|_| group.get_i64("count"));
+    let group = read
+        .await
+        .map_err(|error| of_read(&error))?
+        .unwrap_or_default();
+    let count = group
+        .get_i32("count")
+        .map(i64::from)
+        .or_else(|_| group.get_i64("count"));
     let first = group.get_datetime("first").ok().map(|at| moment(*at));
     Ok((u64::try_from(count.unwrap_or(0)).unwrap_or(0), first))
 }

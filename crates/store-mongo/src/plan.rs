@@ -101,7 +101,11 @@ impl Plan {
 
     /// Documents that many Works touch at once.
     pub(crate) fn crowded(&self) -> impl Iterator<Item = &DocumentRef> {
-        self.work.writes.iter().filter(|write| is_crowded(write)).map(Write::document)
+        self.work
+            .writes
+            .iter()
+            .filter(|write| is_crowded(write))
+            .map(Write::document)
     }
 
     /// First what many touch: whoever meets another transaction is undone, and had better be
@@ -128,15 +132,18 @@ impl Plan {
     /// An insert of the document that its cause is consumed from can only follow its deletion.
     fn inserts_over_the_cause(&self) -> BTreeSet<usize> {
         let from = self.consumed_from();
-        let inserted = |write: &Write| {
-            matches!(write, Write::Insert { .. }) && Some(write.document()) == from
-        };
+        let inserted =
+            |write: &Write| matches!(write, Write::Insert { .. }) && Some(write.document()) == from;
         let place = self.work.writes.iter().position(inserted);
         place.into_iter().collect()
     }
 
     /// The statement of a step. `published` are events that it may take out of the document.
-    pub(crate) fn statement(&self, step: Step, published: &Published) -> Result<Statement, StoreError> {
+    pub(crate) fn statement(
+        &self,
+        step: Step,
+        published: &Published,
+    ) -> Result<Statement, StoreError> {
         let Step::Write(place) = step else {
             let change = self.consume(Change::new(), self.document(step));
             return Ok(self.update(step, doc! {}, change));
@@ -148,7 +155,11 @@ impl Plan {
         };
         let oldest = self.work.oldest_mark();
         Ok(match &self.work.writes[place] {
-            write @ Write::Insert { document, by_request, .. } => {
+            write @ Write::Insert {
+                document,
+                by_request,
+                ..
+            } => {
                 let content = new_content(write)?;
                 let timers = self.timers(document);
                 if self.revived.contains(&place) {
@@ -164,7 +175,9 @@ impl Plan {
                     Statement::Insert(insertion(&document.id, request, content, left, &timers))
                 }
             }
-            write @ Write::Replace { document, version, .. } => {
+            write @ Write::Replace {
+                document, version, ..
+            } => {
                 let change = Change::new()
                     .version(version + 1)
                     .content(new_content(write)?)
@@ -182,7 +195,12 @@ impl Plan {
                 let change = self.consume(Change::new().hold(), document);
                 self.update(step, doc! { "v": version }, change)
             }
-            Write::Adjust { document, field, by, at_least } => {
+            Write::Adjust {
+                document,
+                field,
+                by,
+                at_least,
+            } => {
                 let change = self.consume(Change::new().adjust(field, *by), document);
                 self.update(step, guard(field, *by, *at_least), change)
             }
@@ -211,7 +229,10 @@ impl Plan {
                 let firing = doc! { "n": &timer.name, "at": date(timer.at) };
                 doc! { "timers": { "$elemMatch": firing } }
             }
-            Cause::Outcome { document: from, call } if from == document => {
+            Cause::Outcome {
+                document: from,
+                call,
+            } if from == document => {
                 doc! { "calls.id": call }
             }
             _ => doc! {},
@@ -225,9 +246,10 @@ impl Plan {
 
     fn consume_call(&self, change: Change, document: &DocumentRef) -> Change {
         match &self.work.cause {
-            Cause::Outcome { document: from, call } if from == document => {
-                change.drop_calls(std::slice::from_ref(call))
-            }
+            Cause::Outcome {
+                document: from,
+                call,
+            } if from == document => change.drop_calls(std::slice::from_ref(call)),
             _ => change,
         }
     }
@@ -240,7 +262,12 @@ impl Plan {
         {
             timers.dropped.push(fired.name.clone());
         }
-        for change in self.work.timers.iter().filter(|change| change.document == *document) {
+        for change in self
+            .work
+            .timers
+            .iter()
+            .filter(|change| change.document == *document)
+        {
             timers.dropped.push(change.name.to_owned());
             // The last word about a name counts.
             timers.set.retain(|(name, _)| name != change.name);
@@ -257,8 +284,18 @@ fn is_crowded(write: &Write) -> bool {
 }
 
 fn new_content(write: &Write) -> Result<Content, StoreError> {
-    let (Write::Insert { document, data, keys: index_keys, .. }
-    | Write::Replace { document, data, keys: index_keys, .. }) = write
+    let (Write::Insert {
+        document,
+        data,
+        keys: index_keys,
+        ..
+    }
+    | Write::Replace {
+        document,
+        data,
+        keys: index_keys,
+        ..
+    }) = write
     else {
         return Err(StoreError::Invalid("a write without content".to_owned()));
     };
@@ -272,17 +309,16 @@ fn new_content(write: &Write) -> Result<Content, StoreError> {
 
 /// The field is an integer, and the sum is at least `at_least` and fits.
 fn guard(field: &str, by: i64, at_least: i64) -> Document {
-    let least = i128::from(at_least.max(i64::MIN)) - i128::from(by);
-    let fits = |bound: i128| i64::try_from(bound).ok();
+    let (by, at_least) = (i128::from(by), i128::from(at_least));
+    let (smallest, largest) = (i128::from(i64::MIN), i128::from(i64::MAX));
+    let from = (at_least - by).max(smallest - by).max(smallest);
+    let to = (largest - by).min(largest);
     let field = format!("d.{field}");
-    let smallest = least.max(i128::from(i64::MIN) - i128::from(by)).max(i128::from(i64::MIN));
-    let largest = (i128::from(i64::MAX) - i128::from(by)).min(i128::from(i64::MAX));
-    match (fits(smallest), fits(largest)) {
-        (Some(smallest), Some(largest)) => doc! {
-            field: { "$type": ["int", "long"], "$gte": smallest, "$lte": largest },
-        },
+    if let (Ok(from), Ok(to)) = (i64::try_from(from), i64::try_from(to)) {
+        doc! { field: { "$type": ["int", "long"], "$gte": from, "$lte": to } }
+    } else {
         // No 64-bit integer is large enough.
-        _ => doc! { field: { "$in": [] } },
+        doc! { field: { "$in": [] } }
     }
 }
 

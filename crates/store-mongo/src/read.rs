@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bistro_core::Page;
-use bistro_store::{Collection, Cursor, DocumentRef, Mark, Order, Query, Stored, StoreError};
+use bistro_store::{Collection, Cursor, DocumentRef, Mark, Order, Query, StoreError, Stored};
 use mongodb::{
     bson::{Bson, Document, RawDocument, RawDocumentBuf, doc},
     options::Hint,
@@ -42,7 +42,10 @@ fn stored(collection: &'static Collection, envelope: &RawDocument) -> Result<Sto
         })
     };
     read().map_err(|source| {
-        let document = DocumentRef { collection, id: id.to_owned() };
+        let document = DocumentRef {
+            collection,
+            id: id.to_owned(),
+        };
         StoreError::not_done(format!("{document} cannot be read"), Unreadable(source))
     })
 }
@@ -55,7 +58,10 @@ pub(crate) async fn get(
 ) -> Result<Option<Stored>, StoreError> {
     let mut filter = there();
     filter.insert("_id", id);
-    let found = raw(&engine, collection).find_one(filter).projection(fields()).await;
+    let found = raw(&engine, collection)
+        .find_one(filter)
+        .projection(fields())
+        .await;
     match found.map_err(|error| of_read(&error))? {
         Some(envelope) => stored(collection, &envelope).map(Some),
         None => Ok(None),
@@ -74,7 +80,10 @@ pub(crate) async fn get_many(
     let mut filter = there();
     filter.insert("_id", doc! { "$in": &ids });
     let read = async {
-        let mut rows = raw(&engine, collection).find(filter).projection(fields()).await?;
+        let mut rows = raw(&engine, collection)
+            .find(filter)
+            .projection(fields())
+            .await?;
         let mut found = HashMap::with_capacity(ids.len());
         while rows.advance().await? {
             match stored(collection, rows.current()) {
@@ -93,7 +102,10 @@ pub(crate) async fn find(engine: Arc<Engine>, query: Query) -> Result<Page<Store
     let collection = query.collection;
     let limit = query.limit.max(1);
     let Some(range) = Range::of(&query)? else {
-        return Ok(Page { items: Vec::new(), next: None });
+        return Ok(Page {
+            items: Vec::new(),
+            next: None,
+        });
     };
     let mut projection = fields();
     if let Some(index) = query.index {
@@ -134,7 +146,9 @@ pub(crate) async fn find(engine: Arc<Engine>, query: Query) -> Result<Page<Store
         }
         Ok(Ok((items, last, more)))
     };
-    let (items, key, more) = read.await.map_err(|error: mongodb::error::Error| of_read(&error))??;
+    let (items, key, more) = read
+        .await
+        .map_err(|error: mongodb::error::Error| of_read(&error))??;
     let next = items.last().filter(|_| more).map(|last| {
         let id = last.id.clone();
         Cursor { key, id }.encode()
@@ -208,7 +222,11 @@ impl Range {
         let Some(inside) = Inside::of(query) else {
             return Ok(None);
         };
-        let direction = if query.order == Order::Descending { -1 } else { 1 };
+        let direction = if query.order == Order::Descending {
+            -1
+        } else {
+            1
+        };
         let (lower, upper) = (&inside.lower, inside.upper.as_ref());
         let Some(name) = query.index else {
             let bound = |(_, id): &Place| doc! { "_id": id };
@@ -227,7 +245,13 @@ impl Range {
         let field = format!("k.{name}");
         let (sort, min, max) = if index.unique {
             // It holds no ids: it may give the row that the cursor names once more.
-            let end = |(key, id): &Place| if id.is_empty() { key.clone() } else { next_text(key) };
+            let end = |(key, id): &Place| {
+                if id.is_empty() {
+                    key.clone()
+                } else {
+                    next_text(key)
+                }
+            };
             (
                 doc! { &field: direction },
                 doc! { &field: &lower.0 },
@@ -267,7 +291,10 @@ pub(crate) async fn mark_of_request(
     collection: &'static Collection,
     key: String,
 ) -> Result<Option<Mark>, StoreError> {
-    let somewhere = DocumentRef { collection, id: String::new() };
+    let somewhere = DocumentRef {
+        collection,
+        id: String::new(),
+    };
     marked(&engine, &somewhere, doc! { "rk": &key }, &key).await
 }
 

@@ -1,26 +1,30 @@
 //! Forgetting what is dealt with: published events many at a time, the rest at once.
 //!
 //! Clearing events one by one costs as much as committing them did. So settled events are
-//! remembered here, and go with the next write of their document or with the next sweep. What is
-//! remembered is lost with the process: then they are published a second time, which consumers
-//! have to bear anyway.
+//! remembered here, and go with the next write of their document or with the next sweep, of which
+//! there is one at a time: whoever settles meanwhile shares the following one. What is remembered
+//! when the process dies is published a second time, which consumers have to bear anyway.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bistro_core::Timestamp;
 use bistro_store::{DocumentRef, Settled, StoreError};
 use mongodb::bson::doc;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::{change::Change, engine::Engine, error::DriverError};
 
-/// So many settled events start a sweep.
+/// So many settled events need not wait for company.
 const SWEEP_AT: usize = 64;
-/// The longest that a settled event waits for a sweep.
-const SWEEP_AFTER: Duration = Duration::from_millis(100);
-/// The pause after a sweep that failed.
-const PAUSE: Duration = Duration::from_secs(1);
+/// For how long a sweep waits for more when the one before had several: under load there will be.
+const COMPANY: Duration = Duration::from_millis(5);
 /// The most events remembered while MongoDB is away; what is more will be published again.
 const MOST: usize = 65_536;
 /// The most events that one statement takes out.
@@ -28,6 +32,9 @@ const AT_ONCE: usize = 256;
 
 /// A document, as a key of a map.
 type Place = (&'static str, &'static str, String);
+
+/// A document and the ids of settled events in it.
+type Entry = (DocumentRef, Vec<String>);
 
 fn place(document: &DocumentRef) -> Place {
     let collection = document.collection;
@@ -50,16 +57,16 @@ impl Published {
 #[derive(Default)]
 struct Remembered {
     count: usize,
-    events: HashMap<Place, (DocumentRef, Vec<String>)>,
+    events: HashMap<Place, Entry>,
 }
 
 /// Events that are settled and not swept yet.
 #[derive(Default)]
 pub(crate) struct Pending {
     remembered: Mutex<Remembered>,
-    some: Notify,
-    many: Notify,
     sweeping: tokio::sync::Mutex<()>,
+    /// How many events the last sweep took out.
+    last: AtomicUsize,
 }
 
 impl Pending {
@@ -69,14 +76,15 @@ impl Pending {
             return;
         }
         remembered.count += ids.len();
-        let count = remembered.count;
         let entry = remembered.events.entry(place(&document));
-        entry.or_insert_with(|| (document, Vec::new())).1.extend(ids);
-        drop(remembered);
-        self.some.notify_one();
-        if count >= SWEEP_AT {
-            self.many.notify_one();
-        }
+        entry
+            .or_insert_with(|| (document, Vec::new()))
+            .1
+            .extend(ids);
+    }
+
+    fn count(&self) -> usize {
+        self.remembered.lock().count
     }
 
     /// The settled events of `documents`.
@@ -112,41 +120,45 @@ impl Pending {
         }
     }
 
-    /// Makes the sweeper look.
-    pub(crate) fn wake(&self) {
-        self.some.notify_one();
-        self.many.notify_one();
-    }
-
-    fn take(&self) -> Vec<(DocumentRef, Vec<String>)> {
+    fn take(&self) -> Vec<Entry> {
         let mut remembered = self.remembered.lock();
-        std::mem::take(&mut *remembered).events.into_values().collect()
+        std::mem::take(&mut *remembered)
+            .events
+            .into_values()
+            .collect()
     }
 }
 
-/// Forgets `settled`: events soon, the rest now.
+/// Forgets `settled`.
 pub(crate) async fn settle(engine: &Arc<Engine>, settled: Vec<Settled>) -> Result<(), StoreError> {
-    let mut now: HashMap<Place, Dealt> = HashMap::new();
+    let mut rest: HashMap<Place, Dealt> = HashMap::new();
+    let mut events = false;
     for one in settled {
         match one {
-            Settled::Event { document, id } => engine.pending.remember(document, vec![id]),
-            Settled::Call { document, id } => dealt(&mut now, document).calls.push(id),
+            Settled::Event { document, id } => {
+                engine.pending.remember(document, vec![id]);
+                events = true;
+            }
+            Settled::Call { document, id } => dealt(&mut rest, document).calls.push(id),
             Settled::Timer(timer) => {
                 let firing = (timer.name, timer.at);
-                dealt(&mut now, timer.document).timers.push(firing);
+                dealt(&mut rest, timer.document).timers.push(firing);
             }
         }
     }
-    if now.is_empty() {
-        return Ok(());
+    if !rest.is_empty() {
+        let forget = async move |engine: Arc<Engine>| {
+            for dealt in rest.into_values() {
+                forget(&engine, dealt).await?;
+            }
+            Ok(())
+        };
+        engine.read("settle", forget).await?;
     }
-    let forget = async move |engine: Arc<Engine>| {
-        for dealt in now.into_values() {
-            forget(&engine, dealt).await?;
-        }
-        Ok(())
-    };
-    engine.read("settle", forget).await
+    if events {
+        sweep(engine).await?;
+    }
+    Ok(())
 }
 
 async fn forget(engine: &Engine, dealt: Dealt) -> Result<(), StoreError> {
@@ -178,66 +190,84 @@ fn dealt(all: &mut HashMap<Place, Dealt>, document: DocumentRef) -> &mut Dealt {
 
 /// Takes every settled event out of its document. After it returns without an error, nothing
 /// that was settled before it was called is there.
-pub(crate) async fn sweep(engine: &Engine) -> Result<(), StoreError> {
-    let _one_at_a_time = engine.pending.sweeping.lock().await;
-    let mut left = engine.pending.take().into_iter();
-    while let Some(first) = left.next() {
-        // One statement for documents of one collection.
-        let collection = first.0.collection;
-        let mut batch = vec![first];
-        let mut others = Vec::new();
-        let mut count = batch[0].1.len();
-        for entry in left {
-            if entry.0.collection == collection && count < AT_ONCE {
-                count += entry.1.len();
-                batch.push(entry);
-            } else {
-                others.push(entry);
-            }
-        }
-        if let Err(error) = take_out(engine, &batch).await {
-            for (document, ids) in batch.into_iter().chain(others) {
-                engine.pending.remember(document, ids);
+pub(crate) async fn sweep(engine: &Arc<Engine>) -> Result<(), StoreError> {
+    if engine.pending.count() == 0 && engine.pending.sweeping.try_lock().is_ok() {
+        return Ok(());
+    }
+    let swept = tokio::spawn(sweep_all(Arc::clone(engine)));
+    match tokio::time::timeout(engine.options.operation_timeout, swept).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(failed)) => Err(StoreError::unknown("the sweep was cut off", failed)),
+        Err(_) => Err(StoreError::Unknown {
+            message: "MongoDB did not answer in time".to_owned(),
+            source: None,
+        }),
+    }
+}
+
+async fn sweep_all(engine: Arc<Engine>) -> Result<(), StoreError> {
+    let pending = &engine.pending;
+    let _one_at_a_time = pending.sweeping.lock().await;
+    if pending.count() == 0 {
+        // Whoever swept before took these along.
+        return Ok(());
+    }
+    if pending.last.load(Ordering::Relaxed) > 1 && pending.count() < SWEEP_AT {
+        tokio::time::sleep(COMPANY).await;
+    }
+    let _permit = engine.enter(engine.patience()).await?;
+    let taken = pending.take();
+    let count = taken.iter().map(|(_, ids)| ids.len()).sum();
+    pending.last.store(count, Ordering::Relaxed);
+    let mut batches = batches(taken).into_iter();
+    while let Some(batch) = batches.next() {
+        if let Err(error) = take_out(&engine, &batch).await {
+            for (document, ids) in batches.flatten().chain(batch) {
+                pending.remember(document, ids);
             }
             return Err(DriverError::from(&error).unknown("published events could not be cleared"));
         }
-        left = others.into_iter();
     }
     Ok(())
 }
 
-async fn take_out(
-    engine: &Engine,
-    batch: &[(DocumentRef, Vec<String>)],
-) -> mongodb::error::Result<()> {
-    let documents: Vec<&str> = batch.iter().map(|(document, _)| document.id.as_str()).collect();
+/// What one statement takes out: of one collection, and not too much.
+fn batches(taken: Vec<Entry>) -> Vec<Vec<Entry>> {
+    let mut by_collection: HashMap<String, Vec<Entry>> = HashMap::new();
+    for entry in taken {
+        let collection = entry.0.collection.full_name();
+        by_collection.entry(collection).or_default().push(entry);
+    }
+    let mut batches = Vec::new();
+    for entries in by_collection.into_values() {
+        let mut batch = Vec::new();
+        let mut count = 0;
+        for entry in entries {
+            count += entry.1.len();
+            batch.push(entry);
+            if count >= AT_ONCE {
+                batches.push(std::mem::take(&mut batch));
+                count = 0;
+            }
+        }
+        if !batch.is_empty() {
+            batches.push(batch);
+        }
+    }
+    batches
+}
+
+async fn take_out(engine: &Engine, batch: &[Entry]) -> mongodb::error::Result<()> {
+    let documents: Vec<&str> = batch
+        .iter()
+        .map(|(document, _)| document.id.as_str())
+        .collect();
     let events: Vec<String> = batch.iter().flat_map(|(_, ids)| ids.clone()).collect();
     let filter = doc! { "_id": { "$in": documents }, "out.id": { "$in": &events } };
     let change = Change::new().drop_events(&events);
     engine
         .envelopes(batch[0].0.collection)
         .update_many(filter, change.into_pipeline())
-        // What is lost with a primary is cleared again after it was published again.
-        .write_concern(mongodb::options::WriteConcern::nodes(1))
         .await?;
     Ok(())
-}
-
-/// Sweeps in the background for as long as the store is open.
-pub(crate) async fn sweep_forever(engine: std::sync::Weak<Engine>, pending: Arc<Pending>) {
-    loop {
-        pending.some.notified().await;
-        tokio::select! {
-            () = pending.many.notified() => {}
-            () = tokio::time::sleep(SWEEP_AFTER) => {}
-        }
-        let Some(engine) = engine.upgrade() else {
-            return;
-        };
-        if let Err(error) = sweep(&engine).await {
-            tracing::warn!(error = %bistro_core::Error::from(error).chain(), "sweep failed");
-            drop(engine);
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
 }

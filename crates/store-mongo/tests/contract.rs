@@ -1,18 +1,17 @@
 //! The storage contract's suite against a real MongoDB.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use bistro_store::Store;
 use bistro_store_mongo::{MongoOptions, MongoStore};
 use bistro_testkit::{
     MongoServer,
-    suites::{
-        nonce,
-        store::{COLLECTIONS, StoreFactory},
-    },
+    suites::store::{COLLECTIONS, StoreFactory},
 };
 
-/// Handles with a connection pool of their own each, onto one database of the shared server.
+/// Handles with a connection pool of their own each, onto the data that all cases share.
 struct Factory {
     options: MongoOptions,
 }
@@ -21,7 +20,7 @@ impl Factory {
     async fn new() -> Self {
         let server = MongoServer::shared().await.unwrap();
         let mut options = MongoOptions::new(server.url());
-        options.database = format!("contract-{}", nonce());
+        "contract".clone_into(&mut options.database);
         Self { options }
     }
 }

@@ -9,14 +9,8 @@ use crate::names::NameError;
 #[non_exhaustive]
 pub enum TelemetryError {
     /// The log level is not one.
-    #[error("{level:?} is not a log level; write one such as info or info,bistro_orders=debug")]
-    Level {
-        /// What was given.
-        level: String,
-        /// Why it is not one.
-        #[source]
-        source: tracing_subscriber::filter::ParseError,
-    },
+    #[error("{0:?} is not a log level; write one such as info or info,bistro_orders=debug")]
+    Level(String),
     /// A standard `OTEL_*` variable has a value that is not supported.
     #[error("{variable}={value} is not supported; {instead}")]
     Variable {

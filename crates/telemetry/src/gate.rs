@@ -8,17 +8,14 @@ use crate::TelemetryError;
 /// Libraries that describe every frame and poll. They speak up from `warn`, unless the level
 /// says otherwise, and their spans are not part of our traces: exporting a span over gRPC would
 /// make more spans.
-const NOISY: [&str; 14] = [
+const NOISY: [&str; 11] = [
     "amq_protocol",
     "h2",
     "hyper",
-    "hyper_util",
     "lapin",
     "mio",
     "mongodb",
     "opentelemetry",
-    "opentelemetry_sdk",
-    "opentelemetry_otlp",
     "rustls",
     "tokio_util",
     "tonic",
@@ -29,15 +26,7 @@ const NOISY: [&str; 14] = [
 pub(crate) fn gate(
     level: &str,
 ) -> Result<FilterFn<impl Fn(&Metadata<'_>) -> bool + use<>>, TelemetryError> {
-    let events = targets(level).map_err(|source| TelemetryError::Level {
-        level: level.to_owned(),
-        source,
-    })?;
-    let spans = events.clone().with_default(
-        events
-            .default_level()
-            .map_or(LevelFilter::INFO, |level| level.max(LevelFilter::INFO)),
-    );
+    let events = targets(level).ok_or_else(|| TelemetryError::Level(level.to_owned()))?;
     let most = events
         .iter()
         .map(|(_, level)| level)
@@ -45,20 +34,22 @@ pub(crate) fn gate(
         .fold(LevelFilter::INFO, Ord::max);
     Ok(filter_fn(move |metadata: &Metadata<'_>| {
         let (target, level) = (metadata.target(), metadata.level());
-        if metadata.is_span() {
-            (*level <= Level::INFO && !is_noisy(target)) || spans.would_enable(target, level)
-        } else {
-            events.would_enable(target, level)
-        }
+        let is_ours = metadata.is_span() && *level <= Level::INFO && !is_noisy(target);
+        is_ours || events.would_enable(target, level)
     })
     .with_max_level_hint(most))
 }
 
-fn targets(level: &str) -> Result<Targets, tracing_subscriber::filter::ParseError> {
-    let asked: Targets = level.parse()?;
+fn targets(level: &str) -> Option<Targets> {
+    // A word alone would be read as a part that logs everything.
+    let is_fit = |one: &str| one.contains('=') || one.trim().parse::<LevelFilter>().is_ok();
+    if !level.split(',').all(is_fit) {
+        return None;
+    }
+    let asked: Targets = level.parse().ok()?;
     let default = asked.default_level().unwrap_or(LevelFilter::OFF);
     let quiet = NOISY.map(|target| (target, default.min(LevelFilter::WARN)));
-    Ok(Targets::new()
+    let targets = Targets::new()
         .with_default(default)
         .with_targets(quiet)
         // Later ones win.
@@ -66,10 +57,11 @@ fn targets(level: &str) -> Result<Targets, tracing_subscriber::filter::ParseErro
             asked
                 .iter()
                 .map(|(target, level)| (target.to_owned(), level)),
-        ))
+        );
+    Some(targets)
 }
 
+/// By prefix, as [`Targets`] compares.
 fn is_noisy(target: &str) -> bool {
-    let library = target.split("::").next().unwrap_or(target);
-    NOISY.contains(&library)
+    NOISY.iter().any(|library| target.starts_with(library))
 }

@@ -12,6 +12,8 @@ mod metrics;
 mod names;
 mod options;
 mod otlp;
+#[cfg(target_os = "linux")]
+mod process;
 mod setup;
 mod trace_context;
 

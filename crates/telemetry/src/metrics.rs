@@ -139,9 +139,8 @@ impl Metrics {
     /// usual names (`process_…`). Only Linux has them; elsewhere this does nothing.
     pub fn process(&self) -> Result<(), TelemetryError> {
         #[cfg(target_os = "linux")]
-        self.registry.register(Box::new(
-            prometheus::process_collector::ProcessCollector::for_self(),
-        ))?;
+        self.registry
+            .register(Box::new(crate::process::ProcessCollector::new()?))?;
         Ok(())
     }
 

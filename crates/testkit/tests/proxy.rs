@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bistro_testkit::{Direction, Fault, FaultProxy, wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -185,9 +185,12 @@ async fn a_request_is_cut_in_its_middle_in_every_connection_anew() -> Result<()>
 
 #[tokio::test]
 async fn an_upstream_that_is_down_breaks_the_connection() -> Result<()> {
-    let unused = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
-    let proxy = FaultProxy::start(unused).await?;
-    let mut stream = TcpStream::connect(proxy.addr()).await?;
-    assert!(is_broken(&ask(&mut stream, "a").await.unwrap_err()));
+    // Bound, so that nobody else gets the port, and not listening, so that it refuses.
+    let down = TcpSocket::new_v4()?;
+    down.bind("127.0.0.1:0".parse()?)?;
+    let proxy = FaultProxy::start(down.local_addr()?).await?;
+    // The reset may come before connecting has been noticed to succeed.
+    let asked = async { ask(&mut TcpStream::connect(proxy.addr()).await?, "a").await };
+    assert!(is_broken(&asked.await.unwrap_err()));
     Ok(())
 }

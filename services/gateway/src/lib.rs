@@ -1,1 +1,47 @@
-//! Being written.
+//! The public edge: REST under `/api/v1` over the gRPC services of the other roles.
+//!
+//! The gateway keeps nothing. It checks the token, the headers that make a request safe to repeat
+//! (`Idempotency-Key`, `If-Match`) and the shape of the body; everything else is decided by the
+//! role that owns the thing, which checks the token again.
+//!
+//! `/livez` and `/readyz` are not here: readiness belongs to the process, so the program that
+//! serves this router adds them to the same port.
+
+mod dto;
+mod edge;
+mod openapi;
+mod routes;
+mod sse;
+#[cfg(test)]
+mod tests;
+
+use bistro_core::Error;
+use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
+
+use edge::{Edge, Parts};
+
+pub use openapi::openapi;
+
+/// The gateway's row in the table of roles.
+pub static SPEC: RoleSpec = RoleSpec {
+    name: "gateway",
+    about: "the public edge: REST, live updates, OpenAPI, rate limits",
+    needs: &["accounts", "catalog", "orders", "payments", "kitchen", "delivery"],
+    collections: &[],
+    queues: &[],
+    build,
+};
+
+fn build(context: RoleContext) -> Result<RoleParts, Error> {
+    let edge = Edge::new(Parts {
+        peers: context.peers,
+        gateway: context.config.gateway.clone(),
+        message_limit: context.config.limits.grpc_message,
+        verifier: context.verifier,
+        clock: context.clock,
+        registry: context.registry,
+        stopping: context.engine.stopping(),
+        rng: rand::make_rng(),
+    })?;
+    Ok(RoleParts { http: Some(routes::router(edge)), ..RoleParts::default() })
+}

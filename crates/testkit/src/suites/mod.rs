@@ -13,6 +13,8 @@
 )]
 
 pub mod bus;
+pub mod crash;
+pub mod outage;
 pub mod store;
 
 use std::{
@@ -60,16 +62,18 @@ pub(crate) fn random() -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// How many rounds a repeated case does: `BISTRO_ROUNDS`, or else `default`.
+/// How many rounds a repeated case does: `default` times `BISTRO_TEST_FACTOR`, which is 1 unless
+/// somebody wants to test for longer.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
     reason = "how long to test is not configuration of the platform"
 )]
 pub fn rounds(default: u32) -> u32 {
-    std::env::var("BISTRO_ROUNDS").map_or(default, |text| {
-        text.parse().expect("BISTRO_ROUNDS is a number")
-    })
+    let factor = std::env::var("BISTRO_TEST_FACTOR").map_or(1, |text| {
+        text.parse().expect("BISTRO_TEST_FACTOR is a number")
+    });
+    default * factor
 }
 
 /// The moment `millis` after an arbitrary fixed one, for data whose age does not matter.

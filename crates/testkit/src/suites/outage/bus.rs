@@ -1,0 +1,300 @@
+//! A bus whose server is killed, away or halted, or whose answers are lost.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bistro_bus::{Bus, BusError, Consumer};
+use parking_lot::Mutex;
+use rand::RngExt as _;
+
+use super::bounded;
+use crate::{
+    Direction, Engine, Fault, FaultProxy, Server,
+    suites::{
+        bus::{BusFactory, Scene},
+        eventually, random, rounds,
+    },
+};
+
+/// Opens handles onto one URL.
+struct Opener<O> {
+    url: String,
+    open: O,
+}
+
+impl<O, F> BusFactory for Opener<O>
+where
+    O: Fn(String) -> F + Send + Sync,
+    F: Future<Output = Arc<dyn Bus>> + Send,
+{
+    fn open(&self) -> impl Future<Output = Arc<dyn Bus>> + Send {
+        (self.open)(self.url.clone())
+    }
+}
+
+/// Whether a publish may be tried again.
+fn may_come_back(error: &BusError) -> bool {
+    matches!(
+        error,
+        BusError::NotDone { .. } | BusError::Unknown { .. } | BusError::Unroutable { .. }
+    )
+}
+
+/// Publishes event `number` until it is taken; gives how often it was not.
+async fn insist(bus: &Arc<dyn Bus>, scene: &Scene, number: usize) -> usize {
+    let mut failures = 0;
+    loop {
+        let event = vec![scene.event(number)];
+        let result = bounded("a publish", bus.publish(event)).await.remove(0);
+        match result {
+            Ok(()) => return failures,
+            Err(error) => assert!(may_come_back(&error), "{error:?}"),
+        }
+        failures += 1;
+        assert!(failures < 10_000, "it never works again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A consumer of the first queue, as soon as there can be one.
+async fn subscribe(bus: &Arc<dyn Bus>, queue: &str) -> Box<dyn Consumer> {
+    let mut failures = 0;
+    loop {
+        match bounded("a subscription", bus.subscribe(queue, 20)).await {
+            Ok(consumer) => return consumer,
+            Err(error) => assert!(may_come_back(&error), "{error:?}"),
+        }
+        failures += 1;
+        assert!(failures < 1_000, "it never works again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Consumes until `stop`, and begins again whenever the consumer is lost. Puts some off.
+async fn consume(
+    bus: Arc<dyn Bus>,
+    queue: &'static str,
+    seen: Arc<Mutex<BTreeSet<String>>>,
+    stop: Arc<AtomicBool>,
+) {
+    let mut consumer = subscribe(&bus, queue).await;
+    let mut count = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        let wait = Duration::from_millis(100);
+        let Ok(came) = tokio::time::timeout(wait, consumer.next()).await else {
+            continue;
+        };
+        let Ok(delivery) = came else {
+            consumer = subscribe(&bus, queue).await;
+            continue;
+        };
+        count += 1;
+        let id = delivery.event.id.clone();
+        // Whether the broker heard of it is not known after an error: it will be seen again.
+        if count % 7 == 0 {
+            let _ = delivery.retry(Duration::from_millis(50), "later").await;
+        } else if delivery.ack().await.is_ok() {
+            seen.lock().insert(id);
+        }
+    }
+}
+
+/// Kills the server again and again while four publish and two consume.
+pub async fn a_server_that_is_killed_loses_nothing<E: Engine, F>(
+    server: &mut Server<E>,
+    open: impl Fn(String) -> F + Send + Sync,
+) where
+    F: Future<Output = Arc<dyn Bus>> + Send,
+{
+    let url = server.url();
+    let scene = Scene::new(&Opener { url, open }).await;
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let failures = Arc::new(AtomicUsize::new(0));
+    let published = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let publishers: Vec<_> = (0..4_usize)
+        .map(|client| {
+            let (bus, scene) = (scene.handles[client % 2].clone(), scene.clone());
+            let (stop, failures) = (stop.clone(), failures.clone());
+            let published = published.clone();
+            tokio::spawn(async move {
+                for number in (client..).step_by(4) {
+                    let failed = insist(&bus, &scene, number).await;
+                    failures.fetch_add(failed, Ordering::Relaxed);
+                    published.lock().insert(scene.event(number).id);
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+    let consumers: Vec<_> = scene
+        .handles
+        .iter()
+        .map(|bus| {
+            let consumer = consume(bus.clone(), scene.queue(), seen.clone(), done.clone());
+            tokio::spawn(consumer)
+        })
+        .collect();
+
+    let mut rng = random();
+    for _ in 0..rounds(4) {
+        let before = (published.lock().len(), seen.lock().len());
+        eventually(
+            "events flow again",
+            async || (published.lock().len(), seen.lock().len()),
+            |now| now.0 > before.0 + 20 && now.1 > before.1 + 20,
+        )
+        .await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..300))).await;
+        server.kill().unwrap();
+        server.restart().await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    let published = published.lock().clone();
+    assert!(failures.load(Ordering::Relaxed) > 0, "nobody noticed a kill");
+    eventually(
+        "everything published is delivered",
+        async || published.difference(&seen.lock()).count(),
+        |missing| *missing == 0,
+    )
+    .await;
+    done.store(true, Ordering::Relaxed);
+    for consumer in consumers {
+        consumer.await.unwrap();
+    }
+}
+
+async fn away_and_back<E: Engine, F>(
+    server: &mut Server<E>,
+    open: impl Fn(String) -> F + Send + Sync,
+    leave: impl AsyncFnOnce(&mut Server<E>),
+    come_back: impl AsyncFnOnce(&mut Server<E>),
+) where
+    F: Future<Output = Arc<dyn Bus>> + Send,
+{
+    let url = server.url();
+    let scene = Scene::new(&Opener { url, open }).await;
+    let [bus, _] = &scene.handles;
+    let mut consumer = scene.consume(0, 5).await;
+    assert_eq!(insist(bus, &scene, 0).await, 0);
+    let held = bounded("a delivery", consumer.next()).await.unwrap();
+    leave(server).await;
+
+    let published = bounded("a publish", bus.publish(scene.events(3))).await;
+    for result in published {
+        let error = result.unwrap_err();
+        assert!(may_come_back(&error), "{error:?}");
+    }
+    let lost = bounded("the consumer", consumer.next()).await;
+    assert!(lost.is_err(), "{lost:?}");
+    assert!(bounded("a ping", bus.ping()).await.is_err());
+    drop(held);
+    drop(consumer);
+
+    come_back(server).await;
+    eventually("it answers again", async || bus.ping().await.is_ok(), |ok| *ok).await;
+    for number in 0..6 {
+        insist(bus, &scene, number).await;
+    }
+    let mut consumer = subscribe(bus, scene.queue()).await;
+    let mut seen = BTreeSet::new();
+    while seen.len() < 6 {
+        let delivery = bounded("a delivery", consumer.next()).await.unwrap();
+        seen.insert(delivery.event.id.clone());
+        delivery.ack().await.unwrap();
+    }
+    // The other handle has not been asked anything meanwhile, and works as well.
+    insist(&scene.handles[1], &scene, 7).await;
+}
+
+/// The server is gone and comes back on the same data.
+pub async fn a_server_that_is_away_is_an_error<E: Engine, F>(
+    server: &mut Server<E>,
+    open: impl Fn(String) -> F + Send + Sync,
+) where
+    F: Future<Output = Arc<dyn Bus>> + Send,
+{
+    away_and_back(
+        server,
+        open,
+        async |server| server.kill().unwrap(),
+        async |server| server.restart().await.unwrap(),
+    )
+    .await;
+}
+
+/// Connections stay open and nothing answers, for a while.
+pub async fn a_server_that_is_halted_is_an_error<E: Engine, F>(
+    server: &mut Server<E>,
+    open: impl Fn(String) -> F + Send + Sync,
+) where
+    F: Future<Output = Arc<dyn Bus>> + Send,
+{
+    away_and_back(
+        server,
+        open,
+        async |server| server.pause().unwrap(),
+        async |server| server.resume().unwrap(),
+    )
+    .await;
+}
+
+/// Connections break in the middle of publishing: whoever does not know publishes again, and
+/// nothing is lost.
+pub async fn a_lost_answer_is_resolved<E: Engine, F>(
+    server: &mut Server<E>,
+    open: impl Fn(String) -> F + Send + Sync,
+) where
+    F: Future<Output = Arc<dyn Bus>> + Send,
+{
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    let url = server.url_via(proxy.addr());
+    let scene = Scene::new(&Opener { url, open }).await;
+    let [bus, other] = &scene.handles;
+    let mut rng = random();
+    let (mut failures, mut number) = (0, 0);
+    for round in 0..rounds(12) {
+        let direction = if round % 4 == 3 {
+            Direction::ToServer
+        } else {
+            Direction::ToClient
+        };
+        let bytes = rng.random_range(0..200);
+        proxy.set(Fault::CutAfter { direction, bytes }).await.unwrap();
+        let events = (number..number + 20).map(|number| scene.event(number));
+        let results = bounded("a publish", bus.publish(events.collect())).await;
+        proxy.set(Fault::Pass).await.unwrap();
+        assert_eq!(results.len(), 20);
+        for (place, result) in results.into_iter().enumerate() {
+            if let Err(error) = result {
+                assert!(may_come_back(&error), "{error:?}");
+                failures += 1;
+                insist(bus, &scene, number + place).await;
+            }
+        }
+        number += 20;
+    }
+    assert!(failures > 0, "no publish failed: the proxy is not in between");
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let consuming = tokio::spawn(consume(other.clone(), scene.queue(), seen.clone(), stop.clone()));
+    eventually(
+        "every event is delivered",
+        async || seen.lock().len(),
+        |count| *count == number,
+    )
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    consuming.await.unwrap();
+}

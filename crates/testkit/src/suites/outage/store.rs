@@ -1,0 +1,256 @@
+//! A store whose server is killed, away or halted, or whose answers are lost.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bistro_store::{Committed, Document as _, Query, Store, StoreError, StoreExt as _, Work};
+use parking_lot::Mutex;
+use rand::RngExt as _;
+
+use super::bounded;
+use crate::{
+    Direction, Engine, Fault, FaultProxy, Server,
+    suites::{
+        eventually, random, rounds,
+        store::{Item, Names, Note},
+        together,
+    },
+};
+
+/// The Work `what`: of one document, or of two and the counter.
+fn work(names: &Names, what: &str, is_alone: bool) -> Work {
+    let mut work = names.work(what);
+    work.insert_new(&names.note(what, 1)).unwrap();
+    if !is_alone {
+        work.insert(&names.row(what, 1)).unwrap();
+        work.adjust::<Item>(names.id("count"), "free", 1, 0);
+    }
+    work.reply(what.as_bytes().to_vec());
+    work
+}
+
+async fn begin(store: &Arc<dyn Store>, names: &Names) {
+    let mut first = names.work("begin");
+    first.insert(&names.item("count", 0)).unwrap();
+    assert_eq!(store.commit(first).await.unwrap(), Committed::Applied);
+}
+
+async fn count(store: &Arc<dyn Store>, names: &Names) -> i64 {
+    let item = store.load::<Item>(&names.id("count")).await.unwrap();
+    item.unwrap().free
+}
+
+/// Commits the same Work until it has an answer; gives how often there was none.
+async fn insist(store: &Arc<dyn Store>, work: &Work) -> u32 {
+    let mut failures = 0;
+    loop {
+        match bounded("a commit", store.commit(work.clone())).await {
+            Ok(Committed::Applied) => return failures,
+            Ok(Committed::AlreadyDone(mark)) => {
+                assert!(failures > 0, "nobody can have done it before");
+                assert_eq!(mark.reply, work.reply);
+                return failures;
+            }
+            Err(StoreError::NotDone { .. } | StoreError::Unknown { .. }) => failures += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(failures < 10_000, "it never works again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Kills the server again and again while sixteen clients commit; each insists until it knows.
+pub async fn a_server_that_is_killed_loses_nothing<E: Engine>(
+    server: &mut Server<E>,
+    open: impl AsyncFn(String) -> Arc<dyn Store>,
+) {
+    let handles = [open(server.url()).await, open(server.url()).await];
+    let names = Names::new();
+    begin(&handles[0], &names).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let failures = Arc::new(AtomicU32::new(0));
+    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+    let clients: Vec<_> = (0..16_usize)
+        .map(|client| {
+            let (store, names) = (handles[client % 2].clone(), names.clone());
+            let (stop, failures) = (stop.clone(), failures.clone());
+            let acknowledged = acknowledged.clone();
+            tokio::spawn(async move {
+                for number in 0_u32.. {
+                    let what = format!("{client}-{number}");
+                    let work = work(&names, &what, number % 3 == 0);
+                    failures.fetch_add(insist(&store, &work).await, Ordering::Relaxed);
+                    acknowledged.lock().insert((what, number % 3 == 0));
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+
+    let mut rng = random();
+    for _ in 0..rounds(5) {
+        let before = acknowledged.lock().len();
+        eventually(
+            "Works are done again",
+            async || acknowledged.lock().len(),
+            |now| *now > before + 16,
+        )
+        .await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..300))).await;
+        server.kill().unwrap();
+        server.restart().await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+
+    let acknowledged = acknowledged.lock().clone();
+    assert!(failures.load(Ordering::Relaxed) > 0, "no client noticed a kill");
+    let ids: Vec<String> = acknowledged.iter().map(|(what, _)| names.id(what)).collect();
+    let there = handles[1].get_many(Note::COLLECTION, &ids).await.unwrap();
+    assert_eq!(there.len(), ids.len(), "acknowledged and lost");
+    assert!(there.iter().all(|note| note.version == 1));
+    let counted = acknowledged.iter().filter(|(_, is_alone)| !is_alone).count();
+    assert_eq!(count(&handles[0], &names).await, i64::try_from(counted).unwrap());
+}
+
+/// Between `leave` and `come_back` nothing succeeds and everything answers; afterwards the same handle works, and
+/// the Works that were tried meanwhile have one effect.
+async fn away_and_back<E: Engine>(
+    server: &mut Server<E>,
+    open: impl AsyncFn(String) -> Arc<dyn Store>,
+    leave: impl AsyncFnOnce(&mut Server<E>),
+    come_back: impl AsyncFnOnce(&mut Server<E>),
+) {
+    let store = open(server.url()).await;
+    let names = Names::new();
+    begin(&store, &names).await;
+    leave(server).await;
+
+    let tried = [work(&names, "alone", true), work(&names, "together", false)];
+    for work in &tried {
+        let refused = bounded("a commit", store.commit(work.clone())).await;
+        assert!(
+            matches!(&refused, Err(StoreError::NotDone { .. } | StoreError::Unknown { .. })),
+            "{refused:?}"
+        );
+    }
+    let got = bounded("a read", store.get(Note::COLLECTION, &names.id("alone"))).await;
+    assert!(matches!(&got, Err(StoreError::NotDone { .. })), "{got:?}");
+    let listed = bounded("a list", store.find(Query::all::<Note>())).await;
+    assert!(matches!(&listed, Err(StoreError::NotDone { .. })), "{listed:?}");
+    assert!(bounded("a ping", store.ping()).await.is_err());
+
+    come_back(server).await;
+    eventually("it answers again", async || store.ping().await.is_ok(), |ok| *ok).await;
+    for work in &tried {
+        resolve(&store, work).await;
+        let again = store.commit(work.clone()).await.unwrap();
+        assert!(matches!(again, Committed::AlreadyDone(_)), "{again:?}");
+    }
+    assert_eq!(count(&store, &names).await, 1);
+}
+
+/// The server is gone and comes back on the same data.
+pub async fn a_server_that_is_away_is_an_error<E: Engine>(
+    server: &mut Server<E>,
+    open: impl AsyncFn(String) -> Arc<dyn Store>,
+) {
+    away_and_back(
+        server,
+        open,
+        async |server| server.kill().unwrap(),
+        async |server| server.restart().await.unwrap(),
+    )
+    .await;
+}
+
+/// Connections stay open and nothing answers, for a while.
+pub async fn a_server_that_is_halted_is_an_error<E: Engine>(
+    server: &mut Server<E>,
+    open: impl AsyncFn(String) -> Arc<dyn Store>,
+) {
+    away_and_back(
+        server,
+        open,
+        async |server| server.pause().unwrap(),
+        async |server| server.resume().unwrap(),
+    )
+    .await;
+}
+
+/// Connections break after some bytes of answers or of requests, under load: whoever does not
+/// know insists, and every Work has one effect.
+pub async fn a_lost_answer_is_resolved<E: Engine>(
+    server: &mut Server<E>,
+    open: impl AsyncFn(String) -> Arc<dyn Store>,
+) {
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    let store = open(server.url_via(proxy.addr())).await;
+    let names = Names::new();
+    begin(&store, &names).await;
+    let mut rng = random();
+    let (mut failures, mut counted) = (0, 0);
+    for round in 0..rounds(20) {
+        let direction = if round % 4 == 3 {
+            Direction::ToServer
+        } else {
+            Direction::ToClient
+        };
+        let bytes = if round % 2 == 0 {
+            0
+        } else {
+            rng.random_range(0..2_000)
+        };
+        proxy.set(Fault::CutAfter { direction, bytes }).await.unwrap();
+        let works: Vec<Work> = (0..4)
+            .map(|part| work(&names, &format!("{round}-{part}"), part % 2 == 0))
+            .collect();
+        let tried = together(works.clone().into_iter().map(|work| {
+            let store = store.clone();
+            async move { bounded("a commit", store.commit(work)).await }
+        }))
+        .await;
+        proxy.set(Fault::Pass).await.unwrap();
+        for (work, first) in works.iter().zip(tried) {
+            let was_unknown = match first {
+                Ok(Committed::Applied) => false,
+                // The engine itself may have tried twice.
+                Ok(Committed::AlreadyDone(mark)) => {
+                    assert_eq!(mark.reply, work.reply);
+                    false
+                }
+                Err(StoreError::NotDone { .. } | StoreError::Unknown { .. }) => true,
+                Err(other) => panic!("{other:?}"),
+            };
+            failures += u32::from(was_unknown);
+            resolve(&store, work).await;
+            counted += i64::from(work.writes.len() > 1);
+        }
+        assert_eq!(count(&store, &names).await, counted, "round {round}");
+    }
+    assert!(failures > 0, "no commit failed: the proxy is not in between");
+}
+
+/// Commits the same Work until it is known to be done.
+async fn resolve(store: &Arc<dyn Store>, work: &Work) {
+    for _ in 0..200 {
+        match bounded("a commit", store.commit(work.clone())).await {
+            Ok(Committed::Applied | Committed::AlreadyDone(_)) => return,
+            Err(StoreError::NotDone { .. } | StoreError::Unknown { .. }) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    panic!("it never works again");
+}

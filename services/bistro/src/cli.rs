@@ -1,0 +1,86 @@
+//! The command line, and what its exit codes mean.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use bistro_core::{Error, ErrorCode};
+use clap::{Parser, Subcommand};
+
+use crate::{commands, output, serve};
+
+/// A restaurant platform: one program, many roles.
+#[derive(Parser)]
+#[command(
+    name = "bistro",
+    version,
+    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 a check found something wrong; 69 the server does not answer."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run roles: all of them in one process, or those that are named.
+    Serve {
+        /// The configuration file; without one, the defaults and the environment.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// A role to run; may be repeated. Without it, all.
+        #[arg(long, value_name = "ROLE")]
+        target: Vec<String>,
+    },
+    /// List the roles, what each needs, and the ports.
+    Targets {
+        /// The configuration file whose ports are shown.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Check a file together with the environment, and report every mistake.
+    Validate {
+        /// The configuration file.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Print the JSON schema of the file.
+    Schema,
+    /// Print the defaults as a commented file.
+    Default,
+}
+
+/// Runs the command and gives its exit code; what went wrong is on standard error.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Serve { config, target } => serve::run(config.as_deref(), &target),
+        Command::Targets { config } => commands::targets::run(config.as_deref()),
+        Command::Config { command } => match command {
+            ConfigCommand::Validate { file } => commands::config::validate(file.as_deref()),
+            ConfigCommand::Schema => commands::config::schema(),
+            ConfigCommand::Default => commands::config::default(),
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn exit_code(error: &Error) -> u8 {
+    match error.code() {
+        ErrorCode::InvalidArgument | ErrorCode::MalformedBody => 2,
+        ErrorCode::Unavailable | ErrorCode::DeadlineExceeded => 69,
+        _ => 1,
+    }
+}

@@ -1,0 +1,4 @@
+//! What the command does beside serving.
+
+pub(crate) mod config;
+pub(crate) mod targets;

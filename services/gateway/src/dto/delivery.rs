@@ -1,0 +1,142 @@
+//! Couriers and deliveries.
+
+use bistro_core::Error;
+use bistro_proto::delivery::v1;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::common::{Time, page_request, unless_empty, words};
+
+words! {
+    /// Where a delivery stands.
+    DeliveryState: "pending", "assigned", "picked_up", "delivered", "failed", "cancelled";
+    /// The state of a delivery that a courier has to do something for.
+    ActiveDeliveryState: "assigned", "picked_up";
+}
+
+/// A new courier: the asking user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Bob", "capacity": 2}))]
+pub(crate) struct NewCourier {
+    /// How customers see the courier.
+    name: String,
+    /// Deliveries that may be under way at once; 1 if not given.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    capacity: Option<u32>,
+}
+
+impl From<NewCourier> for v1::CreateCourierRequest {
+    fn from(new: NewCourier) -> Self {
+        Self { name: new.name, capacity: new.capacity.unwrap_or(0) }
+    }
+}
+
+/// A courier.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Courier {
+    #[schema(example = "cou_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    id: String,
+    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    user_id: String,
+    name: String,
+    /// Whether the courier takes deliveries.
+    on_duty: bool,
+    /// Deliveries under way.
+    load: u32,
+    /// Deliveries that may be under way at once.
+    capacity: u32,
+    /// One higher with every change; also the entity tag.
+    pub(crate) version: i64,
+}
+
+impl From<v1::Courier> for Courier {
+    fn from(courier: v1::Courier) -> Self {
+        Self {
+            id: courier.id,
+            user_id: courier.user_id,
+            name: courier.name,
+            on_duty: courier.on_duty,
+            load: courier.load,
+            capacity: courier.capacity,
+            version: courier.version,
+        }
+    }
+}
+
+/// Whether a courier is to take deliveries.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DutyChange {
+    /// True to take deliveries.
+    pub(crate) on_duty: bool,
+}
+
+/// A delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Delivery {
+    #[schema(example = "dlv_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    id: String,
+    #[schema(example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    order_id: String,
+    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    restaurant_id: String,
+    state: DeliveryState,
+    /// Null while nobody has it.
+    courier_id: Option<String>,
+    /// Why it failed or was cancelled.
+    reason: Option<String>,
+    /// One higher with every change; also the entity tag.
+    pub(crate) version: i64,
+    created_at: Time,
+}
+
+impl From<v1::DeliveryRecord> for Delivery {
+    fn from(delivery: v1::DeliveryRecord) -> Self {
+        Self {
+            id: delivery.id,
+            order_id: delivery.order_id,
+            restaurant_id: delivery.restaurant_id,
+            state: delivery.state.into(),
+            courier_id: unless_empty(delivery.courier_id),
+            reason: unless_empty(delivery.reason),
+            version: delivery.version,
+            created_at: Time::at(delivery.created_at_ms),
+        }
+    }
+}
+
+/// Which deliveries are wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeliveryFilter {
+    /// Only those in this state.
+    #[param(value_type = Option<ActiveDeliveryState>)]
+    state: String,
+    /// The `next_cursor` of the page before.
+    #[param(required = false)]
+    cursor: String,
+    /// Rows wanted: 1 to 200, 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+impl TryFrom<DeliveryFilter> for v1::ListDeliveriesRequest {
+    type Error = Error;
+
+    fn try_from(filter: DeliveryFilter) -> Result<Self, Error> {
+        let page = page_request(filter.cursor, filter.limit)?;
+        Ok(Self { state: filter.state, page: Some(page) })
+    }
+}
+
+/// Why a delivery failed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FailReason {
+    /// Why.
+    #[schema(example = "Nobody opened the door")]
+    pub(crate) reason: String,
+}

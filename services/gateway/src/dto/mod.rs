@@ -1,0 +1,26 @@
+//! The public API's JSON: what comes in and what goes out, and its making from the roles' messages.
+
+mod accounts;
+mod audit;
+mod catalog;
+mod common;
+mod delivery;
+mod kitchen;
+mod orders;
+mod payments;
+
+pub(crate) use accounts::{LogIn, NewMember, NewUser, Refresh, Tokens, User};
+pub(crate) use audit::{AuditPage, AuditedRole};
+pub(crate) use catalog::{
+    Item, ItemChange, MenuImport, MenuImportReport, NewRestaurant, OpenChange, Restaurant,
+    RestaurantFilter, StockChange,
+};
+pub(crate) use common::{Cursor, Money, Page};
+pub(crate) use delivery::{
+    Courier, Delivery, DeliveryFilter, DutyChange, FailReason, NewCourier,
+};
+pub(crate) use kitchen::Ticket;
+pub(crate) use orders::{
+    Acceptance, EndReason, NewOrder, NewQuote, Order, OrderFilter, Quote, has_ended,
+};
+pub(crate) use payments::{Balances, LedgerFilter, NewRefund, Payment};

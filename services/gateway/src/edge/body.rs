@@ -1,0 +1,172 @@
+//! Reads JSON bodies, and says which field is wrong.
+
+use axum::extract::{FromRequest, Request};
+use bistro_core::{Error, ErrorCode};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::LengthLimitError;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::{Edge, Problem};
+
+/// A JSON body. An empty one is read as `{}`, so that what is missing is named.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Edge> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, edge: &Edge) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let body = read(request, edge.body_limit).await?;
+        if body.is_empty() {
+            return Ok(Self(parse(b"{}")?));
+        }
+        if !is_json {
+            let message = "send the body as JSON, with Content-Type: application/json";
+            return Err(Error::new(ErrorCode::MalformedBody, message).into());
+        }
+        Ok(Self(parse(&body)?))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let essence = kind.split(';').next().unwrap_or(kind).trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+async fn read(request: Request, limit: usize) -> Result<Bytes, Error> {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|cause| {
+        let cause = cause.into_inner();
+        if cause.is::<LengthLimitError>() {
+            return too_large(limit);
+        }
+        Error::new(ErrorCode::MalformedBody, format!("the body broke off: {cause}"))
+    })
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::new(ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"))
+}
+
+/// Reads `body`: 400 if it is no JSON, 422 with the field's path if it is another thing.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|cause| match cause.classify() {
+        Category::Data => explain::<T>(body).unwrap_or_else(|| Error::field("body", said(&cause))),
+        Category::Syntax | Category::Eof | Category::Io => {
+            Error::new(ErrorCode::MalformedBody, format!("the body is not JSON: {cause}"))
+        }
+    })
+}
+
+/// Reads `body` again to learn where it is wrong; keeping track of the path costs too much to be
+/// done for bodies that are right.
+fn explain<T: DeserializeOwned>(body: &[u8]) -> Option<Error> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let wrong = serde_path_to_error::deserialize::<_, T>(&mut reader).err()?;
+    let path = wrong.path().to_string();
+    let message = said(wrong.inner());
+    Some(match named_field(&message, &["missing field `", "unknown field `"]) {
+        // The path then ends at the object, not at the field; an unknown field may be in both.
+        Some(name) if path == "." => Error::field(name, message),
+        Some(name) if path == name || path.ends_with(&format!(".{name}")) => {
+            Error::field(path, message)
+        }
+        Some(name) => Error::field(format!("{path}.{name}"), message),
+        None if path == "." => Error::field("body", message),
+        None => Error::field(path, message),
+    })
+}
+
+/// What `cause` says, without the place in the text.
+fn said(cause: &serde_json::Error) -> String {
+    let text = cause.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+pub(super) fn named_field<'a>(message: &'a str, beginnings: &[&str]) -> Option<&'a str> {
+    let rest = beginnings.iter().find_map(|beginning| message.strip_prefix(beginning))?;
+    rest.split('`').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only whether and how it is read matters")]
+    struct Basket {
+        name: String,
+        lines: Vec<Line>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only whether and how it is read matters")]
+    struct Line {
+        quantity: u32,
+    }
+
+    fn wrong(body: &str) -> (String, String) {
+        let error = parse::<Basket>(body.as_bytes()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidArgument, "{error}");
+        let field = &error.field_errors()[0];
+        (field.path.clone(), field.message.clone())
+    }
+
+    #[test]
+    fn the_wrong_field_is_named_by_its_path() {
+        let cases = [
+            (r#"{"name":"a","lines":[{"quantity":1},{"quantity":-1}]}"#, "lines[1].quantity"),
+            (r#"{"name":"a","lines":[{}]}"#, "lines[0].quantity"),
+            (r#"{"name":"a","lines":[{"quantity":1,"size":2}]}"#, "lines[0].size"),
+            (r#"{"name":"a","lines":[],"note":"x"}"#, "note"),
+            (r#"{"name":7,"lines":[]}"#, "name"),
+            (r#"{"lines":[]}"#, "name"),
+            ("[]", "body"),
+        ];
+        for (body, path) in cases {
+            assert_eq!(wrong(body).0, path, "{body}");
+        }
+        let (_, message) = wrong(r#"{"name":"a","lines":[],"note":"x"}"#);
+        assert!(message.contains("expected `name` or `lines`"), "{message}");
+        assert!(!message.contains("line 1"), "{message}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_malformed() {
+        for body in ["{", "{\"name\":}", "nonsense", "{} {}"] {
+            let error = parse::<Basket>(body.as_bytes()).unwrap_err();
+            let malformed = error.code() == ErrorCode::MalformedBody;
+            // Reading stops at the first thing that is wrong: a missing field may come first.
+            assert!(malformed || body == "{} {}", "{body}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused_with_a_sentence(body in "\\PC*") {
+            if let Err(error) = parse::<Basket>(body.as_bytes()) {
+                prop_assert!(!error.message().is_empty());
+            }
+        }
+    }
+}

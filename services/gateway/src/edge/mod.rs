@@ -1,0 +1,158 @@
+//! What every request passes: who asks, how often, until when, and how errors look.
+
+mod address;
+mod answer;
+mod body;
+mod extract;
+mod limits;
+mod metrics;
+mod problem;
+mod query;
+mod request_id;
+pub(crate) mod rules;
+mod serve;
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use bistro_config::Gateway;
+use bistro_core::{Clock, Error, Id, IdSource, kinds};
+use bistro_proto::{
+    accounts::v1::accounts_client::AccountsClient, catalog::v1::catalog_client::CatalogClient,
+    delivery::v1::delivery_client::DeliveryClient, kitchen::v1::kitchen_client::KitchenClient,
+    orders::v1::orders_client::OrdersClient, payments::v1::payments_client::PaymentsClient,
+};
+use bistro_runtime::{PeerChannel, Peers, TokenVerifier};
+use parking_lot::Mutex;
+use prometheus::Registry;
+use rand::rngs::SmallRng;
+use tokio_util::sync::CancellationToken;
+
+use limits::Limiter;
+use metrics::Metrics;
+
+pub(crate) use answer::{Answer, IfNoneMatch};
+pub(crate) use body::Json;
+pub(crate) use extract::{
+    Ask, At, Command, LastEventId, LineAt, MemberAt, Reading, Repeatable, Version, Wait,
+};
+pub(crate) use metrics::StreamGuard;
+pub(crate) use problem::{Problem, ProblemDetails};
+pub(crate) use query::{Query, empty_as_none};
+pub(crate) use serve::serve;
+
+/// What the edge is made from.
+pub(crate) struct Parts {
+    pub(crate) peers: Peers,
+    pub(crate) gateway: Gateway,
+    /// The largest gRPC message that is read, in bytes.
+    pub(crate) message_limit: usize,
+    pub(crate) verifier: TokenVerifier,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) registry: Registry,
+    /// Cancelled when live streams are to end.
+    pub(crate) stopping: CancellationToken,
+    pub(crate) rng: SmallRng,
+}
+
+/// What handlers share. Clones are handles of the same one.
+#[derive(Clone)]
+pub(crate) struct Edge(Arc<Inner>);
+
+/// The shared part of an [`Edge`].
+pub(crate) struct Inner {
+    accounts: AccountsClient<PeerChannel>,
+    catalog: CatalogClient<PeerChannel>,
+    orders: OrdersClient<PeerChannel>,
+    payments: PaymentsClient<PeerChannel>,
+    kitchen: KitchenClient<PeerChannel>,
+    delivery: DeliveryClient<PeerChannel>,
+    verifier: TokenVerifier,
+    clock: Arc<dyn Clock>,
+    limiter: Limiter,
+    metrics: Metrics,
+    rng: Mutex<SmallRng>,
+    request_timeout: Duration,
+    body_limit: usize,
+    trusted_proxies: usize,
+    stopping: CancellationToken,
+}
+
+impl Deref for Edge {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Edge {
+    /// Puts the edge together. Nothing is connected until a request needs it.
+    pub(crate) fn new(parts: Parts) -> Result<Self, Error> {
+        let peer = |role| parts.peers.channel(role);
+        let limit = parts.message_limit;
+        Ok(Self(Arc::new(Inner {
+            accounts: AccountsClient::new(peer("accounts")?).max_decoding_message_size(limit),
+            catalog: CatalogClient::new(peer("catalog")?).max_decoding_message_size(limit),
+            orders: OrdersClient::new(peer("orders")?).max_decoding_message_size(limit),
+            payments: PaymentsClient::new(peer("payments")?).max_decoding_message_size(limit),
+            kitchen: KitchenClient::new(peer("kitchen")?).max_decoding_message_size(limit),
+            delivery: DeliveryClient::new(peer("delivery")?).max_decoding_message_size(limit),
+            verifier: parts.verifier,
+            clock: parts.clock,
+            limiter: Limiter::new(&parts.gateway.rate_limit),
+            metrics: Metrics::register(&parts.registry)?,
+            rng: Mutex::new(parts.rng),
+            request_timeout: parts.gateway.request_timeout,
+            body_limit: parts.gateway.body_limit,
+            trusted_proxies: parts.gateway.trusted_proxies,
+            stopping: parts.stopping,
+        })))
+    }
+}
+
+impl Inner {
+    /// A client of accounts; like the others, made once and cloned.
+    pub(crate) fn accounts(&self) -> AccountsClient<PeerChannel> {
+        self.accounts.clone()
+    }
+
+    /// A client of catalog.
+    pub(crate) fn catalog(&self) -> CatalogClient<PeerChannel> {
+        self.catalog.clone()
+    }
+
+    /// A client of orders.
+    pub(crate) fn orders(&self) -> OrdersClient<PeerChannel> {
+        self.orders.clone()
+    }
+
+    /// A client of payments.
+    pub(crate) fn payments(&self) -> PaymentsClient<PeerChannel> {
+        self.payments.clone()
+    }
+
+    /// A client of kitchen.
+    pub(crate) fn kitchen(&self) -> KitchenClient<PeerChannel> {
+        self.kitchen.clone()
+    }
+
+    /// A client of delivery.
+    pub(crate) fn delivery(&self) -> DeliveryClient<PeerChannel> {
+        self.delivery.clone()
+    }
+
+    /// Cancelled when live streams are to end.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Counts a live stream for as long as the guard lives.
+    pub(crate) fn count_stream(&self) -> StreamGuard {
+        self.metrics.count_stream()
+    }
+
+    /// A request id that no other request has.
+    fn new_request_id(&self) -> Id<kinds::Request> {
+        IdSource::random(self.clock.now(), &mut *self.rng.lock()).id("")
+    }
+}

@@ -1,0 +1,59 @@
+//! What each route asks of its requests, in one table: a token, a key, a version.
+//!
+//! The middleware and the extractors obey it, and the OpenAPI document is written from it.
+
+use http::Method;
+
+/// Who may send a request to a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anybody; without a token, limited by address.
+    Public,
+    /// Anybody, and passwords or refresh tokens can be guessed: limited by address for users too.
+    Credentials,
+    /// Who has a token. What is not named below is this.
+    Protected,
+}
+
+/// Who may send `method` to `route`.
+pub(crate) fn access(method: &Method, route: &str) -> Access {
+    match (method, route) {
+        (&Method::POST, "/api/v1/users" | "/api/v1/sessions" | "/api/v1/sessions/refresh") => {
+            Access::Credentials
+        }
+        (
+            &Method::GET | &Method::HEAD,
+            "/api/v1/restaurants"
+            | "/api/v1/restaurants/{id}"
+            | "/api/v1/restaurants/{id}/items"
+            | "/api/v1/items/{id}"
+            | "/api/v1/openapi.json",
+        ) => Access::Public,
+        _ => Access::Protected,
+    }
+}
+
+/// Whether `method` on `route` must bring an `Idempotency-Key`.
+///
+/// Logging in and refreshing make new tokens each time, and a quote is stored nowhere.
+pub(crate) fn needs_key(method: &Method, route: &str) -> bool {
+    *method == Method::POST
+        && !matches!(
+            route,
+            "/api/v1/sessions" | "/api/v1/sessions/refresh" | "/api/v1/quotes"
+        )
+}
+
+/// Whether `method` on `route` must name the version that it changes in `If-Match`.
+pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
+    *method == Method::PUT
+        && matches!(
+            route,
+            "/api/v1/restaurants/{id}/open" | "/api/v1/items/{id}" | "/api/v1/items/{id}/stock"
+        )
+}
+
+/// Whether `route` heeds `Prefer: wait`.
+pub(crate) fn heeds_wait(method: &Method, route: &str) -> bool {
+    *method == Method::POST && route == "/api/v1/orders"
+}
