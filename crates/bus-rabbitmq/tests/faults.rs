@@ -23,9 +23,9 @@ fn load(
         let (mut published, mut failed) = (HashSet::new(), 0);
         while !*stop.lock() {
             let events: Vec<Event> = (0..32).map(|_| event(&kind)).collect();
-            eprintln!("P>");
+            eprintln!("P> {:?}", tokio::time::Instant::now());
             let results = bus.publish(events.clone()).await;
-            eprintln!("P<");
+            eprintln!("P< {:?} {:?}", tokio::time::Instant::now(), results.iter().find(|r|r.is_err()));
             for (event, result) in events.into_iter().zip(results) {
                 match result {
                     Ok(()) => {
@@ -48,8 +48,8 @@ fn observe(bus: Arc<dyn Bus>, queue: &Queue) -> (Arc<Mutex<HashSet<String>>>, Jo
     let task = tokio::spawn(async move {
         loop {
             eprintln!("S>");
-            let Ok(mut consumer) = bus.subscribe(name, 100).await else {
-                eprintln!("S!");
+            let r = bus.subscribe(name, 100).await; if let Err(e)=&r {eprintln!("{e:?}");} let Ok(mut consumer) = r else {
+                eprintln!("S! {:?}", tokio::time::Instant::now());
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
@@ -100,7 +100,7 @@ async fn killing_the_broker_under_load_loses_nothing_that_was_accepted() {
         .await;
         server.kill().unwrap();
         server.restart().await.unwrap();
-    }
+ tokio::time::sleep(Duration::from_secs(15)).await; eprintln!("{}", server.process().last_words());   }
     let before = seen.lock().len();
     wait::until("deliveries flow again", PATIENCE, async || {
         let now = seen.lock().len();

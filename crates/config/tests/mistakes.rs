@@ -1,6 +1,8 @@
 //! What is said about a configuration that is wrong: everything at once, each with its place and
 //! the line to write instead, and never a secret.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::{io, path::Path};
 
 use bistro_config::{Config, Environment, Mistakes};

@@ -1,5 +1,7 @@
 //! Where values come from: defaults, the file, the environment, secret files.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{fs, io, path::Path, time::Duration};
 
 use bistro_config::{

@@ -77,19 +77,21 @@ pub(crate) fn of_request(
     entry: &Entry,
     mark_key: &str,
 ) -> Result<Option<Mark>, Stop> {
-    let found: Option<(String, Vec<u8>)> = conn
-        .prepare_cached(
-            "SELECT docs.id, docs.marks FROM unique_entries
-             JOIN docs ON docs.doc = unique_entries.doc
-             WHERE unique_entries.ix = ?1 AND unique_entries.key = ?2",
-        )?
+    // Two statements: SQLite prepares the join anew whenever its parameters change.
+    let made: Option<(i64, String)> = conn
+        .prepare_cached("SELECT doc, id FROM unique_entries WHERE ix = ?1 AND key = ?2")?
         .query_row(params![entry.requests, mark_key], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
-    let Some((id, marks)) = found else {
+    let Some((doc, id)) = made else {
         return orphan_mark(conn, catalog, entry, mark_key);
     };
+    let marks: Option<Vec<u8>> = conn
+        .prepare_cached("SELECT marks FROM docs WHERE doc = ?1")?
+        .query_row([doc], |row| row.get(0))
+        .optional()?;
+    let marks = marks.unwrap_or_default();
     let document = DocumentRef {
         collection: entry.collection,
         id,

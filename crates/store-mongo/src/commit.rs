@@ -27,6 +27,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(32);
 
+/// The most bytes that a Work may put into its anchor: what JSON grows by as BSON, and what the
+/// document has of earlier Works, fit beside it into MongoDB's 16 MiB.
+const MOST_BYTES: usize = 6 * 1024 * 1024;
+
 /// Why an attempt did not commit.
 pub(crate) enum Failure {
     /// The statement of this step matched no document.
@@ -53,6 +57,7 @@ impl Failure {
 /// for it no longer than the operation timeout.
 pub(crate) async fn commit(engine: Arc<Engine>, work: Work) -> Result<Committed, StoreError> {
     let plan = Plan::of(work)?;
+    check_size(&plan.work)?;
     for write in &plan.work.writes {
         engine.check_open(write.document().collection)?;
     }
@@ -77,6 +82,25 @@ pub(crate) async fn commit(engine: Arc<Engine>, work: Work) -> Result<Committed,
             source: None,
         }),
     }
+}
+
+fn check_size(work: &Work) -> Result<(), StoreError> {
+    let content = work.writes.first().map_or(0, |write| match write {
+        Write::Insert { data, .. } | Write::Replace { data, .. } => data.len(),
+        _ => 0,
+    });
+    let events = work.events.iter().map(|event| event.data.len());
+    let steps = work.calls.iter().flat_map(|call| &call.steps);
+    let told: usize = events.chain(steps.map(|step| step.request.len())).sum();
+    let bytes = content + told + work.reply.len();
+    if bytes > MOST_BYTES {
+        return Err(StoreError::TooLarge {
+            what: "a document with its events, calls and reply".to_owned(),
+            bytes,
+            limit: MOST_BYTES,
+        });
+    }
+    Ok(())
 }
 
 async fn run(engine: Arc<Engine>, mut plan: Plan) -> Result<Committed, StoreError> {

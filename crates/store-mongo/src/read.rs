@@ -100,6 +100,7 @@ pub(crate) async fn get_many(
 /// One page of a list.
 pub(crate) async fn find(engine: Arc<Engine>, query: Query) -> Result<Page<Stored>, StoreError> {
     let collection = query.collection;
+    engine.check_open(collection)?;
     let limit = query.limit.max(1);
     let Some(range) = Range::of(&query)? else {
         return Ok(Page {

@@ -1,5 +1,7 @@
 //! What log lines say, and that they and the spans around them carry one trace.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     error::Error,
     fmt,
@@ -225,14 +227,14 @@ fn a_level_that_is_none_is_refused() {
 fn a_trace_goes_on_in_another_process() {
     let (here, there) = (Kept::json("info"), Kept::json("info"));
     let mut sent = String::new();
-    let line_here = here.line(|| {
+    let sending = here.line(|| {
         let span = info_span!("send");
         let _span = span.enter();
         sent = current_traceparent().unwrap();
         info!("sending");
     });
     let mut seen = (None, None);
-    let line_there = there.line(|| {
+    let receiving = there.line(|| {
         let span = info_span!("receive");
         continue_from(&span, &sent);
         let _span = span.enter();
@@ -240,8 +242,8 @@ fn a_trace_goes_on_in_another_process() {
         let child = info_span!("commit");
         seen = (traceparent(&span), traceparent(&child));
     });
-    assert_eq!(line_here["trace_id"], line_there["trace_id"]);
-    assert_ne!(line_here["span_id"], line_there["span_id"]);
+    assert_eq!(sending["trace_id"], receiving["trace_id"]);
+    assert_ne!(sending["span_id"], receiving["span_id"]);
     let trace_id = sent.split('-').nth(1).unwrap();
     let (receive, commit) = (seen.0.unwrap(), seen.1.unwrap());
     assert!(receive.contains(trace_id) && commit.contains(trace_id));

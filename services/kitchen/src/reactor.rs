@@ -35,6 +35,10 @@ impl Reactor for KitchenReactor {
         }
         let (order, restaurant, end) = if event.kind == OrderEnded::full_name() {
             let ended: OrderEnded = decode(event)?;
+            if matches!(ended.state.as_str(), "rejected" | "expired") {
+                // It was never accepted, so there never was nor will be a ticket.
+                return Ok(None);
+            }
             (ended.order_id, ended.restaurant_id, TicketState::Cancelled)
         } else if event.kind == OrderCompleted::full_name() {
             let completed: OrderCompleted = decode(event)?;

@@ -6,12 +6,11 @@ use bistro_proto::common::v1;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::common::{Time, unless_empty, words};
+use super::common::{Time, unless_empty};
 
-words! {
-    /// A role whose records can be read.
-    AuditedRole: "accounts", "catalog", "orders", "payments", "kitchen", "delivery";
-}
+/// The roles whose records can be read.
+pub(crate) const AUDITED_ROLES: [&str; 6] =
+    ["accounts", "catalog", "orders", "payments", "kitchen", "delivery"];
 
 /// A page of a role's records.
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::common::{Time, page_request, unless_empty, words};
+use crate::edge::empty_as_none;
 
 words! {
     /// Where a delivery stands.
@@ -113,8 +114,8 @@ impl From<v1::DeliveryRecord> for Delivery {
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeliveryFilter {
     /// Only those in this state.
-    #[param(value_type = Option<ActiveDeliveryState>)]
-    state: String,
+    #[serde(deserialize_with = "empty_as_none")]
+    state: Option<ActiveDeliveryState>,
     /// The `next_cursor` of the page before.
     #[param(required = false)]
     cursor: String,
@@ -128,7 +129,7 @@ impl TryFrom<DeliveryFilter> for v1::ListDeliveriesRequest {
 
     fn try_from(filter: DeliveryFilter) -> Result<Self, Error> {
         let page = page_request(filter.cursor, filter.limit)?;
-        Ok(Self { state: filter.state, page: Some(page) })
+        Ok(Self { state: filter.state.map(ActiveDeliveryState::into_inner).unwrap_or_default(), page: Some(page) })
     }
 }
 

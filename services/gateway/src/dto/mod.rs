@@ -10,12 +10,12 @@ mod orders;
 mod payments;
 
 pub(crate) use accounts::{LogIn, NewMember, NewUser, Refresh, Tokens, User};
-pub(crate) use audit::{AuditPage, AuditedRole};
+pub(crate) use audit::{AUDITED_ROLES, AuditPage};
 pub(crate) use catalog::{
     Item, ItemChange, MenuImport, MenuImportReport, NewRestaurant, OpenChange, Restaurant,
     RestaurantFilter, StockChange,
 };
-pub(crate) use common::{Cursor, Money, Page};
+pub(crate) use common::{Cursor, Page};
 pub(crate) use delivery::{
     Courier, Delivery, DeliveryFilter, DutyChange, FailReason, NewCourier,
 };

@@ -231,8 +231,8 @@ pub(crate) struct OrderFilter {
     #[param(value_type = Option<String>)]
     restaurant_id: Option<Id<kinds::Restaurant>>,
     /// Only those in this state.
-    #[param(value_type = Option<OrderState>)]
-    state: String,
+    #[serde(deserialize_with = "empty_as_none")]
+    state: Option<OrderState>,
     /// The `next_cursor` of the page before.
     #[param(required = false)]
     cursor: String,
@@ -247,7 +247,7 @@ impl TryFrom<OrderFilter> for v1::ListOrdersRequest {
     fn try_from(filter: OrderFilter) -> Result<Self, Error> {
         let page = page_request(filter.cursor, filter.limit)?;
         let restaurant_id = filter.restaurant_id.map(|id| id.to_string()).unwrap_or_default();
-        Ok(Self { restaurant_id, state: filter.state, page: Some(page) })
+        Ok(Self { restaurant_id, state: filter.state.map(OrderState::into_inner).unwrap_or_default(), page: Some(page) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Payments, refunds and the ledger.
 
-use bistro_core::{Id, kinds};
+use bistro_core::{Error, Id, kinds};
 use bistro_proto::payments::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -62,9 +62,22 @@ pub(crate) struct NewRefund {
     /// How much, in minor units of the order's currency; without it, all that is left.
     #[serde(default)]
     #[schema(minimum = 1)]
-    pub(crate) amount_minor: Option<i64>,
+    amount_minor: Option<i64>,
     /// Why.
     pub(crate) reason: String,
+}
+
+impl NewRefund {
+    /// The amount in the role's words, to which 0 is all that is left; so nobody may write 0.
+    pub(crate) fn amount(&self) -> Result<i64, Error> {
+        match self.amount_minor {
+            Some(amount) if amount < 1 => Err(Error::field(
+                "amount_minor",
+                "write a whole number of minor units from 1, or leave it out to refund all that is left",
+            )),
+            amount => Ok(amount.unwrap_or(0)),
+        }
+    }
 }
 
 /// Whose ledger is wanted.

@@ -77,16 +77,15 @@ fn explain<T: DeserializeOwned>(body: &[u8]) -> Option<Error> {
     let wrong = serde_path_to_error::deserialize::<_, T>(&mut reader).err()?;
     let path = wrong.path().to_string();
     let message = said(wrong.inner());
-    Some(match named_field(&message, &["missing field `", "unknown field `"]) {
+    let path = match named_field(&message, &["missing field `", "unknown field `"]) {
         // The path then ends at the object, not at the field; an unknown field may be in both.
-        Some(name) if path == "." => Error::field(name, message),
-        Some(name) if path == name || path.ends_with(&format!(".{name}")) => {
-            Error::field(path, message)
-        }
-        Some(name) => Error::field(format!("{path}.{name}"), message),
-        None if path == "." => Error::field("body", message),
-        None => Error::field(path, message),
-    })
+        Some(name) if path == "." => name.to_owned(),
+        Some(name) if path == name || path.ends_with(&format!(".{name}")) => path,
+        Some(name) => format!("{path}.{name}"),
+        None if path == "." => "body".to_owned(),
+        None => path,
+    };
+    Some(Error::field(path, message))
 }
 
 /// What `cause` says, without the place in the text.

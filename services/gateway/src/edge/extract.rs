@@ -201,6 +201,17 @@ impl FromRequestParts<Edge> for LineAt {
     }
 }
 
+/// The role in the path's `{role}`; any text.
+pub(crate) struct RoleAt(pub(crate) String);
+
+impl FromRequestParts<Edge> for RoleAt {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
+        Ok(Self(parameter(&path(parts, edge).await?, "role").to_owned()))
+    }
+}
+
 async fn path(parts: &mut Parts, edge: &Edge) -> Result<RawPathParams, Problem> {
     RawPathParams::from_request_parts(parts, edge)
         .await

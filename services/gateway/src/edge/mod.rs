@@ -33,7 +33,7 @@ use metrics::Metrics;
 pub(crate) use answer::{Answer, IfNoneMatch};
 pub(crate) use body::Json;
 pub(crate) use extract::{
-    Ask, At, Command, LastEventId, LineAt, MemberAt, Reading, Repeatable, Version, Wait,
+    At, Command, LastEventId, LineAt, MemberAt, Reading, Repeatable, RoleAt, Version, Wait,
 };
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};

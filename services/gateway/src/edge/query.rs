@@ -1,9 +1,12 @@
 //! Reads query strings, and says which parameter is wrong.
 
 use axum::extract::FromRequestParts;
-use bistro_core::{Error, Id, IdKind};
+use bistro_core::Error;
 use http::request::Parts;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IntoDeserializer as _},
+};
 
 use super::{Edge, Problem, body::named_field};
 
@@ -35,18 +38,19 @@ fn where_wrong<T: DeserializeOwned>(query: &str) -> Option<String> {
     Some(wrong.split('=').next().unwrap_or(wrong).to_owned())
 }
 
-/// An id that may be left empty, as in `?restaurant_id=`.
-pub(crate) fn empty_as_none<'de, D: Deserializer<'de>, K: IdKind>(
+/// A parameter that may be left empty, as in `?restaurant_id=`.
+pub(crate) fn empty_as_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
-) -> Result<Option<Id<K>>, D::Error> {
+) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(serde::de::Error::custom) }
+    if text.is_empty() { Ok(None) } else { T::deserialize(text.into_deserializer()).map(Some) }
 }
 
 #[cfg(test)]
 mod tests {
+    use bistro_core::{Id, kinds::Order};
+
     use super::*;
-    use bistro_core::kinds::Order;
 
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]

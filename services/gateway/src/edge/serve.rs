@@ -1,6 +1,6 @@
 //! The one middleware: request id, span, identity, limits, deadline, problems and metrics.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{net::IpAddr, panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     body::Body,
@@ -11,7 +11,7 @@ use axum::{
 use bistro_core::{Error, ErrorCode, Principal};
 use bistro_runtime::Scope;
 use futures::FutureExt as _;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, Span, field};
 
@@ -79,9 +79,11 @@ async fn answer(
 ) -> Result<Response, Error> {
     let route = matched.map_or(UNMATCHED, MatchedPath::as_str);
     let access = rules::access(request.method(), route);
-    let (principal, authorization) = identify(edge, &request).await?;
+    let asker = address::of(&request, edge.trusted_proxies);
+    let given = request.headers().get(header::AUTHORIZATION).cloned();
+    let (principal, authorization) = identify(edge, given, asker).await?;
     if is_limited(access, &principal) {
-        limit(edge, &request)?;
+        limit(edge, asker)?;
     }
     let wait = if rules::heeds_wait(request.method(), route) {
         preferred_wait(request.headers())
@@ -113,19 +115,18 @@ async fn answer(
 /// Who asks, and with which `Authorization`. A wrong token costs as much as none.
 async fn identify(
     edge: &Edge,
-    request: &Request,
+    given: Option<HeaderValue>,
+    asker: IpAddr,
 ) -> Result<(Principal, Option<String>), Error> {
-    let Some(value) = request.headers().get(header::AUTHORIZATION) else {
-        return Ok((Principal::Anonymous, None));
-    };
-    let checked = match value.to_str() {
+    let Some(given) = given else { return Ok((Principal::Anonymous, None)) };
+    let checked = match given.to_str() {
         Ok(text) => edge.verifier.principal(Some(text)).await.map(|who| (who, text.to_owned())),
         Err(_) => Err(Error::unauthenticated()),
     };
     match checked {
         Ok((principal, text)) => Ok((principal, Some(text))),
         Err(error) => {
-            limit(edge, request)?;
+            limit(edge, asker)?;
             Err(error)
         }
     }
@@ -139,8 +140,8 @@ fn is_limited(access: Access, principal: &Principal) -> bool {
     }
 }
 
-fn limit(edge: &Edge, request: &Request) -> Result<(), Error> {
-    edge.limiter.admit(address::of(request, edge.trusted_proxies), edge.clock.now())
+fn limit(edge: &Edge, asker: IpAddr) -> Result<(), Error> {
+    edge.limiter.admit(asker, edge.clock.now())
 }
 
 /// The seconds of `Prefer: wait=N` (RFC 7240), at most [`LONGEST_WAIT`]. A preference that cannot

@@ -1,0 +1,204 @@
+//! The OpenAPI 3.1 document, made from the routes and the rules that they obey.
+
+use http::Method;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        self, HeaderBuilder, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
+        content::ContentBuilder,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        schema::{Schema, Type},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use crate::{
+    dto::AUDITED_ROLES,
+    edge::{
+        ProblemDetails,
+        rules::{self, Access},
+    },
+    routes,
+};
+
+/// The security scheme's name.
+const BEARER: &str = "bearer";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Bistro",
+        description = "The public API of a Bistro platform.\n\n\
+            Errors are problem details (RFC 9457) with a stable `code`. Money is whole minor units \
+            and an ISO 4217 code; times are RFC 3339, UTC. Repeat a request that may have been lost \
+            with the same `Idempotency-Key`. Lists come in pages: send `next_cursor` back as \
+            `cursor`. What can be edited has an `ETag`; send it back as `If-Match`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(ProblemDetails<'_>)),
+    tags(
+        (name = "users", description = "Users, sessions and memberships"),
+        (name = "restaurants", description = "Restaurants and their menus"),
+        (name = "items", description = "Items of menus, and stock"),
+        (name = "orders", description = "Quotes, orders and their events"),
+        (name = "payments", description = "Payments, refunds and the ledger"),
+        (name = "tickets", description = "What kitchens have to cook"),
+        (name = "deliveries", description = "Couriers and deliveries"),
+        (name = "operations", description = "For whoever runs the platform"),
+    ),
+)]
+struct Frame;
+
+/// The OpenAPI 3.1 document of the public API, as JSON with a line end.
+#[must_use]
+pub fn openapi() -> String {
+    document(routes::described().into_openapi())
+}
+
+/// The document of the `described` routes.
+pub(crate) fn document(described: openapi::OpenApi) -> String {
+    let mut document = Frame::openapi();
+    document.merge(described);
+    complete(&mut document);
+    // Everything in it has text keys, so it always can be written.
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Adds what follows from the rules, so that no handler has to say it again.
+fn complete(document: &mut openapi::OpenApi) {
+    document.info.version = "1".to_owned();
+    let components = document.components.get_or_insert_default();
+    components.responses.insert("Problem".to_owned(), RefOr::T(problem()));
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An access token from `POST /api/v1/sessions`"));
+    components.security_schemes.insert(BEARER.to_owned(), RefOr::T(SecurityScheme::Http(bearer.build())));
+    for (path, item) in &mut document.paths.paths {
+        let operations = [
+            (Method::GET, &mut item.get),
+            (Method::POST, &mut item.post),
+            (Method::PUT, &mut item.put),
+            (Method::DELETE, &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                describe(&method, path, operation);
+            }
+        }
+    }
+}
+
+fn describe(method: &Method, path: &str, operation: &mut Operation) {
+    let mut parameters = path_parameters(path);
+    if rules::needs_key(method, path) {
+        parameters.push(header(
+            "Idempotency-Key",
+            "A text of your own, 1 to 255 printable ASCII characters: new for each new request, the same when you repeat one",
+            "5f0c2d9a-order-1",
+        ));
+    }
+    if rules::needs_version(method, path) {
+        parameters.push(header(
+            "If-Match",
+            "The ETag of what you read; 412 if it has changed since",
+            "\"3\"",
+        ));
+    }
+    let own = operation.parameters.get_or_insert_default();
+    own.splice(0..0, parameters.into_iter().map(RefOr::T));
+    operation.security = Some(match rules::access(method, path) {
+        Access::Protected => vec![SecurityRequirement::new(BEARER, [""; 0])],
+        Access::Public | Access::Credentials => Vec::new(),
+    });
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response {
+            describe_headers(status, response);
+        }
+    }
+    let problem = RefOr::Ref(Ref::from_response_name("Problem"));
+    operation.responses.responses.insert("default".to_owned(), problem);
+}
+
+fn describe_headers(status: &str, response: &mut Response) {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let mut add = |name: &str, about: &str| {
+        let header = HeaderBuilder::new().schema(Some(text())).description(Some(about));
+        response.headers.insert(name.to_owned(), RefOr::T(header.build()));
+    };
+    add("X-Request-Id", "Names this request in the platform's logs");
+    if status == "201" {
+        add("Location", "Where it is from now on");
+    }
+}
+
+fn problem() -> Response {
+    let body = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    ResponseBuilder::new()
+        .description("What went wrong (RFC 9457). 429 and 503 have Retry-After.")
+        .content("application/problem+json", body)
+        .build()
+}
+
+fn header(name: &str, about: &str, example: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::True)
+        .description(Some(about))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some(example.into()))
+        .build()
+}
+
+/// The parameters between braces in `path`.
+fn path_parameters(path: &str) -> Vec<Parameter> {
+    let segments: Vec<&str> = path.split('/').collect();
+    segments
+        .windows(2)
+        .filter_map(|pair| {
+            let name = pair[1].strip_prefix('{')?.strip_suffix('}')?;
+            Some(path_parameter(name, pair[0]))
+        })
+        .collect()
+}
+
+fn path_parameter(name: &str, collection: &str) -> Parameter {
+    let (schema, about): (RefOr<Schema>, &str) = match (name, collection) {
+        ("line", _) => (
+            ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
+            "The item's place on the ticket, from 0",
+        ),
+        ("role", _) => (
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(AUDITED_ROLES))
+                .into(),
+            "The role",
+        ),
+        ("user_id", _) => (id("usr"), "The user"),
+        (_, "restaurants") => (id("rst"), "The restaurant"),
+        (_, "items") => (id("itm"), "The item"),
+        (_, "tickets") => (id("tkt"), "The ticket"),
+        (_, "deliveries") => (id("dlv"), "The delivery"),
+        _ => (id("ord"), "The order"),
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(about))
+        .schema(Some(schema))
+        .build()
+}
+
+fn id(prefix: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")))
+        .examples([format!("{prefix}_01jd3x8k4v9q2w7r5t6y8z0abc")])
+        .into()
+}

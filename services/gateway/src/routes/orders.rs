@@ -1,0 +1,255 @@
+//! Quotes, orders, their events and their payment.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use bistro_core::kinds;
+use bistro_proto::{
+    orders::v1::{
+        AcceptOrderRequest, CancelOrderRequest, GetOrderRequest, RejectOrderRequest,
+        WatchOrderRequest,
+    },
+    payments::v1::{GetPaymentRequest, RefundRequest},
+};
+use http::{HeaderValue, StatusCode};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    dto::{
+        Acceptance, EndReason, NewOrder, NewQuote, NewRefund, Order, OrderFilter, Page, Payment,
+        Quote, has_ended,
+    },
+    edge::{
+        Answer, At, Command, Edge, IfNoneMatch, Json, LastEventId, Problem, Query, Reading,
+        Repeatable, Wait,
+    },
+    sse,
+};
+
+pub(super) fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::new()
+        .routes(routes!(create_quote))
+        .routes(routes!(place_order, list_orders))
+        .routes(routes!(get_order))
+        .routes(routes!(accept_order))
+        .routes(routes!(reject_order))
+        .routes(routes!(cancel_order))
+        .routes(routes!(watch_order))
+        .routes(routes!(get_payment))
+        .routes(routes!(refund_order))
+}
+
+/// Price a basket
+///
+/// The quote is stored nowhere: its token is what places the order, at this price, for a while.
+#[utoipa::path(
+    post, path = "/api/v1/quotes", tag = "orders", request_body = NewQuote,
+    responses((status = 200, description = "The priced basket", body = Quote))
+)]
+async fn create_quote(
+    State(edge): State<Edge>,
+    Repeatable(ask): Repeatable,
+    Json(basket): Json<NewQuote>,
+) -> Result<Answer<Quote>, Problem> {
+    let quote = edge.orders().create_quote(ask.with(basket.into())).await?.into_inner();
+    Ok(Answer::ok(quote.into()))
+}
+
+/// Place an order
+///
+/// Answers as soon as the order is durable, usually in state `placed`. With `Prefer: wait=N` it
+/// answers when the order is confirmed or has ended, after N seconds at the latest.
+#[utoipa::path(
+    post, path = "/api/v1/orders", tag = "orders", request_body = NewOrder,
+    params(("Prefer" = Option<String>, Header, description =
+        "`wait=N` waits up to N seconds, 30 at most, for the order to be confirmed or refused (RFC 7240)",
+        example = "wait=5")),
+    responses((status = 201, description = "The order", body = Order, headers(
+        ("Preference-Applied" = String, description = "The preference that was heeded")
+    )))
+)]
+async fn place_order(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    Wait(wait): Wait,
+    Json(order): Json<NewOrder>,
+) -> Result<Response, Problem> {
+    let request = ask.with(order.into_request(wait.unwrap_or(0)));
+    let order = Order::from(edge.orders().place_order(request).await?.into_inner());
+    let (location, version) = (format!("/api/v1/orders/{}", order.id), order.sequence);
+    let mut response = Answer::created(order, location).tagged(version).into_response();
+    let applied = wait.and_then(|seconds| HeaderValue::try_from(format!("wait={seconds}")).ok());
+    if let Some(applied) = applied {
+        response.headers_mut().insert("preference-applied", applied);
+    }
+    Ok(response)
+}
+
+/// List orders, newest first
+///
+/// Those of the asking user, or of a restaurant that the user works for.
+#[utoipa::path(
+    get, path = "/api/v1/orders", tag = "orders", params(OrderFilter),
+    responses((status = 200, description = "A page of orders", body = Page<Order>))
+)]
+async fn list_orders(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    Query(filter): Query<OrderFilter>,
+) -> Result<Answer<Page<Order>>, Problem> {
+    let page = edge.orders().list_orders(ask.with(filter.try_into()?)).await?.into_inner();
+    Ok(Answer::ok(Page::of(page.orders, page.next_cursor)))
+}
+
+/// Show an order
+#[utoipa::path(
+    get, path = "/api/v1/orders/{id}", tag = "orders",
+    responses((status = 200, description = "The order", body = Order))
+)]
+async fn get_order(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Order>,
+    known: IfNoneMatch,
+) -> Result<Answer<Order>, Problem> {
+    let request = ask.with(GetOrderRequest { id: id.to_string() });
+    let order = edge.orders().get_order(request).await?.into_inner();
+    Ok(tagged(order.into()).unless(&known))
+}
+
+/// Accept an order
+///
+/// For managers and owners of the restaurant. The kitchen gets its ticket.
+#[utoipa::path(
+    post, path = "/api/v1/orders/{id}/accept", tag = "orders", request_body = Acceptance,
+    responses((status = 200, description = "The order", body = Order))
+)]
+async fn accept_order(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Order>,
+    Json(acceptance): Json<Acceptance>,
+) -> Result<Answer<Order>, Problem> {
+    let minutes = acceptance.minutes.unwrap_or(0);
+    let request = AcceptOrderRequest { id: id.to_string(), minutes };
+    let order = edge.orders().accept_order(ask.with(request)).await?.into_inner();
+    Ok(tagged(order.into()))
+}
+
+/// Reject an order
+///
+/// For managers and owners of the restaurant. Stock and money go back.
+#[utoipa::path(
+    post, path = "/api/v1/orders/{id}/reject", tag = "orders", request_body = EndReason,
+    responses((status = 200, description = "The order", body = Order))
+)]
+async fn reject_order(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Order>,
+    Json(end): Json<EndReason>,
+) -> Result<Answer<Order>, Problem> {
+    let request = RejectOrderRequest { id: id.to_string(), reason: end.reason };
+    let order = edge.orders().reject_order(ask.with(request)).await?.into_inner();
+    Ok(tagged(order.into()))
+}
+
+/// Cancel an order
+///
+/// For its customer until it is accepted, and for the restaurant's staff. Stock and money go back.
+#[utoipa::path(
+    post, path = "/api/v1/orders/{id}/cancel", tag = "orders", request_body = EndReason,
+    responses((status = 200, description = "The order", body = Order))
+)]
+async fn cancel_order(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Order>,
+    Json(end): Json<EndReason>,
+) -> Result<Answer<Order>, Problem> {
+    let request = CancelOrderRequest { id: id.to_string(), reason: end.reason };
+    let order = edge.orders().cancel_order(ask.with(request)).await?.into_inner();
+    Ok(tagged(order.into()))
+}
+
+fn tagged(order: Order) -> Answer<Order> {
+    let sequence = order.sequence;
+    Answer::ok(order).tagged(sequence)
+}
+
+/// Follow an order live
+///
+/// Server-sent events: the order as it is now, and again whenever it has changed, until it has
+/// ended. `id` is the order's sequence, `event` is `order`, `data` is the order. A comment comes
+/// every 15 seconds. Reconnect with `Last-Event-ID` to go on where the stream broke off; 204 says
+/// that nothing will follow.
+#[utoipa::path(
+    get, path = "/api/v1/orders/{id}/events", tag = "orders",
+    params(("Last-Event-ID" = Option<i64>, Header, description =
+        "The id of the last event that was seen", minimum = 0)),
+    responses(
+        (status = 200, description = "The events", content_type = "text/event-stream",
+            body = String, example = "id: 3\nevent: order\ndata: {\"id\":\"ord_…\",\"state\":\"accepted\"}\n\n"),
+        (status = 204, description = "The order has ended, and the last event was seen"),
+    )
+)]
+async fn watch_order(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Order>,
+    LastEventId(seen): LastEventId,
+) -> Result<Response, Problem> {
+    let id = id.to_string();
+    if let Some(seen) = seen {
+        // A browser reconnects for ever unless it is told 204.
+        let request = ask.with(GetOrderRequest { id: id.clone() });
+        let order = edge.orders().get_order(request).await?.into_inner();
+        if has_ended(&order.state) && order.sequence <= seen {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    }
+    let request = ask.with(WatchOrderRequest { id, after_sequence: seen.unwrap_or(0) });
+    let orders = edge.orders().watch_order(request).await?.into_inner();
+    Ok(sse::response(orders, edge.stopping(), edge.count_stream()))
+}
+
+/// Show the payment of an order
+#[utoipa::path(
+    get, path = "/api/v1/orders/{id}/payment", tag = "payments",
+    responses((status = 200, description = "The payment", body = Payment))
+)]
+async fn get_payment(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Order>,
+    known: IfNoneMatch,
+) -> Result<Answer<Payment>, Problem> {
+    let request = ask.with(GetPaymentRequest { order_id: id.to_string() });
+    let payment = Payment::from(edge.payments().get_payment(request).await?.into_inner());
+    let version = payment.version;
+    Ok(Answer::ok(payment).tagged(version).unless(&known))
+}
+
+/// Refund an order
+///
+/// For managers and owners of the restaurant.
+#[utoipa::path(
+    post, path = "/api/v1/orders/{id}/refunds", tag = "payments", request_body = NewRefund,
+    responses((status = 200, description = "The payment", body = Payment))
+)]
+async fn refund_order(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Order>,
+    Json(refund): Json<NewRefund>,
+) -> Result<Answer<Payment>, Problem> {
+    let request = RefundRequest {
+        order_id: id.to_string(),
+        amount_minor: refund.amount()?,
+        reason: refund.reason,
+    };
+    let payment = Payment::from(edge.payments().refund(ask.with(request)).await?.into_inner());
+    let version = payment.version;
+    Ok(Answer::ok(payment).tagged(version))
+}

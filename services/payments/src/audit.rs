@@ -1,0 +1,148 @@
+//! The Audit call: payments, then ledger entries, page by page.
+//!
+//! What holds when nothing is under way: a payment was authorized and captured once at most; the
+//! lines of every entry sum to 0; and over an order's entries `account:restaurant_payable` is
+//! minus its payment's `captured_minor`, `account:refunds` its `refunded_minor`.
+
+use std::collections::HashMap;
+
+use bistro_core::{Error, Page, PageRequest, Principal, Timestamp};
+use bistro_eventing::Engine;
+use bistro_proto::common::v1::{AuditBacklog, AuditPage, AuditRequest, AuditRow};
+use bistro_store::{Document, Query, StoreExt as _, Versioned};
+
+use crate::{
+    documents::{Entry, Payment, ROLE},
+    wire,
+};
+
+/// Cursors of the two lists begin with these.
+const PAYMENTS: &str = "payments:";
+const LEDGER: &str = "ledger:";
+
+/// One page of the audit.
+pub(crate) async fn page(
+    engine: &Engine,
+    principal: &Principal,
+    request: &AuditRequest,
+) -> Result<AuditPage, Error> {
+    principal
+        .require_workload()
+        .or_else(|_| principal.require_admin())?;
+    let asked = wire::page(request.page.as_ref());
+    let backlog = match asked.cursor {
+        None => Some(backlog(engine).await?),
+        Some(_) => None,
+    };
+    let cursor = asked.cursor.as_deref().unwrap_or(PAYMENTS);
+    let (rows, next_cursor) = if let Some(rest) = cursor.strip_prefix(PAYMENTS) {
+        let page = list::<Payment>(engine, asked.limit, rest).await?;
+        let next = page
+            .next
+            .map_or_else(|| LEDGER.to_owned(), |next| format!("{PAYMENTS}{next}"));
+        (
+            page.items
+                .iter()
+                .map(|payment| payment_row(payment))
+                .collect(),
+            next,
+        )
+    } else if let Some(rest) = cursor.strip_prefix(LEDGER) {
+        let page = list::<Entry>(engine, asked.limit, rest).await?;
+        let next = page.next.map(|next| format!("{LEDGER}{next}"));
+        (
+            page.items.iter().map(|entry| entry_row(entry)).collect(),
+            next.unwrap_or_default(),
+        )
+    } else {
+        return Err(Error::field(
+            "page.cursor",
+            "write the next_cursor of the page before",
+        ));
+    };
+    Ok(AuditPage {
+        rows,
+        next_cursor,
+        backlog,
+    })
+}
+
+async fn list<D: Document>(
+    engine: &Engine,
+    limit: u32,
+    cursor: &str,
+) -> Result<Page<Versioned<D>>, Error> {
+    let request = PageRequest::new(limit, Some(cursor.to_owned()));
+    Ok(engine
+        .store()
+        .list::<D>(Query::all::<D>().page(&request)?)
+        .await?)
+}
+
+fn payment_row(payment: &Payment) -> AuditRow {
+    let tender = payment.tender.as_ref();
+    let numbers = [
+        (
+            "amount_minor",
+            tender.map_or(0, |tender| tender.amount.amount_minor),
+        ),
+        ("captured_minor", payment.captured_minor),
+        ("refunded_minor", payment.refunded_minor),
+        ("authorizations", i64::from(payment.authorizations)),
+        ("captures", i64::from(payment.captures)),
+        ("refunds", i64::from(payment.refunds)),
+    ];
+    AuditRow {
+        id: payment.id.to_string(),
+        kind: "payment".to_owned(),
+        state: payment.state.as_str().to_owned(),
+        order_id: payment.order().to_string(),
+        restaurant_id: tender
+            .map(|tender| tender.restaurant.to_string())
+            .unwrap_or_default(),
+        numbers: numbers
+            .map(|(name, number)| (name.to_owned(), number))
+            .into(),
+        changed_at_ms: payment.changed_at.as_millis(),
+        due_at_ms: payment.due_at.map_or(0, Timestamp::as_millis),
+        currency: tender
+            .map(|tender| tender.amount.currency.to_string())
+            .unwrap_or_default(),
+    }
+}
+
+fn entry_row(entry: &Entry) -> AuditRow {
+    let mut numbers: HashMap<String, i64> = HashMap::new();
+    for line in &entry.lines {
+        *numbers
+            .entry(format!("account:{}", line.account.as_str()))
+            .or_default() += line.minor;
+    }
+    AuditRow {
+        id: entry.id.to_string(),
+        kind: "ledger_entry".to_owned(),
+        state: entry.kind.as_str().to_owned(),
+        order_id: entry.order.to_string(),
+        restaurant_id: entry.restaurant.to_string(),
+        numbers,
+        changed_at_ms: entry.at.as_millis(),
+        currency: entry.currency.to_string(),
+        ..AuditRow::default()
+    }
+}
+
+/// What the role has left undone. It consumes no queue.
+async fn backlog(engine: &Engine) -> Result<AuditBacklog, Error> {
+    let left = engine.store().backlog(ROLE).await?;
+    let millis = |at: Option<Timestamp>| at.map_or(0, Timestamp::as_millis);
+    Ok(AuditBacklog {
+        unpublished: left.events,
+        oldest_unpublished_ms: millis(left.oldest_event),
+        open_calls: left.calls,
+        oldest_call_ms: millis(left.oldest_call),
+        timers: left.timers,
+        next_timer_ms: millis(left.next_timer),
+        now_ms: engine.now().as_millis(),
+        ..AuditBacklog::default()
+    })
+}
