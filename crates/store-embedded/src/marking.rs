@@ -77,7 +77,7 @@ pub(crate) fn of_request(
     entry: &Entry,
     mark_key: &str,
 ) -> Result<Option<Mark>, Stop> {
-    // Two statements: SQLite prepares the join anew whenever its parameters change.
+    // Two statements: nearly always the first one finds nothing, and that is all.
     let made: Option<(i64, String)> = conn
         .prepare_cached("SELECT doc, id FROM unique_entries WHERE ix = ?1 AND key = ?2")?
         .query_row(params![entry.requests, mark_key], |row| {

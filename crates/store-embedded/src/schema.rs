@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::OpenError;
 
@@ -105,8 +105,7 @@ fn set_up_writer(conn: &Connection, is_new: bool) -> rusqlite::Result<()> {
     // The checkpointer does it, off the path of commits.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "cache_size", -16 * 1024)?;
-    conn.pragma_update(None, "temp_store", "MEMORY")?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(conn)?;
     // No other connection takes the write lock but for a moment at a checkpoint.
     conn.busy_timeout(std::time::Duration::from_millis(50))?;
     if is_new {
@@ -117,14 +116,22 @@ fn set_up_writer(conn: &Connection, is_new: bool) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Has every statement prepared once and for all parameters: by default SQLite prepares some of
+/// them anew whenever a parameter's value changes, which costs more than running them.
+fn keep_statements(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
 /// Opens a connection that reads.
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     // A reader's cache is dropped at every commit by another connection; a large one is no use.
     conn.pragma_update(None, "cache_size", -2 * 1024)?;
-    conn.pragma_update(None, "temp_store", "MEMORY")?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(&conn)?;
     conn.busy_timeout(std::time::Duration::from_secs(5))?;
     Ok(conn)
 }

@@ -36,11 +36,22 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Bring data in from files.
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+}
+
+#[derive(Subcommand)]
+enum ImportCommand {
+    /// Items and prices from a CSV file; rejected lines are reported, the others imported.
+    Menu(commands::import::ImportMenu),
 }
 
 #[derive(Subcommand)]
@@ -62,6 +73,9 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve { config, target } => serve::run(config.as_deref(), &target),
         Command::Targets { config } => commands::targets::run(config.as_deref()),
+        Command::Import { command: ImportCommand::Menu(command) } => {
+            commands::import::run(&command)
+        }
         Command::Config { command } => match command {
             ConfigCommand::Validate { file } => commands::config::validate(file.as_deref()),
             ConfigCommand::Schema => commands::config::schema(),

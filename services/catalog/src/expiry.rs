@@ -10,7 +10,7 @@ use bistro_store::{Cause, Key, Query, StoreError, StoreExt as _, Versioned, Work
 use tracing::info;
 
 use crate::{
-    documents::{BY_CHECK, Reservation},
+    documents::{BY_CHECK, Reservation, Taken},
     reservations::{self, Step, Verdict},
     stock,
 };
@@ -22,9 +22,9 @@ pub(crate) const EVERY: Duration = Duration::from_secs(5);
 /// Reservations settled by one Work.
 const BATCH: u32 = 64;
 /// When the order of an undecided reservation is looked at again.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 /// How long past its time the reservation of an unknown order is kept.
-const GRACE: Duration = Duration::from_secs(10 * 60);
+const GRACE: Duration = Duration::from_mins(10);
 /// Tries of one batch against concurrent changes; the next tick goes on.
 const ROUNDS: u32 = 8;
 
@@ -86,20 +86,17 @@ fn settle(
     let now = work.time;
     for before in due {
         let state = states.get(&before.order().to_string()).map(String::as_str);
-        match verdict(before, state, now) {
-            Some((after, back)) => {
-                info!(order = %before.order(), state = after.state.as_str(), "a reservation expired");
-                given_back.extend(back.iter().cloned());
-                work.replace(before, &after)?;
+        let after = if let Some((after, back)) = verdict(before, state, now) {
+            info!(order = %before.order(), state = after.state.as_str(), "a reservation expired");
+            given_back.extend(back.iter().cloned());
+            after
+        } else {
+            Reservation {
+                check_at: now + AGAIN,
+                ..before.value.clone()
             }
-            None => {
-                let later = Reservation {
-                    check_at: now + AGAIN,
-                    ..before.value.clone()
-                };
-                work.replace(before, &later)?;
-            }
-        }
+        };
+        work.replace(before, &after)?;
     }
     stock::give_back(&mut work, reservations::merge(&given_back));
     Ok(work)
@@ -110,7 +107,7 @@ fn verdict<'a>(
     before: &'a Reservation,
     order_state: Option<&str>,
     now: Timestamp,
-) -> Option<(Reservation, &'a [crate::documents::Taken])> {
+) -> Option<(Reservation, &'a [Taken])> {
     let long_overdue = now.since(before.expires_at) > GRACE;
     let step: Step = match reservations::verdict(order_state, long_overdue) {
         Verdict::Do(step) => step,
@@ -125,7 +122,7 @@ mod tests {
     use bistro_store::Write;
 
     use super::*;
-    use crate::documents::{ReservationState, Taken};
+    use crate::documents::ReservationState;
 
     fn held(order: u128, item: u128, quantity: i64) -> Versioned<Reservation> {
         let then = Timestamp::from_millis(0);

@@ -13,7 +13,7 @@ use utoipa::{
 };
 
 use crate::{
-    dto::AUDITED_ROLES,
+    dto::{AUDITED_ROLES, ActiveDeliveryState},
     edge::{
         ProblemDetails,
         rules::{self, Access},
@@ -21,6 +21,9 @@ use crate::{
     routes,
 };
 
+/// What is answered with its version as the entity tag.
+const TAGGED: &[&str] =
+    &["Restaurant", "Item", "Order", "Payment", "Ticket", "Courier", "Delivery"];
 /// The security scheme's name.
 const BEARER: &str = "bearer";
 
@@ -35,7 +38,7 @@ const BEARER: &str = "bearer";
             `cursor`. What can be edited has an `ETag`; send it back as `If-Match`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemDetails<'_>)),
+    components(schemas(ProblemDetails<'_>, ActiveDeliveryState)),
     tags(
         (name = "users", description = "Users, sessions and memberships"),
         (name = "restaurants", description = "Restaurants and their menus"),
@@ -52,13 +55,8 @@ struct Frame;
 /// The OpenAPI 3.1 document of the public API, as JSON with a line end.
 #[must_use]
 pub fn openapi() -> String {
-    document(routes::described().into_openapi())
-}
-
-/// The document of the `described` routes.
-pub(crate) fn document(described: openapi::OpenApi) -> String {
     let mut document = Frame::openapi();
-    document.merge(described);
+    document.merge(routes::described().into_openapi());
     complete(&mut document);
     // Everything in it has text keys, so it always can be written.
     let mut text = document.to_pretty_json().unwrap_or_default();
@@ -112,16 +110,31 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
         Access::Protected => vec![SecurityRequirement::new(BEARER, [""; 0])],
         Access::Public | Access::Credentials => Vec::new(),
     });
+    let mut has_tag = false;
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
-            describe_headers(status, response);
+            has_tag |= describe_headers(status, response);
         }
+    }
+    if has_tag && *method == Method::GET {
+        let known = header("If-None-Match", "ETags of what you have; 304 if one is this one's", "\"3\"");
+        let known = Parameter { required: Required::False, ..known };
+        operation.parameters.get_or_insert_default().push(RefOr::T(known));
+        let same = ResponseBuilder::new().description("What you have is what is here").build();
+        operation.responses.responses.insert("304".to_owned(), RefOr::T(same));
     }
     let problem = RefOr::Ref(Ref::from_response_name("Problem"));
     operation.responses.responses.insert("default".to_owned(), problem);
 }
 
-fn describe_headers(status: &str, response: &mut Response) {
+/// Names the headers of `response`; true if an entity tag is among them.
+fn describe_headers(status: &str, response: &mut Response) -> bool {
+    let has_tag = response.content.values().any(|content| match &content.schema {
+        Some(RefOr::Ref(schema)) => {
+            schema.ref_location.rsplit('/').next().is_some_and(|name| TAGGED.contains(&name))
+        }
+        _ => false,
+    });
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let mut add = |name: &str, about: &str| {
         let header = HeaderBuilder::new().schema(Some(text())).description(Some(about));
@@ -131,6 +144,10 @@ fn describe_headers(status: &str, response: &mut Response) {
     if status == "201" {
         add("Location", "Where it is from now on");
     }
+    if has_tag {
+        add("ETag", "Its version in quotes");
+    }
+    has_tag
 }
 
 fn problem() -> Response {

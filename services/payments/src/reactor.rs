@@ -26,7 +26,7 @@ const ENTRIES_PER_PAGE: u32 = 500;
 const COUNTED: u32 = 1000;
 /// How far a pass goes back behind the newest entry that the one before saw: the time of an entry
 /// is when it was decided, and it may be committed a little after others decided later.
-const OVERLAP: Duration = Duration::from_secs(120);
+const OVERLAP: Duration = Duration::from_mins(2);
 
 /// Payments' reactions.
 pub(crate) struct PaymentsReactor {

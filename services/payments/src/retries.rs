@@ -25,7 +25,7 @@ const LEAST: Duration = Duration::from_millis(500);
 /// How the time between asks grows.
 const BACKOFF: Backoff = Backoff {
     base: Duration::from_secs(1),
-    cap: Duration::from_secs(60),
+    cap: Duration::from_mins(1),
 };
 
 /// Asks what became of a pending authorization.

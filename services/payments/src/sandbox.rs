@@ -133,14 +133,14 @@ impl Behaviour {
     /// The answer to the ask number `asked` (from 1) of a key, `since` its first.
     fn answer(self, asked: u32, since: Duration, reference: String) -> Answer {
         match self {
-            Approve => Answer::Approved(reference),
-            Decline(reason) => Answer::Declined(reason.to_owned()),
             Silent => silence(),
             SilentFirst(times) if asked <= times => silence(),
-            DeclineFirst(times, reason) if asked <= times => Answer::Declined(reason.to_owned()),
             Late(after, _) if since < after => Answer::Pending,
-            Late(_, Some(reason)) => Answer::Declined(reason.to_owned()),
-            SilentFirst(_) | DeclineFirst(..) | Late(_, None) => Answer::Approved(reference),
+            DeclineFirst(times, reason) if asked <= times => Answer::Declined(reason.to_owned()),
+            Decline(reason) | Late(_, Some(reason)) => Answer::Declined(reason.to_owned()),
+            Approve | SilentFirst(_) | DeclineFirst(..) | Late(_, None) => {
+                Answer::Approved(reference)
+            }
         }
     }
 }

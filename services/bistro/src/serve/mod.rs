@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::{commands, roles};
 use platform::{Listeners, Platform};
+pub(crate) use secrets::OPERATOR_TOKEN;
 
 /// How long traces may take to be sent at the end.
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(5);

@@ -17,7 +17,7 @@ pub(crate) use catalog::{
 };
 pub(crate) use common::{Cursor, Page};
 pub(crate) use delivery::{
-    Courier, Delivery, DeliveryFilter, DutyChange, FailReason, NewCourier,
+    ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, NewCourier,
 };
 pub(crate) use kitchen::Ticket;
 pub(crate) use orders::{

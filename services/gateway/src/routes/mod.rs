@@ -9,24 +9,22 @@ mod restaurants;
 mod tickets;
 mod users;
 
+use std::sync::LazyLock;
+
 use axum::{
     Router,
     middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
-    routing::get,
 };
 use bistro_core::{Error, ErrorCode};
 use bytes::Bytes;
 use http::{HeaderValue, Uri, header};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     edge::{Edge, Problem, serve},
-    openapi,
+    openapi::openapi,
 };
-
-/// Where the OpenAPI document is.
-pub(crate) const OPENAPI_PATH: &str = "/api/v1/openapi.json";
 
 /// Every route with its description.
 pub(crate) fn described() -> OpenApiRouter<Edge> {
@@ -39,27 +37,36 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(deliveries::routes())
         .merge(ledger::routes())
         .merge(audit::routes())
+        .routes(routes!(get_openapi))
 }
 
 /// The public API over `edge`.
 pub(crate) fn router(edge: Edge) -> Router {
-    let (routes, described) = described().split_for_parts();
-    let document = Bytes::from(openapi::document(described));
+    let (routes, _) = described().split_for_parts();
     routes
-        .route(OPENAPI_PATH, get(move || async move { openapi_document(document) }))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(edge.clone(), serve))
         .with_state(edge)
 }
 
-fn openapi_document(document: Bytes) -> Response {
+/// Show this document
+#[utoipa::path(
+    get, path = "/api/v1/openapi.json", tag = "operations",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+)]
+async fn get_openapi() -> Response {
+    /// The same for every request of a program, so it is made once.
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(openapi()));
     let kind = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, kind)], document).into_response()
+    ([(header::CONTENT_TYPE, kind)], DOCUMENT.clone()).into_response()
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    let message = format!("there is nothing at {}; the routes are listed at {OPENAPI_PATH}", uri.path());
+    let message = format!(
+        "there is nothing at {}; /api/v1/openapi.json lists what there is",
+        uri.path()
+    );
     Error::new(ErrorCode::NotFound, message).into()
 }
 

@@ -1,1 +1,175 @@
-//! placeholder
+//! The edge as clients see it, over fakes of the roles.
+
+mod conditions;
+mod document;
+mod fakes;
+mod limits;
+mod live;
+mod problems;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
+use bistro_config::{Gateway, RateLimit};
+use bistro_core::{Clock, FixedClock, Timestamp};
+use bistro_proto::{
+    catalog::v1::catalog_server::CatalogServer, orders::v1::orders_server::OrdersServer,
+};
+use bistro_runtime::{Authority, GrpcServer, Peers, TokenVerifier};
+use http::{Method, Request, request::Builder};
+use http_body_util::BodyExt as _;
+use prometheus::Registry;
+use rand::SeedableRng as _;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tower::ServiceExt as _;
+
+use crate::{
+    edge::{Edge, Parts},
+    routes,
+};
+use fakes::{FakeCatalog, FakeOrders};
+
+/// An order's id as clients write it.
+const ORDER: &str = "ord_01jd3x8k4v9q2w7r5t6y8z0abc";
+/// A restaurant's.
+const RESTAURANT: &str = "rst_01jd3x8k4v9q2w7r5t6y8z0abc";
+
+/// The gateway over fakes of orders and catalog. The other roles are still starting.
+struct Bench {
+    router: Router,
+    edge: Edge,
+    orders: FakeOrders,
+    clock: Arc<FixedClock>,
+    registry: Registry,
+    stopping: CancellationToken,
+    token: String,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Gateway)) -> Self {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_millis(1_700_000_000_000)));
+        let shared: Arc<dyn Clock> = clock.clone();
+        let authority = Arc::new(Authority::new(&[7; 32], Arc::clone(&shared)));
+        let peers = Peers::new(Arc::clone(&authority)).speaking_as("gateway");
+        for role in crate::SPEC.needs {
+            peers.local(role);
+        }
+        let accounts = peers.channel("accounts").unwrap();
+        let verifier = TokenVerifier::new(Arc::clone(&authority), accounts, Arc::clone(&shared));
+        let registry = Registry::new();
+        let orders = FakeOrders::default();
+        let mut provide = |role, routes| {
+            let server = GrpcServer::new(role, routes, verifier.clone(), &registry).unwrap();
+            peers.provide(role, server);
+        };
+        provide("orders", Routes::new(OrdersServer::new(orders.clone())));
+        provide("catalog", Routes::new(CatalogServer::new(FakeCatalog)));
+        let mut gateway = Gateway {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            request_timeout: Duration::from_secs(30),
+            body_limit: 4096,
+            trusted_proxies: 0,
+            rate_limit: RateLimit { per_second: 10, burst: 1000 },
+        };
+        change(&mut gateway);
+        let stopping = CancellationToken::new();
+        let edge = Edge::new(Parts {
+            peers,
+            gateway,
+            message_limit: 4 << 20,
+            verifier,
+            clock: shared,
+            registry: registry.clone(),
+            stopping: stopping.clone(),
+            rng: rand::rngs::SmallRng::seed_from_u64(1),
+        })
+        .unwrap();
+        Self {
+            router: routes::router(edge.clone()),
+            edge,
+            orders,
+            clock,
+            registry,
+            stopping,
+            token: format!("Bearer {}", authority.operator_token().unwrap()),
+        }
+    }
+
+    /// A request with the operator's token.
+    fn request(&self, method: Method, path: &str) -> Builder {
+        Request::builder().method(method).uri(path).header("authorization", &self.token)
+    }
+
+    fn get(&self, path: &str) -> Builder {
+        self.request(Method::GET, path)
+    }
+
+    /// A POST with a token, a key and the content type of JSON.
+    fn post(&self, path: &str) -> Builder {
+        self.request(Method::POST, path)
+            .header("idempotency-key", "key-1")
+            .header("content-type", "application/json")
+    }
+
+    async fn send(&self, request: Builder, body: impl Into<Body>) -> Answered {
+        let mut request = request.body(body.into()).unwrap();
+        let peer = SocketAddr::from(([192, 0, 2, 1], 4711));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        Answered::read(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// The response itself, for streams.
+    async fn open(&self, request: Builder) -> Response {
+        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+}
+
+/// An answer that was read to its end.
+struct Answered {
+    status: u16,
+    headers: http::HeaderMap,
+    body: Value,
+}
+
+impl Answered {
+    async fn read(response: Response) -> Self {
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).expect("every answer of these tests is JSON")
+        };
+        Self { status: head.status.as_u16(), headers: head.headers, body }
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks that this is a complete problem of this status and code.
+    #[track_caller]
+    fn expect_problem(&self, status: u16, code: &str) {
+        assert_eq!((self.status, &self.body["code"]), (status, &code.into()), "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["type"], format!("urn:bistro:problem:{code}"));
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body["request_id"], self.header("x-request-id"));
+        assert!(!self.body["title"].as_str().unwrap().is_empty());
+        assert!(!self.body["detail"].as_str().unwrap().is_empty());
+        assert!(self.body["errors"].is_array());
+    }
+
+    /// Checks that this is a 422 about this field.
+    #[track_caller]
+    fn expect_field(&self, field: &str) {
+        self.expect_problem(422, "invalid_argument");
+        assert_eq!(self.body["errors"][0]["field"], field, "{}", self.body);
+    }
+}

@@ -1,7 +1,7 @@
 //! Clients of a bus that are killed: what was published is delivered, and what was delivered and
 //! not acknowledged is delivered again.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use bistro_bus::{Bus, Queue};
 use bistro_core::{Event, Timestamp};
@@ -87,14 +87,15 @@ pub async fn kills(place: &Place, open: impl AsyncFn(String) -> Arc<dyn Bus>) {
     assert!(published.len() as u32 > rounds(KILLS), "hardly any event was published");
     let bus = open(place.text.clone()).await;
     bus.declare(std::slice::from_ref(&queue)).await.unwrap();
-    let mut consumer = bus.subscribe(queue.name, 100).await.unwrap();
+    let mut consumer = bus.subscribe(queue.name, 500).await.unwrap();
     let draining = async {
+        let mut acks = tokio::task::JoinSet::new();
         loop {
-            let wait = Duration::from_millis(100);
-            if let Ok(came) = tokio::time::timeout(wait, consumer.next()).await {
-                let delivery = came.unwrap();
-                handled.insert(delivery.event.id.clone());
-                delivery.ack().await.unwrap();
+            let delivery = consumer.next().await.unwrap();
+            handled.insert(delivery.event.id.clone());
+            acks.spawn(async move { delivery.ack().await.unwrap() });
+            while let Some(acked) = acks.try_join_next() {
+                acked.unwrap();
             }
         }
     };

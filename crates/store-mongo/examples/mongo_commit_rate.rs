@@ -1,6 +1,6 @@
 //! Works per second on a MongoDB of its own, beside the bare driver doing as much.
 //!
-//! `cargo run --release -p bistro-store-mongo --example commit_rate`
+//! `cargo run --release -p bistro-store-mongo --example mongo_commit_rate`
 
 #![allow(
     clippy::unwrap_used,
