@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod check_deps;
+mod codegen;
 mod provision;
 mod report;
+mod tests_run;
 
 /// Chores of the repository.
 #[derive(Parser)]
@@ -22,12 +24,18 @@ enum Command {
     Provision(provision::Args),
     /// Check the direction of the dependencies between the workspace's crates.
     CheckDeps,
+    /// Write the generated files that are committed, or check that they are fresh.
+    Codegen(codegen::Args),
+    /// Run every test, and the scenarios once more over real sockets.
+    Test,
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Provision(args) => provision::run(&args),
         Command::CheckDeps => check_deps::run(),
+        Command::Codegen(args) => codegen::run(&args),
+        Command::Test => tests_run::run(),
     };
     outcome.unwrap_or_else(|error| {
         report::failure(&error);

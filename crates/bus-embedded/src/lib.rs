@@ -10,9 +10,7 @@ mod consumer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bistro_bus::{
-    Bus, BusError, Consumer, DeadLetter, Depth, Listener, MAX_EVENT_BYTES, Queue,
-};
+use bistro_bus::{Bus, BusError, Consumer, DeadLetter, Depth, Listener, MAX_EVENT_BYTES, Queue};
 use bistro_core::Event;
 use bistro_store::{Store as _, StoreError};
 use bistro_store_embedded::{Embedded, QueueHandle};

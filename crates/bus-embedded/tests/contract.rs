@@ -1,5 +1,7 @@
 //! The messaging contract's suite on the embedded bus.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use bistro_bus::Bus;

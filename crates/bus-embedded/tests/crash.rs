@@ -1,5 +1,7 @@
 //! Processes that use the embedded bus are killed: nothing acknowledged is lost.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use bistro_bus::Bus;

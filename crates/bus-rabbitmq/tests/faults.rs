@@ -23,9 +23,7 @@ fn load(
         let (mut published, mut failed) = (HashSet::new(), 0);
         while !*stop.lock() {
             let events: Vec<Event> = (0..32).map(|_| event(&kind)).collect();
-            eprintln!("P> {:?}", tokio::time::Instant::now());
             let results = bus.publish(events.clone()).await;
-            eprintln!("P< {:?} {:?}", tokio::time::Instant::now(), results.iter().find(|r|r.is_err()));
             for (event, result) in events.into_iter().zip(results) {
                 match result {
                     Ok(()) => {
@@ -47,22 +45,18 @@ fn observe(bus: Arc<dyn Bus>, queue: &Queue) -> (Arc<Mutex<HashSet<String>>>, Jo
     let (noted, name) = (seen.clone(), queue.name);
     let task = tokio::spawn(async move {
         loop {
-            eprintln!("S>");
-            let r = bus.subscribe(name, 100).await; if let Err(e)=&r {eprintln!("{e:?}");} let Ok(mut consumer) = r else {
-                eprintln!("S! {:?}", tokio::time::Instant::now());
+            let Ok(mut consumer) = bus.subscribe(name, 100).await else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            eprintln!("S<");
             while let Ok(delivery) = consumer.next().await {
-                eprintln!("N");
                 let id = delivery.event.id.clone();
                 // Some are put off, so that the shelf takes part.
-                if delivery.attempt == 1 && id.len() % 7 == 0 {
+                if delivery.attempt == 1 && delivery.event.data[7] % 7 == 0 {
                     let _ = delivery.retry(Duration::from_millis(50), "later").await;
                 } else {
                     noted.lock().insert(id);
-                    eprintln!("A>{:?}", delivery.ack().await.is_ok());
+                    let _ = delivery.ack().await;
                 }
             }
         }
@@ -81,7 +75,6 @@ async fn nothing_is_lost(published: HashSet<String>, seen: &Mutex<HashSet<String
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_broker_under_load_loses_nothing_that_was_accepted() {
-    support::log();
     let mut server = RabbitServer::start().await.unwrap();
     let shelf = MemoryShelf::default();
     let bus: Arc<dyn Bus> = Arc::new(bus(options(&server.url()), &shelf));
@@ -92,15 +85,21 @@ async fn killing_the_broker_under_load_loses_nothing_that_was_accepted() {
     let publishing = load(bus.clone(), kind, stop.clone());
     let (seen, consuming) = observe(bus.clone(), &queue);
     for _ in 0..3 {
-        let before = seen.lock().len();
-        wait::until("deliveries flow", PATIENCE, async || {
+        let (before, begun) = (seen.lock().len(), Instant::now());
+        // RabbitMQ 3.10 notes some time late on disk which log is a new quorum queue's: killed
+        // before that, it forgets what the queue held.
+        wait::until("deliveries flow for a while", PATIENCE, async || {
             let now = seen.lock().len();
-            if now > before + 500 { Ok(()) } else { Err(now) }
+            if now > before + 500 && begun.elapsed() > Duration::from_secs(5) {
+                Ok(())
+            } else {
+                Err(now)
+            }
         })
         .await;
         server.kill().unwrap();
         server.restart().await.unwrap();
- tokio::time::sleep(Duration::from_secs(15)).await; eprintln!("{}", server.process().last_words());   }
+    }
     let before = seen.lock().len();
     wait::until("deliveries flow again", PATIENCE, async || {
         let now = seen.lock().len();
@@ -116,7 +115,6 @@ async fn killing_the_broker_under_load_loses_nothing_that_was_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_broker_is_an_error_in_bounded_time_and_going_on_is_enough() {
-    support::log();
     let mut server = RabbitServer::start().await.unwrap();
     let shelf = MemoryShelf::default();
     let url = format!("{}?heartbeat=2", server.url());
@@ -134,7 +132,10 @@ async fn a_stopped_broker_is_an_error_in_bounded_time_and_going_on_is_enough() {
     let begun = Instant::now();
     let result = bus.publish(vec![event(&kind)]).await.remove(0);
     assert!(
-        matches!(result, Err(BusError::Unknown { .. })),
+        matches!(
+            result,
+            Err(BusError::Unknown { .. } | BusError::NotDone { .. })
+        ),
         "{result:?}"
     );
     assert!(

@@ -6,7 +6,10 @@
 //! a *handling* Work is caused by that event and replaces the document.
 
 #![allow(clippy::print_stdout, reason = "it prints a table")]
-#![allow(clippy::unwrap_used, reason = "a measurement that fails has nothing to say")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a measurement that fails has nothing to say"
+)]
 
 use std::{
     sync::{
@@ -202,10 +205,15 @@ async fn main() {
     for task in fill {
         task.await.unwrap();
     }
-    println!("{documents} documents in {:.1} s", began.elapsed().as_secs_f64());
+    println!(
+        "{documents} documents in {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
     engine.declare(&[QUEUE]).await.unwrap();
     measure(&engine, seconds, &numbers).await;
     engine.close().await;
-    let size = std::fs::metadata(data_dir.path().join("bistro.db")).unwrap().len();
+    let size = std::fs::metadata(data_dir.path().join("bistro.db"))
+        .unwrap()
+        .len();
     println!("the file has {} MiB", size >> 20);
 }

@@ -82,7 +82,12 @@ mod tests {
 
     #[test]
     fn only_an_integer_is_adjusted() {
-        for data in ["{}", r#"{"free":1.5}"#, r#"{"free":"1"}"#, r#"{"free":null}"#] {
+        for data in [
+            "{}",
+            r#"{"free":1.5}"#,
+            r#"{"free":"1"}"#,
+            r#"{"free":null}"#,
+        ] {
             let result = adjusted(&item(), data, "free", 1, 0);
             assert!(matches!(result, Err(StoreError::Invalid(_))), "{data}");
         }

@@ -95,10 +95,7 @@ fn consume_cause(tx: &mut Tx<'_>, cause: &Cause) -> Result<bool, Stop> {
 }
 
 /// Removes a timer that is still set for this moment; whether it was.
-pub(crate) fn remove_timer(
-    tx: &Tx<'_>,
-    timer: &bistro_store::DueTimer,
-) -> Result<bool, Stop> {
+pub(crate) fn remove_timer(tx: &Tx<'_>, timer: &bistro_store::DueTimer) -> Result<bool, Stop> {
     let entry = tx.catalog.entry(timer.document.collection)?;
     let removed = tx
         .conn
@@ -116,11 +113,7 @@ pub(crate) fn remove_timer(
 }
 
 /// Closes a call; whether it was open.
-pub(crate) fn close_call(
-    tx: &Tx<'_>,
-    document: &DocumentRef,
-    call: &str,
-) -> Result<bool, Stop> {
+pub(crate) fn close_call(tx: &Tx<'_>, document: &DocumentRef, call: &str) -> Result<bool, Stop> {
     let entry = tx.catalog.entry(document.collection)?;
     let closed = tx
         .conn
@@ -232,7 +225,8 @@ impl<'a> Writing<'a> {
                     .prepare_cached("SELECT data FROM docs WHERE doc = ?1")?
                     .query_row([row.doc], |found| found.get(0))?;
                 let data = adjusted(document, &data, field, *by, *at_least)?;
-                let marks = marking::kept(self.conn, document, entry, &row.marks, self.oldest_mark)?;
+                let marks =
+                    marking::kept(self.conn, document, entry, &row.marks, self.oldest_mark)?;
                 self.conn
                     .prepare_cached(
                         "UPDATE docs SET version = version + 1, marks = ?2, data = ?3

@@ -42,7 +42,9 @@ pub enum OpenError {
     },
     /// An index holds keys that repeat, and the program now declares that they may not, or the
     /// other way round.
-    #[error("index {index} of {collection} changed whether its keys are unique; give the new one another name")]
+    #[error(
+        "index {index} of {collection} changed whether its keys are unique; give the new one another name"
+    )]
     IndexChanged {
         /// `role.name`.
         collection: String,

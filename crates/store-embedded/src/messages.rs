@@ -251,7 +251,9 @@ pub(crate) fn last_seq(conn: &Connection) -> rusqlite::Result<i64> {
 /// What is in a queue.
 pub(crate) fn depth(conn: &Connection, queue: i64, now: Timestamp) -> rusqlite::Result<Depth> {
     let all: i64 = conn
-        .prepare_cached("SELECT count(*) FROM messages INDEXED BY messages_by_event WHERE queue = ?1")?
+        .prepare_cached(
+            "SELECT count(*) FROM messages INDEXED BY messages_by_event WHERE queue = ?1",
+        )?
         .query_row([queue], |row| row.get(0))?;
     let (parked, oldest): (i64, Option<i64>) = conn
         .prepare_cached(

@@ -82,7 +82,9 @@ impl QueueHandle {
             match due {
                 None => woken.await,
                 Some(due) => {
-                    let sleep = due.since(now).clamp(Duration::from_millis(1), LONGEST_SLEEP);
+                    let sleep = due
+                        .since(now)
+                        .clamp(Duration::from_millis(1), LONGEST_SLEEP);
                     // Either way the queue is looked at again.
                     let _ = tokio::time::timeout(sleep, woken).await;
                 }
@@ -163,8 +165,8 @@ impl QueueHandle {
             let readers = &engine.readers;
             readers.with(|conn| messages::depth(conn, state.number, now))
         });
-        counted.await.unwrap_or_else(|error| {
-            Err(StoreError::not_done("the queue was not counted", error))
-        })
+        counted
+            .await
+            .unwrap_or_else(|error| Err(StoreError::not_done("the queue was not counted", error)))
     }
 }

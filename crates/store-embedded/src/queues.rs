@@ -73,7 +73,9 @@ impl Queues {
                 bound.entry(kind).or_default().push(Arc::clone(queue));
             }
         }
-        let bound = bound.into_iter().map(|(kind, queues)| (kind, queues.into()));
+        let bound = bound
+            .into_iter()
+            .map(|(kind, queues)| (kind, queues.into()));
         *self.bindings.write() = bound.collect();
         Ok(())
     }
@@ -274,12 +276,7 @@ impl Hands {
         Ok(self.waiting.pop_front())
     }
 
-    fn read_due(
-        &mut self,
-        conn: &Connection,
-        queue: i64,
-        now: Timestamp,
-    ) -> rusqlite::Result<()> {
+    fn read_due(&mut self, conn: &Connection, queue: i64, now: Timestamp) -> rusqlite::Result<()> {
         let due = messages::due(conn, queue, self.due_to, now, BATCH)?;
         let mut due_to = self.due_to;
         for (message, moment) in due {

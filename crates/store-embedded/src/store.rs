@@ -10,8 +10,7 @@ use bistro_store::{
 };
 
 use crate::{
-    Embedded,
-    apply,
+    Embedded, apply,
     failure::Stop,
     marking, messages,
     reads::{self, Over},
@@ -191,9 +190,9 @@ impl Store for Embedded {
                 Ok(backlog)
             })
         });
-        counted.await.unwrap_or_else(|error| {
-            Err(StoreError::not_done("the backlog was not counted", error))
-        })
+        counted
+            .await
+            .unwrap_or_else(|error| Err(StoreError::not_done("the backlog was not counted", error)))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

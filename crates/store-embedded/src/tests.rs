@@ -14,8 +14,7 @@ use std::{
 
 use bistro_core::{Event, FixedClock, Timestamp};
 use bistro_store::{
-    Cause, Collection, Committed, Document, Index, Key, Store as _, StoreError, StoreExt as _,
-    Work,
+    Cause, Collection, Committed, Document, Index, Key, Store as _, StoreError, StoreExt as _, Work,
 };
 use parking_lot::Mutex;
 use rusqlite::{Connection, ffi};
@@ -184,7 +183,16 @@ async fn a_full_disk_undoes_the_group_and_the_next_one_goes_on() {
     assert!(failed.to_string().contains("full"), "{failed}");
     assert!(engine.load::<Dish>("1").await.unwrap().is_none());
     assert_eq!(engine.commit(work).await.unwrap(), Committed::Applied);
-    assert_eq!(engine.queue(QUEUE.name).unwrap().depth().await.unwrap().ready, 1);
+    assert_eq!(
+        engine
+            .queue(QUEUE.name)
+            .unwrap()
+            .depth()
+            .await
+            .unwrap()
+            .ready,
+        1
+    );
     assert!(fatal.lock().is_empty());
 }
 
@@ -200,7 +208,10 @@ async fn a_failed_flush_is_fatal_and_its_works_are_unknown() {
         let unknown = engine.commit(cooking(&dish(1, "soup"))).await.unwrap_err();
         assert!(matches!(unknown, StoreError::Unknown { .. }), "{unknown:?}");
         let later = engine.commit(cooking(&dish(2, "stew"))).await.unwrap_err();
-        let expected = matches!(later, StoreError::NotDone { .. } | StoreError::Unknown { .. });
+        let expected = matches!(
+            later,
+            StoreError::NotDone { .. } | StoreError::Unknown { .. }
+        );
         assert!(expected, "{later:?}");
         assert_eq!(fatal.lock().len(), 1);
         assert!(engine.ping().await.is_err());
@@ -281,5 +292,8 @@ async fn what_is_queued_is_committed_before_the_engine_is_closed() {
     assert!(!applied.is_empty());
     assert!(engine.load::<Dish>("1").await.is_err(), "it is closed");
     let (again, _) = open(&data_dir, Box::new(real_commit));
-    assert_eq!(again.load_many::<Dish>(&applied).await.unwrap().len(), applied.len());
+    assert_eq!(
+        again.load_many::<Dish>(&applied).await.unwrap().len(),
+        applied.len()
+    );
 }

@@ -61,9 +61,7 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T, Stop> + Send> Submission for J
     }
 
     fn answer(self: Box<Self>, verdict: &Verdict) {
-        let result = self
-            .result
-            .unwrap_or_else(|| Err(crate::failure::closed()));
+        let result = self.result.unwrap_or_else(|| Err(crate::failure::closed()));
         // Whoever asked may have gone away.
         let _ = self.waiting.send(verdict.answer(result));
     }
@@ -150,11 +148,7 @@ impl Writer {
         self.finish();
     }
 
-    fn write_group(
-        &mut self,
-        group: &mut [Box<dyn Submission>],
-        effects: &mut Effects,
-    ) -> Verdict {
+    fn write_group(&mut self, group: &mut [Box<dyn Submission>], effects: &mut Effects) -> Verdict {
         if let Err(error) = self.run_group(group, effects) {
             return self.undo(error);
         }

@@ -1,5 +1,7 @@
 //! The storage contract's suite on the embedded engine.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use bistro_core::SystemClock;
@@ -17,8 +19,7 @@ struct Fixture {
 impl Fixture {
     fn start() -> Self {
         let data_dir = TempDir::new().unwrap();
-        let engine =
-            Embedded::open(data_dir.path(), COLLECTIONS, Arc::new(SystemClock)).unwrap();
+        let engine = Embedded::open(data_dir.path(), COLLECTIONS, Arc::new(SystemClock)).unwrap();
         Self {
             engine,
             _data_dir: data_dir,

@@ -103,6 +103,14 @@ async fn commit(store: &MongoStore, work: Work) {
     assert_eq!(store.commit(work).await.unwrap(), Committed::Applied);
 }
 
+/// Settles what is committed as a publisher does that has its confirms: what has come meanwhile.
+async fn publish(store: MongoStore, mut committed: tokio::sync::mpsc::Receiver<Settled>) {
+    let mut settled = Vec::new();
+    while committed.recv_many(&mut settled, 64).await > 0 {
+        store.settle(std::mem::take(&mut settled)).await.unwrap();
+    }
+}
+
 /// How often per second `tasks` tasks together get `one` done.
 async fn rate<F>(tasks: usize, name: &str, one: impl Fn(String) -> F) -> f64
 where
@@ -182,22 +190,23 @@ async fn main() {
 
     rates.clear();
     for tasks in TASKS {
+        let (publisher, committed) = tokio::sync::mpsc::channel(256);
+        let publishing = tokio::spawn(publish(store.clone(), committed));
         let told = |id: String| {
-            let store = store.clone();
+            let (store, publisher) = (store.clone(), publisher.clone());
             async move {
                 let mut work = work(&id);
                 work.event("bistro.rate.v1.Placed", &id, 1, vec![7; 80]);
                 let id = work.events[0].id.clone();
                 let document = DocumentRef::of::<Order>(&work.anchor().unwrap().id);
                 commit(&store, work).await;
-                // As a publisher does: not awaited by who committed.
-                tokio::spawn(async move {
-                    let settled = vec![Settled::Event { document, id }];
-                    store.settle(settled).await.unwrap();
-                });
+                let settled = Settled::Event { document, id };
+                publisher.send(settled).await.unwrap();
             }
         };
         rates.push(rate(tasks, "told", told).await);
+        drop(publisher);
+        publishing.await.unwrap();
     }
     show("Work: 1 document, 1 event, settled", &rates);
 

@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -56,7 +56,10 @@ impl Published {
 
 #[derive(Default)]
 struct Remembered {
+    /// How many there are.
     count: usize,
+    /// How many there have been.
+    ever: u64,
     events: HashMap<Place, Entry>,
 }
 
@@ -67,6 +70,8 @@ pub(crate) struct Pending {
     sweeping: tokio::sync::Mutex<()>,
     /// How many events the last sweep took out.
     last: AtomicUsize,
+    /// Of the events there have been, so many are taken out.
+    swept: AtomicU64,
 }
 
 impl Pending {
@@ -76,6 +81,7 @@ impl Pending {
             return;
         }
         remembered.count += ids.len();
+        remembered.ever += ids.len() as u64;
         let entry = remembered.events.entry(place(&document));
         entry
             .or_insert_with(|| (document, Vec::new()))
@@ -85,6 +91,10 @@ impl Pending {
 
     fn count(&self) -> usize {
         self.remembered.lock().count
+    }
+
+    fn ever(&self) -> u64 {
+        self.remembered.lock().ever
     }
 
     /// The settled events of `documents`.
@@ -120,12 +130,12 @@ impl Pending {
         }
     }
 
-    fn take(&self) -> Vec<Entry> {
+    /// All of them, and how many there have been.
+    fn take(&self) -> (Vec<Entry>, u64) {
         let mut remembered = self.remembered.lock();
-        std::mem::take(&mut *remembered)
-            .events
-            .into_values()
-            .collect()
+        remembered.count = 0;
+        let taken = std::mem::take(&mut remembered.events);
+        (taken.into_values().collect(), remembered.ever)
     }
 }
 
@@ -191,10 +201,11 @@ fn dealt(all: &mut HashMap<Place, Dealt>, document: DocumentRef) -> &mut Dealt {
 /// Takes every settled event out of its document. After it returns without an error, nothing
 /// that was settled before it was called is there.
 pub(crate) async fn sweep(engine: &Arc<Engine>) -> Result<(), StoreError> {
-    if engine.pending.count() == 0 && engine.pending.sweeping.try_lock().is_ok() {
+    let wanted = engine.pending.ever();
+    if engine.pending.swept.load(Ordering::Acquire) >= wanted {
         return Ok(());
     }
-    let swept = tokio::spawn(sweep_all(Arc::clone(engine)));
+    let swept = tokio::spawn(sweep_through(Arc::clone(engine), wanted));
     match tokio::time::timeout(engine.options.operation_timeout, swept).await {
         Ok(Ok(done)) => done,
         Ok(Err(failed)) => Err(StoreError::unknown("the sweep was cut off", failed)),
@@ -205,10 +216,11 @@ pub(crate) async fn sweep(engine: &Arc<Engine>) -> Result<(), StoreError> {
     }
 }
 
-async fn sweep_all(engine: Arc<Engine>) -> Result<(), StoreError> {
+/// Returns when the first `wanted` events that there have been are taken out.
+async fn sweep_through(engine: Arc<Engine>, wanted: u64) -> Result<(), StoreError> {
     let pending = &engine.pending;
     let _one_at_a_time = pending.sweeping.lock().await;
-    if pending.count() == 0 {
+    if pending.swept.load(Ordering::Acquire) >= wanted {
         // Whoever swept before took these along.
         return Ok(());
     }
@@ -216,7 +228,7 @@ async fn sweep_all(engine: Arc<Engine>) -> Result<(), StoreError> {
         tokio::time::sleep(COMPANY).await;
     }
     let _permit = engine.enter(engine.patience()).await?;
-    let taken = pending.take();
+    let (taken, ever) = pending.take();
     let count = taken.iter().map(|(_, ids)| ids.len()).sum();
     pending.last.store(count, Ordering::Relaxed);
     let mut batches = batches(taken).into_iter();
@@ -228,6 +240,7 @@ async fn sweep_all(engine: Arc<Engine>) -> Result<(), StoreError> {
             return Err(DriverError::from(&error).unknown("published events could not be cleared"));
         }
     }
+    pending.swept.store(ever, Ordering::Release);
     Ok(())
 }
 

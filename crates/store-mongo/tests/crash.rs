@@ -1,5 +1,7 @@
 //! Processes that use MongoDB, and MongoDB itself, are killed, halted and cut off.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use bistro_store::Store;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bistro_core::{Clock as _, SystemClock, Timestamp};
 use bistro_store::{
-    CallStep, Cause, Collection, Committed, Document, DocumentRef, Index, Key, Query, Settled,
-    Store as _, StoreError, StoreExt as _, Versioned, Work,
+    Backlog, CallStep, Cause, Collection, Committed, Document, DocumentRef, Index, Key, Query,
+    Settled, Store as _, StoreError, StoreExt as _, Versioned, Work,
 };
 use bistro_store_mongo::{MongoOptions, MongoStore};
-use bistro_testkit::{MongoServer, suites::nonce};
+use bistro_testkit::{MongoServer, suites::nonce, wait};
 use mongodb::{
     Client, Database,
     bson::{Bson, DateTime, Document as BsonDocument, doc},
@@ -342,5 +342,46 @@ async fn what_would_not_fit_into_one_mongodb_document_is_refused_for_good() {
     assert!(
         matches!(refused, StoreError::TooLarge { .. }),
         "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_publishers_shares_its_sweeps() {
+    let room = Room::open().await;
+    let publishers: Vec<_> = (0..64)
+        .map(|publisher| {
+            let store = room.store.clone();
+            tokio::spawn(async move {
+                for number in 0..30 {
+                    let id = format!("t{publisher}-{number}");
+                    let mut work = requested(&id, SystemClock.now());
+                    work.insert_new(&table(&id, 1)).unwrap();
+                    work.event("bistro.room.v1.Made", &id, 1, Vec::new());
+                    let document = DocumentRef::of::<Table>(&id);
+                    let id = work.events[0].id.clone();
+                    assert_eq!(store.commit(work).await.unwrap(), Committed::Applied);
+                    // Each for itself, and nobody waits before going on.
+                    let store = store.clone();
+                    let settled = vec![Settled::Event { document, id }];
+                    tokio::spawn(async move { store.settle(settled).await.unwrap() });
+                }
+            })
+        })
+        .collect();
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    let later = SystemClock.now() + Duration::from_hours(1);
+    wait::until("all is settled", Duration::from_secs(30), async || {
+        let left = room.store.unpublished("room", later, 10_000).await;
+        match left {
+            Ok(left) if left.is_empty() => Ok(()),
+            other => Err(other.map(|left| left.len())),
+        }
+    })
+    .await;
+    assert_eq!(
+        room.store.backlog("room").await.unwrap(),
+        Backlog::default()
     );
 }

@@ -24,6 +24,7 @@ pub mod suites;
 pub mod wait;
 
 pub use otlp::{OtlpReceiver, Span};
+pub use ports::Port;
 pub use process::Process;
 pub use proxy::{Direction, Fault, FaultProxy};
 pub use sandbox::Sandbox;

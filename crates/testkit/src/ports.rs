@@ -16,7 +16,7 @@ const COUNT: u32 = 2_000;
 
 /// A port that no other test uses for as long as this value lives.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     /// Held locked. The system releases it when the process ends, in whatever way.
     _lock: File,
@@ -24,7 +24,7 @@ pub(crate) struct Port {
 
 impl Port {
     /// Takes a free port.
-    pub(crate) fn reserve() -> Result<Self> {
+    pub fn reserve() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let folder = locations::cache_root()
             .context("neither BISTRO_CACHE nor HOME is set")?
@@ -50,12 +50,15 @@ impl Port {
         bail!("no port is free between {FIRST} and {}", FIRST + COUNT)
     }
 
-    pub(crate) fn number(&self) -> u16 {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
         self.number
     }
 
     /// The port on the loopback address.
-    pub(crate) fn addr(&self) -> SocketAddr {
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.number).into()
     }
 }

@@ -1,1 +1,95 @@
-//! Being written.
+//! Users, credentials, sessions, roles and memberships.
+//!
+//! Who logs in gets two tokens. The *access token* says who the user is, what they may do and
+//! where they work; every role checks it by itself and asks nobody. So what it says may be as old
+//! as the token: a new membership, a lost one and a logout all hold for every request at the
+//! latest when the token expires, `auth.access_token_ttl` after it was given (ten minutes unless
+//! configured otherwise). The *refresh token* is traded for new tokens, here, against what is
+//! stored: it is never stale. Adding members is decided by what is stored, too.
+//!
+//! [`credentials`], [`membership`], [`session`] and [`throttle`] hold the rules as plain
+//! functions; [`service`] and its parts [`users`] and [`sessions`] read, ask them, and commit what
+//! they say.
+
+mod audit;
+mod credentials;
+mod documents;
+mod entropy;
+mod hashing;
+mod keys;
+mod membership;
+mod metrics;
+mod seal;
+mod service;
+mod session;
+mod sessions;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod throttle;
+mod tokens;
+mod users;
+
+use std::{sync::Arc, time::Duration};
+
+use bistro_core::Error;
+use bistro_eventing::Engine;
+use bistro_proto::accounts::v1::accounts_server::{AccountsServer, SERVICE_NAME};
+use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+use tracing::warn;
+
+use crate::keys::Keys;
+
+/// How long to wait before the keys are asked for again, when the store is away at the start.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The role.
+pub static SPEC: RoleSpec = RoleSpec {
+    name: "accounts",
+    about: "users, credentials, sessions, roles and memberships",
+    needs: &[],
+    collections: &[&documents::USERS, &session::SESSIONS, &keys::KEY_RINGS],
+    queues: &[],
+    build,
+};
+
+fn build(context: RoleContext) -> Result<RoleParts, Error> {
+    let RoleContext { engine, config, authority, registry, .. } = context;
+    let keys = match &config.auth.key_encryption_secret {
+        Some(secret) => Keys::new(engine.clone(), secret.expose().as_bytes())?,
+        None => Keys::new(engine.clone(), &authority.derive("accounts/keys"))?,
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(open_keys(engine.clone(), keys.clone()));
+    let service = service::AccountsService::new(engine.clone(), keys, &config.auth, &registry)?;
+    Ok(RoleParts {
+        grpc: Some(Routes::new(AccountsServer::new(service))),
+        services: vec![SERVICE_NAME],
+        reactor: Some(Arc::new(sweep::Sweeper { engine })),
+        tasks,
+        ..RoleParts::default()
+    })
+}
+
+/// Opens the signing keys at the start, so that a wrong secret ends the process with a sentence
+/// about it rather than failing the first login.
+async fn open_keys(engine: Engine, keys: Keys) -> Result<(), Error> {
+    let stop = engine.stopping();
+    loop {
+        match keys.signer().await {
+            Ok(_) => break,
+            Err(error) if error.code().is_retryable() => {
+                warn!(cause = error.chain(), "the signing keys cannot be read yet");
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+    stop.cancelled().await;
+    Ok(())
+}

@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_keeps_who_is_attacked() {
         let mut throttle = failed(FREE);
-        for number in 0..20_000 {
+        for number in 0..10_200 {
             throttle.begin(numbered(number), at(0)).unwrap();
         }
         assert_eq!(throttle.tries.len(), REMEMBERED);

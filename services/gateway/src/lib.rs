@@ -26,7 +26,9 @@ pub use openapi::openapi;
 pub static SPEC: RoleSpec = RoleSpec {
     name: "gateway",
     about: "the public edge: REST, live updates, OpenAPI, rate limits",
-    needs: &["accounts", "catalog", "orders", "payments", "kitchen", "delivery"],
+    needs: &[
+        "accounts", "catalog", "orders", "payments", "kitchen", "delivery",
+    ],
     collections: &[],
     queues: &[],
     build,
@@ -36,12 +38,15 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let edge = Edge::new(Parts {
         peers: context.peers,
         gateway: context.config.gateway.clone(),
-        message_limit: context.config.limits.grpc_message,
+        limits: context.config.limits.clone(),
         verifier: context.verifier,
         clock: context.clock,
         registry: context.registry,
         stopping: context.engine.stopping(),
         rng: rand::make_rng(),
     })?;
-    Ok(RoleParts { http: Some(routes::router(edge)), ..RoleParts::default() })
+    Ok(RoleParts {
+        http: Some(routes::router(edge)),
+        ..RoleParts::default()
+    })
 }

@@ -9,7 +9,7 @@
 //! tombstone; an authorization that meets it has the provider void whatever it may have approved.
 //!
 //! # Test cards
-//! The sandbox provider's tokens stand with [`sandbox`]'s table: `card_ok`, `card_declined`,
+//! The sandbox provider's tokens are described in its module, `sandbox`: `card_ok`, `card_declined`,
 //! `card_insufficient`, `card_timeout`, `card_late`, `card_late_declined`, `card_silent`,
 //! `card_capture_fails` and `card_refund_declined`.
 

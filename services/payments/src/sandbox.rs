@@ -4,6 +4,22 @@
 //! from the card, the key and the time; and for the few cards that answer differently the second
 //! time, it keeps a record of its own by key, in a collection that nothing else of the role reads.
 //! `card_ok` and the plain refusals need no record and cost nothing.
+//!
+//! # Test cards
+//!
+//! | token | what it does |
+//! |---|---|
+//! | `card_ok` | approves everything |
+//! | `card_declined` | declines the authorization: `card_declined` |
+//! | `card_insufficient` | declines the authorization: `insufficient_funds` |
+//! | `card_timeout` | does not answer the first two authorizations of a key, then approves |
+//! | `card_late` | answers "pending", and approves 3 seconds later |
+//! | `card_late_declined` | answers "pending", and declines 3 seconds later |
+//! | `card_silent` | never answers an authorization |
+//! | `card_capture_fails` | approves; the first two captures are refused, then it works |
+//! | `card_refund_declined` | approves and captures; refuses refunds |
+//!
+//! Any other token is declined as `unknown_card`.
 
 use std::time::Duration;
 
@@ -55,21 +71,7 @@ const fn card(token: &'static str, authorize: Behaviour) -> Card {
 /// How long the late cards take.
 const LATE: Duration = Duration::from_secs(3);
 
-/// The test cards:
-///
-/// | token | what it does |
-/// |---|---|
-/// | `card_ok` | approves everything |
-/// | `card_declined` | declines the authorization: `card_declined` |
-/// | `card_insufficient` | declines the authorization: `insufficient_funds` |
-/// | `card_timeout` | does not answer the first two authorizations of a key, then approves |
-/// | `card_late` | answers "pending", and approves 3 seconds later |
-/// | `card_late_declined` | answers "pending", and declines 3 seconds later |
-/// | `card_silent` | never answers an authorization |
-/// | `card_capture_fails` | approves; the first two captures are refused, then it works |
-/// | `card_refund_declined` | approves and captures; refuses refunds |
-///
-/// Any other token is declined as `unknown_card`.
+/// The test cards, as the module's documentation lists them.
 const CARDS: &[Card] = &[
     card("card_ok", Approve),
     card("card_declined", Decline("card_declined")),

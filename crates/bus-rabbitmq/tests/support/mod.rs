@@ -212,10 +212,3 @@ pub(crate) async fn consume_all(bus: &dyn Bus, queue: &str, wanted: &Mutex<HashS
         }
     }
 }
-pub(crate) fn log() {
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_ansi(false)
-        .with_test_writer()
-        .try_init();
-}

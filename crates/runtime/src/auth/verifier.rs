@@ -96,7 +96,8 @@ impl TokenVerifier {
     pub fn new(authority: Arc<Authority>, accounts: PeerChannel, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
             authority,
-            accounts,
+            // Never with the token that is being checked: accounts would have to check it first.
+            accounts: accounts.as_workload(),
             clock,
             keys: RwLock::default(),
             asked_at: tokio::sync::Mutex::new(Timestamp::from_millis(i64::MIN)),

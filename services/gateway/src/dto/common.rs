@@ -24,7 +24,10 @@ pub(crate) struct Money {
 
 impl From<v1::Money> for Money {
     fn from(money: v1::Money) -> Self {
-        Self { amount_minor: money.amount_minor, currency: money.currency }
+        Self {
+            amount_minor: money.amount_minor,
+            currency: money.currency,
+        }
     }
 }
 
@@ -114,15 +117,15 @@ impl Cursor {
 /// The roles' words for `limit` rows after `cursor`.
 ///
 /// Query parameters are read flat, so lists with filters have these two fields of their own.
-pub(crate) fn page_request(
-    cursor: String,
-    limit: Option<u32>,
-) -> Result<v1::PageRequest, Error> {
+pub(crate) fn page_request(cursor: String, limit: Option<u32>) -> Result<v1::PageRequest, Error> {
     match limit {
         Some(limit) if !(1..=PageRequest::MAX_LIMIT).contains(&limit) => {
             Err(Error::field("limit", "write a number from 1 to 200"))
         }
-        _ => Ok(v1::PageRequest { limit: limit.unwrap_or(0), cursor }),
+        _ => Ok(v1::PageRequest {
+            limit: limit.unwrap_or(0),
+            cursor,
+        }),
     }
 }
 

@@ -30,7 +30,10 @@ pub(crate) struct NewCourier {
 
 impl From<NewCourier> for v1::CreateCourierRequest {
     fn from(new: NewCourier) -> Self {
-        Self { name: new.name, capacity: new.capacity.unwrap_or(0) }
+        Self {
+            name: new.name,
+            capacity: new.capacity.unwrap_or(0),
+        }
     }
 }
 
@@ -129,7 +132,13 @@ impl TryFrom<DeliveryFilter> for v1::ListDeliveriesRequest {
 
     fn try_from(filter: DeliveryFilter) -> Result<Self, Error> {
         let page = page_request(filter.cursor, filter.limit)?;
-        Ok(Self { state: filter.state.map(ActiveDeliveryState::into_inner).unwrap_or_default(), page: Some(page) })
+        Ok(Self {
+            state: filter
+                .state
+                .map(ActiveDeliveryState::into_inner)
+                .unwrap_or_default(),
+            page: Some(page),
+        })
     }
 }
 

@@ -56,10 +56,10 @@ struct NewLine {
 
 impl From<NewQuote> for v1::CreateQuoteRequest {
     fn from(quote: NewQuote) -> Self {
-        let lines = quote
-            .lines
-            .into_iter()
-            .map(|line| v1::LineRequest { item_id: line.item_id.to_string(), quantity: line.quantity });
+        let lines = quote.lines.into_iter().map(|line| v1::LineRequest {
+            item_id: line.item_id.to_string(),
+            quantity: line.quantity,
+        });
         Self {
             restaurant_id: quote.restaurant_id.to_string(),
             lines: lines.collect(),
@@ -246,8 +246,15 @@ impl TryFrom<OrderFilter> for v1::ListOrdersRequest {
 
     fn try_from(filter: OrderFilter) -> Result<Self, Error> {
         let page = page_request(filter.cursor, filter.limit)?;
-        let restaurant_id = filter.restaurant_id.map(|id| id.to_string()).unwrap_or_default();
-        Ok(Self { restaurant_id, state: filter.state.map(OrderState::into_inner).unwrap_or_default(), page: Some(page) })
+        let restaurant_id = filter
+            .restaurant_id
+            .map(|id| id.to_string())
+            .unwrap_or_default();
+        Ok(Self {
+            restaurant_id,
+            state: filter.state.map(OrderState::into_inner).unwrap_or_default(),
+            page: Some(page),
+        })
     }
 }
 

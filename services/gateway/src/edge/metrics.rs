@@ -22,15 +22,19 @@ impl Metrics {
         .buckets(vec![
             0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
         ]);
-        let seconds = HistogramVec::new(options, &["method", "route", "status"])
-            .map_err(Error::internal)?;
+        let seconds =
+            HistogramVec::new(options, &["method", "route", "status"]).map_err(Error::internal)?;
         let streams = IntGauge::new(
             "bistro_gateway_live_streams",
             "Live streams of order events that are open now",
         )
         .map_err(Error::internal)?;
-        registry.register(Box::new(seconds.clone())).map_err(Error::internal)?;
-        registry.register(Box::new(streams.clone())).map_err(Error::internal)?;
+        registry
+            .register(Box::new(seconds.clone()))
+            .map_err(Error::internal)?;
+        registry
+            .register(Box::new(streams.clone()))
+            .map_err(Error::internal)?;
         Ok(Self { seconds, streams })
     }
 

@@ -14,7 +14,7 @@ mod serve;
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use bistro_config::Gateway;
+use bistro_config::{Gateway, Limits};
 use bistro_core::{Clock, Error, Id, IdSource, kinds};
 use bistro_proto::{
     accounts::v1::accounts_client::AccountsClient, catalog::v1::catalog_client::CatalogClient,
@@ -25,6 +25,7 @@ use bistro_runtime::{PeerChannel, Peers, TokenVerifier};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use rand::rngs::SmallRng;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use limits::Limiter;
@@ -44,8 +45,7 @@ pub(crate) use serve::serve;
 pub(crate) struct Parts {
     pub(crate) peers: Peers,
     pub(crate) gateway: Gateway,
-    /// The largest gRPC message that is read, in bytes.
-    pub(crate) message_limit: usize,
+    pub(crate) limits: Limits,
     pub(crate) verifier: TokenVerifier,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: Registry,
@@ -69,6 +69,8 @@ pub(crate) struct Inner {
     verifier: TokenVerifier,
     clock: Arc<dyn Clock>,
     limiter: Limiter,
+    /// One for each request in progress.
+    permits: Semaphore,
     metrics: Metrics,
     rng: Mutex<SmallRng>,
     request_timeout: Duration,
@@ -89,7 +91,7 @@ impl Edge {
     /// Puts the edge together. Nothing is connected until a request needs it.
     pub(crate) fn new(parts: Parts) -> Result<Self, Error> {
         let peer = |role| parts.peers.channel(role);
-        let limit = parts.message_limit;
+        let limit = parts.limits.grpc_message;
         Ok(Self(Arc::new(Inner {
             accounts: AccountsClient::new(peer("accounts")?).max_decoding_message_size(limit),
             catalog: CatalogClient::new(peer("catalog")?).max_decoding_message_size(limit),
@@ -100,6 +102,7 @@ impl Edge {
             verifier: parts.verifier,
             clock: parts.clock,
             limiter: Limiter::new(&parts.gateway.rate_limit),
+            permits: Semaphore::new(parts.limits.concurrent_requests),
             metrics: Metrics::register(&parts.registry)?,
             rng: Mutex::new(parts.rng),
             request_timeout: parts.gateway.request_timeout,

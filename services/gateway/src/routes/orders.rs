@@ -7,8 +7,8 @@ use axum::{
 use bistro_core::kinds;
 use bistro_proto::{
     orders::v1::{
-        AcceptOrderRequest, CancelOrderRequest, GetOrderRequest, RejectOrderRequest,
-        WatchOrderRequest,
+        AcceptOrderRequest, CancelOrderRequest, GetOrderRequest, HandOverRequest,
+        RejectOrderRequest, WatchOrderRequest,
     },
     payments::v1::{GetPaymentRequest, RefundRequest},
 };
@@ -35,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(accept_order))
         .routes(routes!(reject_order))
         .routes(routes!(cancel_order))
+        .routes(routes!(hand_over_order))
         .routes(routes!(watch_order))
         .routes(routes!(get_payment))
         .routes(routes!(refund_order))
@@ -52,7 +53,11 @@ async fn create_quote(
     Repeatable(ask): Repeatable,
     Json(basket): Json<NewQuote>,
 ) -> Result<Answer<Quote>, Problem> {
-    let quote = edge.orders().create_quote(ask.with(basket.into())).await?.into_inner();
+    let quote = edge
+        .orders()
+        .create_quote(ask.with(basket.into()))
+        .await?
+        .into_inner();
     Ok(Answer::ok(quote.into()))
 }
 
@@ -78,7 +83,9 @@ async fn place_order(
     let request = ask.with(order.into_request(wait.unwrap_or(0)));
     let order = Order::from(edge.orders().place_order(request).await?.into_inner());
     let (location, version) = (format!("/api/v1/orders/{}", order.id), order.sequence);
-    let mut response = Answer::created(order, location).tagged(version).into_response();
+    let mut response = Answer::created(order, location)
+        .tagged(version)
+        .into_response();
     let applied = wait.and_then(|seconds| HeaderValue::try_from(format!("wait={seconds}")).ok());
     if let Some(applied) = applied {
         response.headers_mut().insert("preference-applied", applied);
@@ -98,7 +105,11 @@ async fn list_orders(
     Reading(ask): Reading,
     Query(filter): Query<OrderFilter>,
 ) -> Result<Answer<Page<Order>>, Problem> {
-    let page = edge.orders().list_orders(ask.with(filter.try_into()?)).await?.into_inner();
+    let page = edge
+        .orders()
+        .list_orders(ask.with(filter.try_into()?))
+        .await?
+        .into_inner();
     Ok(Answer::ok(Page::of(page.orders, page.next_cursor)))
 }
 
@@ -132,8 +143,15 @@ async fn accept_order(
     Json(acceptance): Json<Acceptance>,
 ) -> Result<Answer<Order>, Problem> {
     let minutes = acceptance.minutes.unwrap_or(0);
-    let request = AcceptOrderRequest { id: id.to_string(), minutes };
-    let order = edge.orders().accept_order(ask.with(request)).await?.into_inner();
+    let request = AcceptOrderRequest {
+        id: id.to_string(),
+        minutes,
+    };
+    let order = edge
+        .orders()
+        .accept_order(ask.with(request))
+        .await?
+        .into_inner();
     Ok(tagged(order.into()))
 }
 
@@ -150,8 +168,15 @@ async fn reject_order(
     At(id): At<kinds::Order>,
     Json(end): Json<EndReason>,
 ) -> Result<Answer<Order>, Problem> {
-    let request = RejectOrderRequest { id: id.to_string(), reason: end.reason };
-    let order = edge.orders().reject_order(ask.with(request)).await?.into_inner();
+    let request = RejectOrderRequest {
+        id: id.to_string(),
+        reason: end.reason,
+    };
+    let order = edge
+        .orders()
+        .reject_order(ask.with(request))
+        .await?
+        .into_inner();
     Ok(tagged(order.into()))
 }
 
@@ -168,8 +193,33 @@ async fn cancel_order(
     At(id): At<kinds::Order>,
     Json(end): Json<EndReason>,
 ) -> Result<Answer<Order>, Problem> {
-    let request = CancelOrderRequest { id: id.to_string(), reason: end.reason };
-    let order = edge.orders().cancel_order(ask.with(request)).await?.into_inner();
+    let request = CancelOrderRequest {
+        id: id.to_string(),
+        reason: end.reason,
+    };
+    let order = edge
+        .orders()
+        .cancel_order(ask.with(request))
+        .await?
+        .into_inner();
+    Ok(tagged(order.into()))
+}
+
+/// Say that the customer has taken an order
+///
+/// For the restaurant's staff, on orders that are not delivered. A courier's drop-off says it of
+/// the others.
+#[utoipa::path(
+    post, path = "/api/v1/orders/{id}/hand-over", tag = "orders",
+    responses((status = 200, description = "The order", body = Order))
+)]
+async fn hand_over_order(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Order>,
+) -> Result<Answer<Order>, Problem> {
+    let request = ask.with(HandOverRequest { id: id.to_string() });
+    let order = edge.orders().hand_over(request).await?.into_inner();
     Ok(tagged(order.into()))
 }
 
@@ -209,7 +259,10 @@ async fn watch_order(
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
     }
-    let request = ask.with(WatchOrderRequest { id, after_sequence: seen.unwrap_or(0) });
+    let request = ask.with(WatchOrderRequest {
+        id,
+        after_sequence: seen.unwrap_or(0),
+    });
     let orders = edge.orders().watch_order(request).await?.into_inner();
     Ok(sse::response(orders, edge.stopping(), edge.count_stream()))
 }
@@ -225,7 +278,9 @@ async fn get_payment(
     At(id): At<kinds::Order>,
     known: IfNoneMatch,
 ) -> Result<Answer<Payment>, Problem> {
-    let request = ask.with(GetPaymentRequest { order_id: id.to_string() });
+    let request = ask.with(GetPaymentRequest {
+        order_id: id.to_string(),
+    });
     let payment = Payment::from(edge.payments().get_payment(request).await?.into_inner());
     let version = payment.version;
     Ok(Answer::ok(payment).tagged(version).unless(&known))
@@ -249,7 +304,12 @@ async fn refund_order(
         amount_minor: refund.amount()?,
         reason: refund.reason,
     };
-    let payment = Payment::from(edge.payments().refund(ask.with(request)).await?.into_inner());
+    let payment = Payment::from(
+        edge.payments()
+            .refund(ask.with(request))
+            .await?
+            .into_inner(),
+    );
     let version = payment.version;
     Ok(Answer::ok(payment).tagged(version))
 }

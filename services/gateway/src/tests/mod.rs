@@ -10,7 +10,7 @@ mod problems;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
-use bistro_config::{Gateway, RateLimit};
+use bistro_config::{Gateway, Limits, RateLimit};
 use bistro_core::{Clock, FixedClock, Timestamp};
 use bistro_proto::{
     catalog::v1::catalog_server::CatalogServer, orders::v1::orders_server::OrdersServer,
@@ -33,6 +33,8 @@ use fakes::{FakeCatalog, FakeOrders};
 
 /// An order's id as clients write it.
 const ORDER: &str = "ord_01jd3x8k4v9q2w7r5t6y8z0abc";
+/// Requests that the bench takes on at once.
+const CONCURRENT_REQUESTS: usize = 8;
 /// A restaurant's.
 const RESTAURANT: &str = "rst_01jd3x8k4v9q2w7r5t6y8z0abc";
 
@@ -64,7 +66,7 @@ impl Bench {
         let verifier = TokenVerifier::new(Arc::clone(&authority), accounts, Arc::clone(&shared));
         let registry = Registry::new();
         let orders = FakeOrders::default();
-        let mut provide = |role, routes| {
+        let provide = |role, routes| {
             let server = GrpcServer::new(role, routes, verifier.clone(), &registry).unwrap();
             peers.provide(role, server);
         };
@@ -75,14 +77,20 @@ impl Bench {
             request_timeout: Duration::from_secs(30),
             body_limit: 4096,
             trusted_proxies: 0,
-            rate_limit: RateLimit { per_second: 10, burst: 1000 },
+            rate_limit: RateLimit {
+                per_second: 10,
+                burst: 1000,
+            },
         };
         change(&mut gateway);
         let stopping = CancellationToken::new();
         let edge = Edge::new(Parts {
             peers,
             gateway,
-            message_limit: 4 << 20,
+            limits: Limits {
+                concurrent_requests: CONCURRENT_REQUESTS,
+                grpc_message: 4 << 20,
+            },
             verifier,
             clock: shared,
             registry: registry.clone(),
@@ -103,7 +111,10 @@ impl Bench {
 
     /// A request with the operator's token.
     fn request(&self, method: Method, path: &str) -> Builder {
-        Request::builder().method(method).uri(path).header("authorization", &self.token)
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", &self.token)
     }
 
     fn get(&self, path: &str) -> Builder {
@@ -126,7 +137,11 @@ impl Bench {
 
     /// The response itself, for streams.
     async fn open(&self, request: Builder) -> Response {
-        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        self.router
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap()
     }
 }
 
@@ -146,17 +161,28 @@ impl Answered {
         } else {
             serde_json::from_slice(&bytes).expect("every answer of these tests is JSON")
         };
-        Self { status: head.status.as_u16(), headers: head.headers, body }
+        Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        }
     }
 
     fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// Checks that this is a complete problem of this status and code.
     #[track_caller]
     fn expect_problem(&self, status: u16, code: &str) {
-        assert_eq!((self.status, &self.body["code"]), (status, &code.into()), "{}", self.body);
+        assert_eq!(
+            (self.status, &self.body["code"]),
+            (status, &code.into()),
+            "{}",
+            self.body
+        );
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["type"], format!("urn:bistro:problem:{code}"));
         assert_eq!(self.body["status"], status);
@@ -171,5 +197,28 @@ impl Answered {
     fn expect_field(&self, field: &str) {
         self.expect_problem(422, "invalid_argument");
         assert_eq!(self.body["errors"][0]["field"], field, "{}", self.body);
+    }
+}
+
+#[tokio::test]
+async fn tmp_speed() {
+    let bench = Bench::new();
+    let path = format!("/api/v1/orders/{ORDER}");
+    for what in ["get", "404"] {
+        let began = tokio::time::Instant::now();
+        for _ in 0..20000 {
+            if what == "get" {
+                bench.open(bench.get(&path)).await;
+            } else {
+                bench
+                    .open(
+                        Request::builder()
+                            .uri("/none")
+                            .header("authorization", &bench.token),
+                    )
+                    .await;
+            }
+        }
+        eprintln!("{what}: {:?} each", began.elapsed() / 20000);
     }
 }

@@ -1,0 +1,29 @@
+# The two commands of the README are `make run` and `make test`; `make help` lists the rest.
+.PHONY: help run test check bench provision codegen
+
+CARGO ?= cargo
+DATA_DIR ?= bistro-data
+
+help: ## List the commands.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+run: ## Build and serve the platform on the embedded engine.
+	BISTRO__DATA_DIR=$(DATA_DIR) $(CARGO) run --release --locked --package bistro -- serve
+
+provision: ## Install the servers that the tests need.
+	$(CARGO) xtask provision
+
+test: provision ## Install what the tests need, then run all of them.
+	$(CARGO) xtask test
+
+check: ## Format, lints, stale generated files, direction of dependencies.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) xtask codegen --check
+	$(CARGO) xtask check-deps
+
+codegen: ## Write the generated files again.
+	$(CARGO) xtask codegen
+
+bench: ## Measure; see bench/RESULTS.md.
+	$(CARGO) run --release --locked --package bistro-bench -- all

@@ -1,0 +1,25 @@
+//! Processes that use RabbitMQ, and RabbitMQ itself, are killed, halted and cut off.
+
+use std::sync::{Arc, OnceLock};
+
+use bistro_bus::{Bus, Queue, Shelf};
+use bistro_bus_rabbitmq::{RabbitBus, RabbitOptions};
+use bistro_core::SystemClock;
+use bistro_testkit::{RabbitServer, suites::bus::MemoryShelf};
+
+async fn place() -> (String, ()) {
+    let server = RabbitServer::shared().await.unwrap();
+    (server.url(), ())
+}
+
+/// One shelf for the whole process, as a role's store would be.
+async fn open(url: String) -> Arc<dyn Bus> {
+    static SHELF: OnceLock<Arc<dyn Shelf>> = OnceLock::new();
+    let shelf = SHELF.get_or_init(|| Arc::new(MemoryShelf::default()));
+    let shelves = Arc::new(|_: &Queue| shelf.clone());
+    let options = RabbitOptions::new(&url, "crash", 1).unwrap();
+    Arc::new(RabbitBus::start(options, shelves, Arc::new(SystemClock)))
+}
+
+bistro_testkit::bus_crash!(place().await, open);
+bistro_testkit::bus_outage!(RabbitServer, open);

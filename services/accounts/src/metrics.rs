@@ -1,0 +1,29 @@
+//! How logins and refreshes end: what a wave of guesses, or of stolen tokens, is seen by.
+
+use bistro_core::Error;
+use prometheus::{IntCounterVec, Opts, Registry};
+
+pub(crate) struct Metrics {
+    /// By `outcome`: done, wrong, throttled, failed.
+    pub(crate) logins: IntCounterVec,
+    /// By `outcome`: rotated, again, reused, refused.
+    pub(crate) refreshes: IntCounterVec,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
+        let counter = |name: &str, help: &str| -> Result<IntCounterVec, Error> {
+            let counter =
+                IntCounterVec::new(Opts::new(name, help), &["outcome"]).map_err(Error::internal)?;
+            registry.register(Box::new(counter.clone())).map_err(Error::internal)?;
+            Ok(counter)
+        };
+        Ok(Self {
+            logins: counter("bistro_accounts_logins_total", "Logins, by how they ended")?,
+            refreshes: counter(
+                "bistro_accounts_refreshes_total",
+                "Refresh tokens shown, by what became of them; reused means that one was stolen",
+            )?,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Makes tokens, and reads refresh tokens back.
+//!
+//! An access token is a JWT signed with EdDSA; see [`AccessClaims`]. A refresh token is opaque to
+//! its holder: `ses_….<generation>.<secret>`, where the secret is the HMAC-SHA-256 of what stands
+//! before it, under a key of 256 random bits. So nothing that could be replayed is stored, not
+//! even a hash; a made-up token is refused without a look into the store and cannot end anybody's
+//! session; every older token of a session is still known for what it is; and who repeats a trade
+//! whose answer was lost gets the very token that was lost.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bistro_core::{Error, Id, kinds};
+use bistro_runtime::AccessClaims;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use sha2::Sha256;
+
+/// What stands before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
+const PKCS8: [u8; 16] =
+    [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+/// Makes tokens. Does not print.
+pub(crate) struct Signer {
+    header: Header,
+    signing: EncodingKey,
+    refresh: Hmac<Sha256>,
+}
+
+impl Signer {
+    /// Signs access tokens with the Ed25519 key of `seed`, refresh tokens with `refresh`.
+    pub(crate) fn new(kid: &str, seed: &[u8; 32], refresh: &[u8; 32]) -> Result<Self, Error> {
+        let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::EdDSA) };
+        Ok(Self {
+            header,
+            signing: EncodingKey::from_ed_der(&[PKCS8.as_slice(), seed].concat()),
+            refresh: Hmac::new_from_slice(refresh).map_err(Error::internal)?,
+        })
+    }
+
+    /// The token that says `claims`.
+    pub(crate) fn access(&self, claims: &AccessClaims) -> Result<String, Error> {
+        jsonwebtoken::encode(&self.header, claims, &self.signing).map_err(Error::internal)
+    }
+
+    /// The refresh token of this generation of `session`.
+    pub(crate) fn refresh(&self, session: Id<kinds::Session>, generation: i64) -> String {
+        let named = format!("{session}.{generation}");
+        let secret = self.refresh.clone().chain_update(&named).finalize().into_bytes();
+        format!("{named}.{}", URL_SAFE_NO_PAD.encode(secret))
+    }
+
+    /// The session and generation of a refresh token, if it was made here.
+    pub(crate) fn read_refresh(&self, token: &str) -> Option<(Id<kinds::Session>, i64)> {
+        let (named, secret) = token.rsplit_once('.')?;
+        let secret = URL_SAFE_NO_PAD.decode(secret).ok()?;
+        // Takes the same time wherever the first wrong byte is.
+        self.refresh.clone().chain_update(named).verify_slice(&secret).ok()?;
+        let (session, generation) = named.split_once('.')?;
+        Some((session.parse().ok()?, generation.parse().ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn signer(refresh: u8) -> Signer {
+        Signer::new("kid", &[1; 32], &[refresh; 32]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_refresh_token_reads_back_here_and_nowhere_else(bits: u128, generation in 0..i64::MAX) {
+            let session = Id::from_bits(bits);
+            let token = signer(1).refresh(session, generation);
+            prop_assert_eq!(signer(1).read_refresh(&token), Some((session, generation)));
+            prop_assert_eq!(signer(2).read_refresh(&token), None);
+        }
+
+        #[test]
+        fn no_other_text_is_a_refresh_token(place in 0..80_usize, byte: u8, text in "\\PC*") {
+            let signer = signer(1);
+            let token = signer.refresh(Id::from_bits(5), 3);
+            let mut bytes = token.clone().into_bytes();
+            let place = place % bytes.len();
+            bytes[place] = byte;
+            let changed = String::from_utf8_lossy(&bytes).into_owned();
+            if changed != token {
+                prop_assert_eq!(signer.read_refresh(&changed), None);
+            }
+            prop_assert_eq!(signer.read_refresh(&text), None);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `cargo xtask codegen`: writes the generated files that are committed, or checks them.
+
+use std::{fs, process::Command, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use clap::Args as ClapArgs;
+
+use crate::report;
+
+/// The words of the command.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Write nothing; fail if a file is not what would be written.
+    #[arg(long)]
+    check: bool,
+}
+
+/// A committed file, and the cargo command that prints it.
+struct Generated {
+    path: &'static str,
+    command: &'static [&'static str],
+}
+
+const GENERATED: &[Generated] = &[
+    Generated {
+        path: "services/gateway/openapi.json",
+        command: &["run", "--quiet", "--locked", "--package", "bistro-gateway", "--example", "openapi"],
+    },
+    Generated {
+        path: "docs/reference/config.schema.json",
+        command: &["run", "--quiet", "--locked", "--package", "bistro", "--", "config", "schema"],
+    },
+    Generated {
+        path: "docs/reference/bistro.default.yaml",
+        command: &["run", "--quiet", "--locked", "--package", "bistro", "--", "config", "default"],
+    },
+];
+
+/// Writes every file, or names those that are stale.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut stale = 0;
+    for file in GENERATED {
+        let fresh = generate(file)?;
+        let present = fs::read_to_string(file.path).unwrap_or_default();
+        if fresh == present {
+            continue;
+        }
+        if args.check {
+            stale += 1;
+            report::problem(format_args!("{} is stale; run: cargo xtask codegen", file.path));
+            continue;
+        }
+        if let Some(folder) = std::path::Path::new(file.path).parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(file.path, fresh).with_context(|| format!("{} cannot be written", file.path))?;
+        report::line(format_args!("{} written", file.path));
+    }
+    report::line(format_args!("{} generated files, {stale} stale", GENERATED.len()));
+    Ok(if stale == 0 { ExitCode::SUCCESS } else { report::FOUND.into() })
+}
+
+fn generate(file: &Generated) -> anyhow::Result<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(file.command)
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("cargo cannot be started")?;
+    if !output.status.success() {
+        bail!("{} cannot be generated: cargo {} failed", file.path, file.command.join(" "));
+    }
+    let mut text = String::from_utf8(output.stdout).context("what was generated is not text")?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
