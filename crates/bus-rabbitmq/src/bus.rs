@@ -19,7 +19,7 @@ use tokio::{
     task::AbortHandle,
     time::{Instant, sleep, timeout},
 };
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     broadcast::Broadcasts,
@@ -145,8 +145,10 @@ impl Drop for RabbitBus {
 async fn check(topology: Arc<Topology>, link: Link, interval: Duration) {
     loop {
         sleep(interval).await;
-        if let Err(error) = topology.check(&link, interval).await {
-            warn!(%error, "cannot check that the queues exist");
+        match topology.check(&link, Instant::now() + interval).await {
+            Ok(missing) if missing.is_empty() => {}
+            Ok(missing) => error!(?missing, "declared queues are gone from RabbitMQ"),
+            Err(error) => warn!(%error, "cannot check that the queues exist"),
         }
     }
 }
@@ -155,15 +157,23 @@ async fn check(topology: Arc<Topology>, link: Link, interval: Duration) {
 impl Bus for RabbitBus {
     async fn declare(&self, queues: &[Queue]) -> Result<(), BusError> {
         self.topology.add(queues)?;
-        let deadline = Instant::now() + DECLARE_PATIENCE;
         // Waiting for the connection is bounded as elsewhere; creating many queues takes longer.
         self.publishing.connection(self.deadline()).await?;
-        self.control(
-            "RabbitMQ did not declare the queues",
-            deadline,
-            async |channel| self.topology.declare_all(channel).await,
-        )
-        .await
+        let deadline = Instant::now() + DECLARE_PATIENCE;
+        let created = self.topology.check(&self.publishing, deadline).await?;
+        let failed = "RabbitMQ did not declare the queues";
+        self.control(failed, deadline, async |channel| {
+            self.topology.declare_all(channel).await
+        })
+        .await?;
+        if !created.is_empty() {
+            info!(
+                ?created,
+                "created queues; waiting until RabbitMQ has noted them"
+            );
+            sleep(self.options.settling).await;
+        }
+        Ok(())
     }
 
     async fn publish(&self, events: Vec<Event>) -> Vec<Result<(), BusError>> {

@@ -175,7 +175,7 @@ impl Runway {
                     self.channel.discard();
                 }
                 Err(error) => {
-                    let message = with_causes(&error);
+                    let message = with_cause(&error);
                     for job in flight {
                         // Nobody may be waiting any more, which is no concern here.
                         let _ = job.reply.send(Err(away(&message)));
@@ -225,18 +225,16 @@ impl Runway {
     }
 }
 
-fn with_causes(error: &BusError) -> String {
-    let mut message = match error {
+/// The sentence with its cause, for each message of a flight that cannot start.
+fn with_cause(error: &BusError) -> String {
+    match error {
+        BusError::NotDone {
+            message,
+            source: Some(source),
+        } => format!("{message}: {source}"),
         BusError::NotDone { message, .. } => message.clone(),
         error => error.to_string(),
-    };
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        message.push_str(": ");
-        message.push_str(&source.to_string());
-        cause = source.source();
     }
-    message
 }
 
 /// Whether the channel may be used for another flight.

@@ -1,9 +1,6 @@
 //! The exchanges and queues on the broker: their names, their arguments, and which kinds they take.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use bistro_bus::{BusError, Queue};
 use lapin::{
@@ -13,7 +10,6 @@ use lapin::{
 };
 use parking_lot::RwLock;
 use tokio::time::{Instant, timeout_at};
-use tracing::error;
 
 use crate::link::{self, Link, away};
 
@@ -168,10 +164,14 @@ impl Topology {
 
     /// Looks for every declared queue. A kind with several queues would still be routed to the
     /// others, so `mandatory` alone would not notice that one of them was deleted: publishing a
-    /// kind of a missing queue fails until it is declared again.
-    pub(crate) async fn check(&self, link: &Link, patience: Duration) -> Result<(), BusError> {
+    /// kind of a missing queue fails until it is declared again. Gives the missing ones.
+    pub(crate) async fn check(
+        &self,
+        link: &Link,
+        deadline: Instant,
+    ) -> Result<Vec<&'static str>, BusError> {
         let names: Vec<&'static str> = self.state.read().queues.keys().copied().collect();
-        let deadline = Instant::now() + patience;
+        let mut missing = Vec::new();
         for name in names {
             // A missing queue ends its channel, so each has its own.
             let channel = link.channel(deadline).await?;
@@ -183,14 +183,14 @@ impl Topology {
                     link::close(&channel).await;
                 }
                 Ok(Err(failure)) if is_not_found(&failure) => {
-                    error!(queue = name, "a declared queue is gone from RabbitMQ");
                     self.state.write().missing.insert(name);
+                    missing.push(name);
                 }
                 Ok(Err(failure)) => return Err(BusError::not_done("cannot check queues", failure)),
                 Err(_) => return Err(away("RabbitMQ did not say in time whether queues exist")),
             }
         }
-        Ok(())
+        Ok(missing)
     }
 }
 

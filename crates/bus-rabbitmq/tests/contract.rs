@@ -1,38 +1,43 @@
-//! The messaging contract's suite against a real RabbitMQ.
+//! The messaging contract's suite on a real RabbitMQ.
 
-use std::sync::Arc;
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{sync::Arc, time::Duration};
 
 use bistro_bus::{Bus, Queue, Shelf};
 use bistro_bus_rabbitmq::{RabbitBus, RabbitOptions};
-use bistro_core::SystemClock;
+use bistro_core::{Clock as _, SystemClock};
 use bistro_testkit::{
     RabbitServer,
     suites::bus::{BusFactory, MemoryShelf},
 };
 
-/// Handles with connections of their own each, onto the shared server, and one shelf for all.
-struct Factory {
+/// Handles on one server that share a shelf.
+struct Fixture {
     url: String,
     shelf: Arc<dyn Shelf>,
 }
 
-impl Factory {
-    async fn new() -> Self {
-        let server = RabbitServer::shared().await.unwrap();
+impl Fixture {
+    async fn start() -> Self {
         Self {
-            url: server.url(),
+            url: RabbitServer::shared().await.unwrap().url(),
             shelf: Arc::new(MemoryShelf::default()),
         }
     }
 }
 
-impl BusFactory for Factory {
+impl BusFactory for Fixture {
     async fn open(&self) -> Arc<dyn Bus> {
-        let options = RabbitOptions::new(&self.url, "contract", 1).unwrap();
+        let seed = SystemClock.now().as_millis().cast_unsigned();
+        // No case here kills the server.
+        let options = RabbitOptions::new(&self.url, "suite", seed)
+            .unwrap()
+            .with_settling(Duration::ZERO);
         let shelf = self.shelf.clone();
         let shelves = Arc::new(move |_: &Queue| shelf.clone());
         Arc::new(RabbitBus::start(options, shelves, Arc::new(SystemClock)))
     }
 }
 
-bistro_testkit::bus_contract!(Factory::new().await);
+bistro_testkit::bus_contract!(Fixture::start().await);

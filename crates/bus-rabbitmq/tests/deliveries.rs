@@ -10,7 +10,7 @@ use lapin::{
     BasicProperties, Connection, ConnectionProperties,
     options::{BasicGetOptions, BasicPublishOptions, BasicRejectOptions},
 };
-use support::{MemoryShelf, PATIENCE, bus, event, kind, next, options, publish, queue};
+use support::{PATIENCE, TestShelf, bus, event, kind, next, options, publish, queue};
 
 async fn url() -> String {
     RabbitServer::shared().await.unwrap().url()
@@ -18,7 +18,7 @@ async fn url() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retried_event_comes_back_with_a_higher_attempt_and_its_first_moment() {
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let bus = bus(options(&url().await), &shelf);
     let kind = kind();
     let queue = queue("retry", &[&kind]);
@@ -58,7 +58,7 @@ async fn a_retried_event_comes_back_with_a_higher_attempt_and_its_first_moment()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_is_kept_with_its_cause_and_revived_from_its_first_attempt() {
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let bus = bus(options(&url().await), &shelf);
     let kind = kind();
     let queue = queue("dead", &[&kind]);
@@ -93,7 +93,7 @@ async fn a_dead_letter_is_kept_with_its_cause_and_revived_from_its_first_attempt
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_let_go_comes_back_whoever_held_it() {
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let bus = bus(options(&url().await), &shelf);
     let kind = kind();
     let queue = queue("drop", &[&kind]);
@@ -119,7 +119,7 @@ async fn what_is_let_go_comes_back_whoever_held_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_event_outlives_the_process_that_put_it_off() {
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let url = url().await;
     let (kind, other) = (kind(), bus(options(&url), &shelf));
     let queue = queue("outlive", &[&kind]);
@@ -143,7 +143,7 @@ async fn a_parked_event_outlives_the_process_that_put_it_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_holds_no_more_than_its_prefetch_parked_ones_included() {
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let bus = bus(options(&url().await), &shelf);
     let kind = kind();
     let queue = queue("prefetch", &[&kind]);
@@ -171,7 +171,7 @@ async fn a_consumer_holds_no_more_than_its_prefetch_parked_ones_included() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_message_becomes_a_dead_letter() {
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let url = url().await;
     let bus = bus(options(&url), &shelf);
     let kind = kind();
@@ -210,7 +210,7 @@ async fn a_foreign_message_becomes_a_dead_letter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_broker_gives_up_becomes_a_dead_letter() {
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let url = url().await;
     let bus = bus(options(&url), &shelf);
     let kind = kind();
@@ -249,7 +249,7 @@ async fn what_the_broker_gives_up_becomes_a_dead_letter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_whose_retry_cannot_be_kept_is_delivered_again() {
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let bus = bus(options(&url().await), &shelf);
     let kind = kind();
     let queue = queue("shelfless", &[&kind]);
@@ -276,7 +276,7 @@ async fn an_event_whose_retry_cannot_be_kept_is_delivered_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broadcast_wakes_every_listener_of_its_topic() {
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let url = url().await;
     let (one, two) = (bus(options(&url), &shelf), bus(options(&url), &shelf));
     one.declare(&[]).await.unwrap();

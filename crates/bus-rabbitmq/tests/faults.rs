@@ -8,9 +8,7 @@ use bistro_bus::{Bus, BusError, Queue};
 use bistro_core::Event;
 use bistro_testkit::{Fault, FaultProxy, RabbitServer, wait};
 use parking_lot::Mutex;
-use support::{
-    MemoryShelf, PATIENCE, bus, consume_all, event, kind, next, options, publish, queue,
-};
+use support::{PATIENCE, TestShelf, bus, consume_all, event, kind, next, options, publish, queue};
 use tokio::{task::JoinHandle, time::Instant};
 
 /// Publishes batches until told to stop; gives the ids whose publishing was reported as a success.
@@ -76,8 +74,9 @@ async fn nothing_is_lost(published: HashSet<String>, seen: &Mutex<HashSet<String
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_broker_under_load_loses_nothing_that_was_accepted() {
     let mut server = RabbitServer::start().await.unwrap();
-    let shelf = MemoryShelf::default();
-    let bus: Arc<dyn Bus> = Arc::new(bus(options(&server.url()), &shelf));
+    let shelf = TestShelf::default();
+    let options = options(&server.url()).with_settling(Duration::from_secs(5));
+    let bus: Arc<dyn Bus> = Arc::new(bus(options, &shelf));
     let kind = kind();
     let queue = queue("killed", &[&kind]);
     bus.declare(std::slice::from_ref(&queue)).await.unwrap();
@@ -85,16 +84,10 @@ async fn killing_the_broker_under_load_loses_nothing_that_was_accepted() {
     let publishing = load(bus.clone(), kind, stop.clone());
     let (seen, consuming) = observe(bus.clone(), &queue);
     for _ in 0..3 {
-        let (before, begun) = (seen.lock().len(), Instant::now());
-        // RabbitMQ 3.10 notes some time late on disk which log is a new quorum queue's: killed
-        // before that, it forgets what the queue held.
-        wait::until("deliveries flow for a while", PATIENCE, async || {
+        let before = seen.lock().len();
+        wait::until("deliveries flow", PATIENCE, async || {
             let now = seen.lock().len();
-            if now > before + 500 && begun.elapsed() > Duration::from_secs(5) {
-                Ok(())
-            } else {
-                Err(now)
-            }
+            if now > before + 500 { Ok(()) } else { Err(now) }
         })
         .await;
         server.kill().unwrap();
@@ -116,7 +109,7 @@ async fn killing_the_broker_under_load_loses_nothing_that_was_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_broker_is_an_error_in_bounded_time_and_going_on_is_enough() {
     let mut server = RabbitServer::start().await.unwrap();
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let url = format!("{}?heartbeat=2", server.url());
     let options = options(&url).with_publish_timeout(Duration::from_secs(2));
     let bus = bus(options, &shelf);
@@ -172,7 +165,7 @@ async fn a_stopped_broker_is_an_error_in_bounded_time_and_going_on_is_enough() {
 async fn cut_connections_lose_nothing_and_end_consumers_and_listeners() {
     let server = RabbitServer::shared().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let bus: Arc<dyn Bus> = Arc::new(bus(options(&server.url_via(proxy.addr())), &shelf));
     let kind = kind();
     let queue = queue("cut", &[&kind]);
@@ -241,7 +234,7 @@ async fn a_broker_that_comes_late_is_found_and_told_of_every_queue() {
     let server = RabbitServer::shared().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     proxy.set(Fault::Refuse).await.unwrap();
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let bus = bus(options(&server.url_via(proxy.addr())), &shelf);
     let kind = kind();
     let queue = queue("late", &[&kind]);

@@ -9,7 +9,7 @@ use bistro_core::Event;
 use bistro_testkit::{RabbitServer, wait};
 use lapin::{Connection, ConnectionProperties, options::QueueDeleteOptions};
 use parking_lot::Mutex;
-use support::{MemoryShelf, PATIENCE, bus, consume_all, event, kind, options, publish, queue};
+use support::{PATIENCE, TestShelf, bus, consume_all, event, kind, options, publish, queue};
 
 async fn delete(url: &str, queue: &str) {
     let connection = Connection::connect(url, ConnectionProperties::default())
@@ -26,7 +26,7 @@ async fn delete(url: &str, queue: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn exactly_the_events_of_a_deleted_queue_are_unroutable_under_pipelining() {
     let url = RabbitServer::shared().await.unwrap().url();
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let bus = Arc::new(bus(options(&url), &shelf));
     let (here, gone) = (kind(), kind());
     let queues = [queue("here", &[&here]), queue("gone", &[&gone])];
@@ -91,7 +91,7 @@ async fn exactly_the_events_of_a_deleted_queue_are_unroutable_under_pipelining()
 #[tokio::test(flavor = "multi_thread")]
 async fn one_deleted_queue_of_two_is_noticed_and_publishing_fails_until_it_is_back() {
     let url = RabbitServer::shared().await.unwrap().url();
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let options = options(&url).with_check_interval(Duration::from_millis(100));
     let bus = bus(options, &shelf);
     let kind = kind();
@@ -114,7 +114,7 @@ async fn one_deleted_queue_of_two_is_noticed_and_publishing_fails_until_it_is_ba
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_wants_succeeds_and_what_is_too_large_is_refused_alone() {
     let url = RabbitServer::shared().await.unwrap().url();
-    let shelf = MemoryShelf::default();
+    let shelf = TestShelf::default();
     let bus = bus(options(&url), &shelf);
     let kind = kind();
     let queue = queue("sizes", &[&kind]);

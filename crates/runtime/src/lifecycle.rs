@@ -7,7 +7,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
 };
-use tracing::info;
+use tracing::debug;
 
 /// Why the process is to end.
 #[derive(Debug)]
@@ -48,6 +48,9 @@ impl Supervisor {
 
     /// Watches over every task of `tasks`, under one name.
     pub fn adopt(&mut self, name: &str, mut tasks: JoinSet<Result<(), Error>>) {
+        if tasks.is_empty() {
+            return;
+        }
         let owner = name.to_owned();
         self.spawn(name, async move {
             while let Some(ended) = tasks.join_next().await {
@@ -64,7 +67,7 @@ impl Supervisor {
                 _ = self.terminate.recv() => return Shutdown::Asked,
                 _ = self.interrupt.recv() => return Shutdown::Asked,
                 Some(ended) = self.tasks.join_next() => match ended {
-                    Ok((name, Ok(()))) => info!(task = name, "a task has ended"),
+                    Ok((name, Ok(()))) => debug!(task = name, "a task has ended"),
                     Ok((name, Err(error))) => return Shutdown::Died(
                         Error::new(error.code(), format!("{name} failed: {error}")).caused_by(error),
                     ),

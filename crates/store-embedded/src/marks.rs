@@ -117,7 +117,9 @@ mod tests {
                 reply,
             }).collect();
             let mut bytes = Vec::new();
-            marks.iter().for_each(|mark| mark.append_to(&mut bytes));
+            for mark in &marks {
+                mark.append_to(&mut bytes);
+            }
             prop_assert_eq!(read(&bytes).unwrap(), marks);
         }
 

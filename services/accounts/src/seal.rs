@@ -25,17 +25,31 @@ impl Sealer {
     /// A sealer whose key follows from `secret`, which is hard to guess and of any length.
     pub(crate) fn new(secret: &[u8]) -> Result<Self, Error> {
         // HMAC as HKDF's extraction (RFC 5869) with a fixed salt: one secret, one key.
-        let mut key = Hmac::<Sha256>::new_from_slice(b"bistro/accounts/keys").map_err(Error::internal)?;
+        let mut key =
+            Hmac::<Sha256>::new_from_slice(b"bistro/accounts/keys").map_err(Error::internal)?;
         key.update(secret);
         Ok(Self(ChaCha20Poly1305::new(&key.finalize().into_bytes())))
     }
 
     /// Encrypts `plain`. It can only be opened under the same `name`. A nonce is random, and used
     /// for nothing else.
-    pub(crate) fn seal(&self, name: &str, plain: &[u8], nonce: [u8; NONCE]) -> Result<Sealed, Error> {
-        let payload = Payload { msg: plain, aad: name.as_bytes() };
-        let sealed = self.0.encrypt(&Nonce::from(nonce), payload).map_err(Error::internal)?;
-        Ok(Sealed(STANDARD.encode([nonce.as_slice(), &sealed].concat())))
+    pub(crate) fn seal(
+        &self,
+        name: &str,
+        plain: &[u8],
+        nonce: [u8; NONCE],
+    ) -> Result<Sealed, Error> {
+        let payload = Payload {
+            msg: plain,
+            aad: name.as_bytes(),
+        };
+        let sealed = self
+            .0
+            .encrypt(&Nonce::from(nonce), payload)
+            .map_err(Error::internal)?;
+        Ok(Sealed(
+            STANDARD.encode([nonce.as_slice(), &sealed].concat()),
+        ))
     }
 
     /// Decrypts what was sealed under `name`.
@@ -44,7 +58,10 @@ impl Sealer {
         let Some((nonce, sealed)) = bytes.split_first_chunk::<NONCE>() else {
             return Err(Error::new(ErrorCode::Internal, "a stored key is cut off"));
         };
-        let payload = Payload { msg: sealed, aad: name.as_bytes() };
+        let payload = Payload {
+            msg: sealed,
+            aad: name.as_bytes(),
+        };
         let plain = self.0.decrypt(&Nonce::from(*nonce), payload).map_err(|cause| {
             Error::new(
                 ErrorCode::Internal,
@@ -64,13 +81,19 @@ mod tests {
     #[test]
     fn only_the_same_secret_and_name_open_it() {
         let sealer = Sealer::new(b"a secret").unwrap();
-        let sealed = sealer.seal("a", &[5; 32], [1; NONCE]).unwrap();
-        assert_eq!(sealer.open("a", &sealed).unwrap(), [5; 32]);
-        assert!(sealer.open("b", &sealed).is_err());
-        let other = Sealer::new(b"another").unwrap().open("a", &sealed).unwrap_err();
-        assert!(other.message().contains("auth.key_encryption_secret"), "{other}");
-        for cut in [0, 8, sealed.0.len() - 4] {
-            assert!(sealer.open("a", &Sealed(sealed.0[..cut].to_owned())).is_err());
+        let text = sealer.seal("a", &[5; 32], [1; NONCE]).unwrap();
+        assert_eq!(sealer.open("a", &text).unwrap(), [5; 32]);
+        assert!(sealer.open("b", &text).is_err());
+        let other = Sealer::new(b"another")
+            .unwrap()
+            .open("a", &text)
+            .unwrap_err();
+        assert!(
+            other.message().contains("auth.key_encryption_secret"),
+            "{other}"
+        );
+        for cut in [0, 8, text.0.len() - 4] {
+            assert!(sealer.open("a", &Sealed(text.0[..cut].to_owned())).is_err());
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::session::{BY_EXPIRY, Session};
 /// The tick's name.
 const TICK: &str = "sessions";
 /// How often expired sessions are looked for.
-const EVERY: Duration = Duration::from_secs(10 * 60);
+const EVERY: Duration = Duration::from_mins(10);
 /// Sessions removed by one Work.
 const BATCH: u32 = 100;
 
@@ -24,7 +24,10 @@ pub(crate) struct Sweeper {
 #[async_trait]
 impl Reactor for Sweeper {
     fn ticks(&self) -> &'static [Tick] {
-        &[Tick { name: TICK, every: EVERY }]
+        &[Tick {
+            name: TICK,
+            every: EVERY,
+        }]
     }
 
     async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
@@ -38,7 +41,9 @@ impl Reactor for Sweeper {
             if expired.is_empty() {
                 return Ok(());
             }
-            let mut work = self.engine.work(Cause::Tick { name: TICK.to_owned() });
+            let mut work = self.engine.work(Cause::Tick {
+                name: TICK.to_owned(),
+            });
             for session in &expired {
                 work.delete(session);
             }

@@ -13,9 +13,9 @@ const FREE: u32 = 10;
 /// The wait after the first failure that costs; it doubles with each one after.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait. Longer ones would let anybody lock the account's owner out.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// After this long without a try, the failures are forgotten.
-const FORGET: Duration = Duration::from_secs(15 * 60);
+const FORGET: Duration = Duration::from_mins(15);
 /// Accounts that are remembered at most.
 const REMEMBERED: usize = 10_000;
 
@@ -41,7 +41,10 @@ impl Throttle {
     ///
     /// A try counts as failed until [`Throttle::succeeded`], so that many at once gain nothing.
     pub(crate) fn begin(&mut self, account: Account, now: Timestamp) -> Result<(), Duration> {
-        let known = self.tries.get(&account).filter(|tries| now.since(tries.last) < FORGET);
+        let known = self
+            .tries
+            .get(&account)
+            .filter(|tries| now.since(tries.last) < FORGET);
         let count = match known {
             Some(tries) if now < tries.not_before => return Err(tries.not_before.since(now)),
             Some(tries) => tries.count.saturating_add(1),
@@ -51,7 +54,14 @@ impl Throttle {
             self.make_room(now);
         }
         let not_before = now + wait_after(count);
-        self.tries.insert(account, Tries { count, last: now, not_before });
+        self.tries.insert(
+            account,
+            Tries {
+                count,
+                last: now,
+                not_before,
+            },
+        );
         Ok(())
     }
 
@@ -78,7 +88,10 @@ impl Throttle {
         if self.tries.len() < REMEMBERED {
             return;
         }
-        let least = self.tries.iter().min_by_key(|(_, tries)| (tries.count, tries.last));
+        let least = self
+            .tries
+            .iter()
+            .min_by_key(|(_, tries)| (tries.count, tries.last));
         if let Some(account) = least.map(|(account, _)| *account) {
             self.tries.remove(&account);
         }
@@ -89,7 +102,9 @@ impl Throttle {
 fn wait_after(count: u32) -> Duration {
     match count.checked_sub(FREE) {
         None => Duration::ZERO,
-        Some(more) => FIRST_WAIT.saturating_mul(2_u32.saturating_pow(more)).min(LONGEST_WAIT),
+        Some(more) => FIRST_WAIT
+            .saturating_mul(2_u32.saturating_pow(more))
+            .min(LONGEST_WAIT),
     }
 }
 

@@ -5,6 +5,7 @@
 //! commit what they say.
 
 mod audit;
+mod hand_over;
 mod reactor;
 mod service;
 mod ticket;
@@ -26,7 +27,6 @@ const QUEUE: Queue = Queue {
     kinds: &[
         "bistro.orders.v1.OrderAccepted",
         "bistro.orders.v1.OrderEnded",
-        "bistro.orders.v1.OrderCompleted",
     ],
 };
 
@@ -36,7 +36,7 @@ static SHELF: Collection = shelf_collection("kitchen");
 pub static SPEC: RoleSpec = RoleSpec {
     name: "kitchen",
     about: "tickets, stations, per-item progress",
-    needs: &[],
+    needs: &["orders"],
     collections: &[&ticket::TICKETS, &SHELF],
     queues: &[QUEUE],
     build,
@@ -44,10 +44,14 @@ pub static SPEC: RoleSpec = RoleSpec {
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let service = service::KitchenService { engine: context.engine.clone() };
+    let reactor = reactor::KitchenReactor {
+        engine: context.engine,
+        orders: context.peers.channel("orders")?.as_workload(),
+    };
     Ok(RoleParts {
         grpc: Some(Routes::new(KitchenServer::new(service))),
         services: vec![SERVICE_NAME],
-        reactor: Some(Arc::new(reactor::KitchenReactor { engine: context.engine })),
+        reactor: Some(Arc::new(reactor)),
         ..RoleParts::default()
     })
 }
@@ -62,7 +66,6 @@ mod tests {
         let kinds = [
             orders::OrderAccepted::full_name(),
             orders::OrderEnded::full_name(),
-            orders::OrderCompleted::full_name(),
         ];
         assert_eq!(super::QUEUE.kinds, kinds);
     }

@@ -2,16 +2,21 @@
 
 use async_trait::async_trait;
 use bistro_core::{Error, ErrorCode, Event, Id, Timestamp, kinds};
-use bistro_eventing::{Engine, Reactor};
-use bistro_proto::orders::v1::{OrderAccepted, OrderCompleted, OrderEnded};
+use bistro_eventing::{Engine, Reactor, Tick};
+use bistro_proto::orders::v1::{OrderAccepted, OrderEnded};
+use bistro_runtime::PeerChannel;
 use bistro_store::{StoreExt as _, Work};
 use prost::{Message, Name as _};
 
-use crate::ticket::{Item, ItemState, Ticket, TicketState};
+use crate::{
+    hand_over,
+    ticket::{Item, ItemState, Ticket, TicketState},
+};
 
 /// Reacts for the kitchen.
 pub(crate) struct KitchenReactor {
     pub(crate) engine: Engine,
+    pub(crate) orders: PeerChannel,
 }
 
 fn decode<M: Message + Default>(event: &Event) -> Result<M, Error> {
@@ -33,24 +38,27 @@ impl Reactor for KitchenReactor {
             let accepted: OrderAccepted = decode(event)?;
             return self.accepted(work, event, &accepted).await;
         }
-        let (order, restaurant, end) = if event.kind == OrderEnded::full_name() {
-            let ended: OrderEnded = decode(event)?;
-            if matches!(ended.state.as_str(), "rejected" | "expired") {
-                // It was never accepted, so there never was nor will be a ticket.
-                return Ok(None);
-            }
-            (ended.order_id, ended.restaurant_id, TicketState::Cancelled)
-        } else if event.kind == OrderCompleted::full_name() {
-            let completed: OrderCompleted = decode(event)?;
-            (completed.order_id, completed.restaurant_id, TicketState::HandedOver)
-        } else {
+        if event.kind != OrderEnded::full_name() {
             return Err(Error::new(
                 ErrorCode::InvalidArgument,
                 format!("the kitchen does not know the event {}", event.kind),
             ));
-        };
-        let ticket = id::<kinds::Order>(event, &order)?.sibling();
-        self.end(work, ticket, id(event, &restaurant)?, end).await
+        }
+        let ended: OrderEnded = decode(event)?;
+        if matches!(ended.state.as_str(), "rejected" | "expired") {
+            // It was never accepted, so there never was nor will be a ticket.
+            return Ok(None);
+        }
+        let ticket = id::<kinds::Order>(event, &ended.order_id)?.sibling();
+        self.cancel(work, ticket, id(event, &ended.restaurant_id)?).await
+    }
+
+    fn ticks(&self) -> &'static [Tick] {
+        &[hand_over::TICK]
+    }
+
+    async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
+        hand_over::round(&self.engine, &self.orders).await
     }
 }
 
@@ -92,19 +100,18 @@ impl KitchenReactor {
         Ok(Some(work))
     }
 
-    async fn end(
+    async fn cancel(
         &self,
         mut work: Work,
         id: Id<kinds::Ticket>,
         restaurant: Id<kinds::Restaurant>,
-        end: TicketState,
     ) -> Result<Option<Work>, Error> {
         let Some(before) = self.engine.store().load::<Ticket>(&id.to_string()).await? else {
             work.insert(&Ticket::tombstone(id, restaurant, work.time))?;
             return Ok(Some(work));
         };
         let mut after = before.value.clone();
-        if !after.end(end, work.time) {
+        if !after.end(TicketState::Cancelled, work.time) {
             return Ok(None);
         }
         work.replace(&before, &after)?;

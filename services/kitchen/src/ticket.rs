@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 /// Tickets of one restaurant that are still to be cooked or handed over, by time.
 pub(crate) const OPEN_BY_RESTAURANT: &str = "open_by_restaurant";
 
+/// Tickets that are ready and not handed over yet, by the time they last changed.
+pub(crate) const READY: &str = "ready";
+
 pub(crate) static TICKETS: Collection = Collection {
     role: "kitchen",
     name: "tickets",
     schema: 1,
     compatible_from: 1,
-    indexes: &[Index::new(OPEN_BY_RESTAURANT)],
+    indexes: &[Index::new(OPEN_BY_RESTAURANT), Index::new(READY)],
 };
 
 /// Where an item is.
@@ -240,7 +243,12 @@ impl Document for Ticket {
         if self.state().is_end() {
             return Vec::new();
         }
-        vec![(OPEN_BY_RESTAURANT, Key::new().id(self.restaurant).time(self.created_at))]
+        let mut keys =
+            vec![(OPEN_BY_RESTAURANT, Key::new().id(self.restaurant).time(self.created_at))];
+        if self.state() == TicketState::Ready {
+            keys.push((READY, Key::new().time(self.changed_at)));
+        }
+        keys
     }
 }
 

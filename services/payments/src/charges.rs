@@ -126,3 +126,117 @@ impl Charges {
 fn authorize_key(payment: Id<kinds::Payment>) -> String {
     format!("{payment}/authorize")
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use bistro_core::Currency;
+    use parking_lot::Mutex;
+    use prometheus::Registry;
+
+    use super::*;
+
+    /// Gives the scripted answers, the last one last, and keeps what it was asked.
+    struct Scripted {
+        answers: Mutex<Vec<Option<Answer>>>,
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl Scripted {
+        fn next(&self, operation: &str, key: &str) -> Option<Answer> {
+            let step = key.rsplit('/').next().unwrap_or_default();
+            self.asked.lock().push(format!("{operation} {step}"));
+            self.answers.lock().pop().flatten()
+        }
+
+        fn known(&self, operation: &str, key: &str) -> Answer {
+            self.next(operation, key).unwrap_or(Answer::Pending)
+        }
+    }
+
+    #[async_trait]
+    impl Provider for Scripted {
+        async fn authorize(&self, key: &str, _: Money, _: &str) -> Answer {
+            self.known("authorize", key)
+        }
+
+        async fn lookup(&self, key: &str) -> Option<Answer> {
+            self.next("lookup", key)
+        }
+
+        async fn capture(&self, key: &str, _: &str, _: Money) -> Answer {
+            self.known("capture", key)
+        }
+
+        async fn void(&self, key: &str) -> Answer {
+            self.known("void", key)
+        }
+
+        async fn refund(&self, key: &str, _: &str, _: Money) -> Answer {
+            self.known("refund", key)
+        }
+    }
+
+    fn charges(mut answers: Vec<Option<Answer>>) -> (Charges, Arc<Scripted>) {
+        answers.reverse();
+        let scripted = Arc::new(Scripted {
+            answers: Mutex::new(answers),
+            asked: Mutex::default(),
+        });
+        let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
+        (
+            Charges::new(Arc::clone(&scripted) as Arc<dyn Provider>, metrics),
+            scripted,
+        )
+    }
+
+    fn tender(minor: i64) -> Tender {
+        Tender {
+            restaurant: Id::from_bits(3),
+            amount: Money::new(minor, Currency::GBP),
+            method: "card_ok".to_owned(),
+        }
+    }
+
+    fn unknown() -> Answer {
+        Answer::Unknown("lost".to_owned())
+    }
+
+    fn approved() -> Answer {
+        Answer::Approved("a".to_owned())
+    }
+
+    #[tokio::test]
+    async fn no_answer_is_asked_for_once_more_with_the_same_key() {
+        let (charges, provider) = charges(vec![Some(unknown()), Some(approved())]);
+        let answer = charges.authorize(Id::from_bits(1), &tender(5)).await;
+        assert_eq!(answer, approved());
+        assert_eq!(*provider.asked.lock(), ["authorize authorize"; 2]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_asked_for_again() {
+        let (charges, provider) = charges(vec![Some(Answer::Declined("no".to_owned()))]);
+        charges.authorize(Id::from_bits(1), &tender(5)).await;
+        assert_eq!(provider.asked.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_the_provider_does_not_know_is_authorized_under_the_same_key() {
+        let (charges, provider) = charges(vec![None, Some(approved())]);
+        let answer = charges.follow_up(Id::from_bits(1), &tender(5)).await;
+        assert_eq!(answer, approved());
+        assert_eq!(
+            *provider.asked.lock(),
+            ["lookup authorize", "authorize authorize"]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_costs_nothing_is_not_asked_for() {
+        let (charges, provider) = charges(Vec::new());
+        let answer = charges.authorize(Id::from_bits(1), &tender(0)).await;
+        assert_eq!(answer, Answer::Approved(FREE.to_owned()));
+        assert!(provider.asked.lock().is_empty());
+    }
+}

@@ -3,10 +3,10 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -17,109 +17,64 @@ use bistro_bus::{
 };
 use bistro_bus_rabbitmq::{RabbitBus, RabbitOptions};
 use bistro_core::{Clock, Event, SystemClock, Timestamp};
+use bistro_testkit::suites::bus::MemoryShelf;
 use parking_lot::Mutex;
 
 /// Longer than anything should take on two busy cores.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A shelf in memory, shared by every bus that is given a clone.
+/// The suites' shelf in memory, which a test can make fail.
 #[derive(Clone, Default)]
-pub(crate) struct MemoryShelf(Arc<Mutex<Kept>>);
-
-type Key = (String, String);
-
-#[derive(Default)]
-struct Kept {
-    parked: BTreeMap<Key, Parked>,
-    dead: BTreeMap<Key, DeadLetter>,
-    away: bool,
+pub(crate) struct TestShelf {
+    kept: Arc<MemoryShelf>,
+    away: Arc<AtomicBool>,
 }
 
-impl MemoryShelf {
+impl TestShelf {
     /// Makes every call fail from now on, or succeed again.
     pub(crate) fn set_away(&self, away: bool) {
-        self.0.lock().away = away;
+        self.away.store(away, Ordering::Relaxed);
     }
 
-    fn kept(&self) -> Result<parking_lot::MutexGuard<'_, Kept>, BusError> {
-        let kept = self.0.lock();
-        if kept.away {
+    fn kept(&self) -> Result<&MemoryShelf, BusError> {
+        if self.away.load(Ordering::Relaxed) {
             return Err(BusError::NotDone {
                 message: "the shelf is away".into(),
                 source: None,
             });
         }
-        Ok(kept)
+        Ok(&self.kept)
     }
-}
-
-fn key(queue: &str, event: &str) -> Key {
-    (queue.to_owned(), event.to_owned())
 }
 
 #[async_trait]
-impl Shelf for MemoryShelf {
+impl Shelf for TestShelf {
     async fn park(&self, parked: Parked) -> Result<(), BusError> {
-        let at = key(&parked.queue, &parked.event.id);
-        self.kept()?.parked.insert(at, parked);
-        Ok(())
+        self.kept()?.park(parked).await
     }
 
     async fn due(&self, queue: &str, now: Timestamp, limit: u32) -> Result<Vec<Parked>, BusError> {
-        let kept = self.kept()?;
-        let mut due: Vec<Parked> = kept
-            .parked
-            .values()
-            .filter(|parked| parked.queue == queue && parked.not_before <= now)
-            .cloned()
-            .collect();
-        due.sort_by_key(|parked| parked.not_before);
-        due.truncate(limit as usize);
-        Ok(due)
+        self.kept()?.due(queue, now, limit).await
     }
 
     async fn unpark(&self, queue: &str, event: &str) -> Result<(), BusError> {
-        self.kept()?.parked.remove(&key(queue, event));
-        Ok(())
+        self.kept()?.unpark(queue, event).await
     }
 
     async fn bury(&self, dead: DeadLetter) -> Result<(), BusError> {
-        let at = key(&dead.queue, &dead.event.id);
-        let mut kept = self.kept()?;
-        kept.parked.remove(&at);
-        kept.dead.insert(at, dead);
-        Ok(())
+        self.kept()?.bury(dead).await
     }
 
     async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError> {
-        let kept = self.kept()?;
-        let mut dead: Vec<DeadLetter> = kept
-            .dead
-            .values()
-            .filter(|dead| dead.queue == queue)
-            .cloned()
-            .collect();
-        dead.sort_by_key(|dead| dead.at);
-        dead.truncate(limit as usize);
-        Ok(dead)
+        self.kept()?.dead_letters(queue, limit).await
     }
 
     async fn exhume(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
-        Ok(self.kept()?.dead.remove(&key(queue, event)))
+        self.kept()?.exhume(queue, event).await
     }
 
     async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError> {
-        let kept = self.kept()?;
-        let parked = kept.parked.values().filter(|parked| parked.queue == queue);
-        Ok(ShelfCounts {
-            parked: parked.clone().count() as u64,
-            oldest_parked: parked.map(|parked| parked.since).min(),
-            dead: kept
-                .dead
-                .values()
-                .filter(|dead| dead.queue == queue)
-                .count() as u64,
-        })
+        self.kept()?.counts(queue).await
     }
 }
 
@@ -170,11 +125,12 @@ pub(crate) fn options(url: &str) -> RabbitOptions {
     RabbitOptions::new(url, "test", unique())
         .unwrap()
         .with_poll_interval(Duration::from_millis(200))
-        .with_check_interval(Duration::from_secs(600))
+        .with_check_interval(Duration::from_mins(10))
+        .with_settling(Duration::ZERO)
 }
 
 /// A bus with that shelf for every role.
-pub(crate) fn bus(options: RabbitOptions, shelf: &MemoryShelf) -> RabbitBus {
+pub(crate) fn bus(options: RabbitOptions, shelf: &TestShelf) -> RabbitBus {
     let shelf: Arc<dyn Shelf> = Arc::new(shelf.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     RabbitBus::start(options, Arc::new(move |_: &Queue| shelf.clone()), clock)

@@ -27,7 +27,7 @@ use bistro_core::{Clock as _, SystemClock, Timestamp};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 /// The longest that one case may take before it counts as hung.
-pub const CASE_LIMIT: Duration = Duration::from_secs(300);
+pub const CASE_LIMIT: Duration = Duration::from_mins(5);
 /// The longest that a value which is bound to come may take to come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -152,6 +152,24 @@ mod registration {
     #[test]
     fn no_store_case_is_left_out() {
         check("store", &["fixtures", "flaky"]);
+    }
+
+    #[test]
+    fn no_outage_case_is_left_out() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/suites/outage");
+        let macros = fs::read_to_string(folder.join("mod.rs")).unwrap();
+        for suite in ["store", "bus"] {
+            let text = fs::read_to_string(folder.join(format!("{suite}.rs"))).unwrap();
+            let (_, list) = macros
+                .split_once(&format!("outage_tests! {{ {suite},"))
+                .unwrap();
+            let (list, _) = list.split_once('}').unwrap();
+            let (_, list) = list.split_once("$open,").unwrap();
+            let listed: BTreeSet<&str> = list.split_whitespace().collect();
+            let written = text.split("\npub async fn ").skip(1);
+            let written = written.map(|case| case.split(['(', '<']).next().unwrap());
+            assert_eq!(written.collect::<BTreeSet<_>>(), listed, "{suite}");
+        }
     }
 
     #[test]

@@ -50,9 +50,7 @@ pub async fn an_event_comes_as_it_went(f: &impl BusFactory) {
     let odd = [
         Event {
             subject: "crème 🦀 \"quoted\"\n".to_owned(),
-            traceparent: Some(
-                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
-            ),
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             data: all_bytes,
             sequence: i64::MAX,
             ..scene.event(1)
@@ -193,7 +191,10 @@ pub async fn too_large_is_refused_with_a_sentence(f: &impl BusFactory) {
     let BusError::TooLarge { id, bytes, limit } = refused else {
         panic!("{refused:?}");
     };
-    assert_eq!((id, *bytes, *limit), (&large.id, large.data.len(), MAX_EVENT_BYTES));
+    assert_eq!(
+        (id, *bytes, *limit),
+        (&large.id, large.data.len(), MAX_EVENT_BYTES)
+    );
     let sentence = refused.to_string();
     assert!(sentence.contains(&bytes.to_string()), "{sentence}");
 

@@ -99,7 +99,7 @@ pub async fn prefetch_is_a_bound(f: &impl BusFactory) {
     held.push(next(&mut consumer).await);
     nothing_comes(&mut consumer).await;
     let late = held.remove(0);
-    late.retry(Duration::from_secs(3600), "later").await.unwrap();
+    late.retry(Duration::from_hours(1), "later").await.unwrap();
     held.push(next(&mut consumer).await);
     held.remove(0).dead_letter("broken").await.unwrap();
     held.push(next(&mut consumer).await);

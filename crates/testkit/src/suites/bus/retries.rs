@@ -13,7 +13,7 @@ use super::{
 /// What the slowness of clocks may make a delay shorter by: engines count whole milliseconds.
 const ROUNDING: Duration = Duration::from_millis(2);
 /// A delay that is over only after the case.
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// It comes again not sooner than asked, and counts up.
 pub async fn a_retry_comes_later_with_the_next_attempt(f: &impl BusFactory) {
@@ -22,7 +22,10 @@ pub async fn a_retry_comes_later_with_the_next_attempt(f: &impl BusFactory) {
     let mut consumer = scene.consume(0, 5).await;
     for (attempt, delay) in [(1, 500), (2, 0), (3, 200)] {
         let delivery = next(&mut consumer).await;
-        assert_eq!((delivery.attempt, delivery.event.id.clone()), (attempt, scene.event(1).id));
+        assert_eq!(
+            (delivery.attempt, delivery.event.id.clone()),
+            (attempt, scene.event(1).id)
+        );
         let (delay, since) = (Duration::from_millis(delay), Instant::now());
         delivery.retry(delay, "the oven is full").await.unwrap();
         let again = next(&mut consumer).await;
@@ -60,10 +63,12 @@ pub async fn delays_do_not_wait_for_each_other(f: &impl BusFactory) {
     assert_eq!(due.into_keys().collect::<Vec<_>>(), [0]);
     nothing_comes(&mut consumer).await;
     let depth = scene
-        .depth_is("one is parked", |depth| (depth.ready, depth.parked) == (0, 1))
+        .depth_is("one is parked", |depth| {
+            (depth.ready, depth.parked) == (0, 1)
+        })
         .await;
     let age = SystemClock.now().since(depth.oldest_parked.unwrap());
-    assert!(age < Duration::from_secs(60), "{age:?}");
+    assert!(age < Duration::from_mins(1), "{age:?}");
 }
 
 /// Whoever put it off may be gone when its moment comes.
@@ -103,9 +108,12 @@ pub async fn a_dead_letter_is_kept_with_its_cause(f: &impl BusFactory) {
             panic!("{letters:?}");
         };
         assert_eq!((&letter.event, letter.attempts), (&event, 3));
-        assert_eq!((letter.cause.as_str(), letter.queue.as_str()), (CAUSE, scene.queue()));
+        assert_eq!(
+            (letter.cause.as_str(), letter.queue.as_str()),
+            (CAUSE, scene.queue())
+        );
         let age = SystemClock.now().since(letter.at);
-        assert!(age < Duration::from_secs(60), "{age:?}");
+        assert!(age < Duration::from_mins(1), "{age:?}");
     }
     nothing_comes(&mut consumer).await;
     drop(consumer);
@@ -130,7 +138,7 @@ pub async fn a_revived_event_begins_again(f: &impl BusFactory) {
     delivery.retry(Duration::ZERO, "once more").await.unwrap();
     for round in 0..3 {
         let delivery = next(&mut consumer).await;
-    delivery.dead_letter("broken").await.unwrap();
+        delivery.dead_letter("broken").await.unwrap();
         let revived = two.revive(queue, &event.id).await.unwrap();
         assert!(revived, "round {round}");
         assert!(!two.revive(queue, &event.id).await.unwrap());

@@ -1,10 +1,6 @@
 //! Many events, many consumers, and every way to be done with an event.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bistro_bus::Consumer;
 use parking_lot::Mutex;

@@ -49,9 +49,8 @@ pub async fn client(place: &Place, open: impl AsyncFn(String) -> Arc<dyn Bus>) {
         let (bus, place) = (bus.clone(), place.clone());
         async move {
             for number in 0.. {
-                let ids = (0..8).map(|part| {
-                    format!("{}-{}-{task}-{number}-{part}", place.run, place.round)
-                });
+                let ids = (0..8)
+                    .map(|part| format!("{}-{}-{task}-{number}-{part}", place.run, place.round));
                 let events: Vec<Event> = ids.map(|id| event(&place, id)).collect();
                 let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
                 for (id, result) in ids.iter().zip(bus.publish(events).await) {
@@ -84,7 +83,10 @@ pub async fn kills(place: &Place, open: impl AsyncFn(String) -> Arc<dyn Bus>) {
         published.extend(words.said("published").iter().cloned());
         handled.extend(words.said("acking").iter().cloned());
     }
-    assert!(published.len() as u32 > rounds(KILLS), "hardly any event was published");
+    assert!(
+        published.len() > rounds(KILLS) as usize,
+        "hardly any event was published"
+    );
     let bus = open(place.text.clone()).await;
     bus.declare(std::slice::from_ref(&queue)).await.unwrap();
     let mut consumer = bus.subscribe(queue.name, 500).await.unwrap();
@@ -109,5 +111,10 @@ pub async fn kills(place: &Place, open: impl AsyncFn(String) -> Arc<dyn Bus>) {
         _ = drained => {}
     }
     let lost: Vec<&String> = published.difference(&handled).collect();
-    assert!(lost.is_empty(), "{} of {} are lost", lost.len(), published.len());
+    assert!(
+        lost.is_empty(),
+        "{} of {} are lost",
+        lost.len(),
+        published.len()
+    );
 }

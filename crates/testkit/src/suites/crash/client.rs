@@ -27,12 +27,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// The parent's: clients are the test `test`, with the name of the crate before it.
+    /// The parent's: clients are the test `client`, with the name of the crate before it.
     #[must_use]
-    pub fn new(text: impl Into<String>, test: &str) -> Self {
-        let (_, test) = test.split_once("::").expect("a module is inside a crate");
+    pub fn new(data: impl Into<String>, client: &str) -> Self {
+        let (_, test) = client.split_once("::").expect("a module is inside a crate");
         Self {
-            text: text.into(),
+            text: data.into(),
             run: nonce(),
             round: 0,
             test: test.to_owned(),

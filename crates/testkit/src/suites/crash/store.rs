@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use bistro_store::{Cause, Committed, Document as _, Settled, Store, StoreError, StoreExt as _, Work};
+use bistro_store::{
+    Cause, Committed, Document as _, Settled, Store, StoreError, StoreExt as _, Work,
+};
 
 use super::{Place, client::say};
 use crate::suites::{
@@ -117,15 +119,25 @@ pub async fn kills(place: &Place, open: impl AsyncFn(String) -> Arc<dyn Store>) 
     let acked: usize = lefts.iter().map(|left| left.acked.len()).sum();
     let begun: usize = lefts.iter().map(|left| left.begun.len()).sum();
     assert!(acked > lefts.len(), "hardly any Work was done");
-    assert!(begun > acked, "no client was killed in the middle of a Work");
+    assert!(
+        begun > acked,
+        "no client was killed in the middle of a Work"
+    );
 
     let store = open(place.text.clone()).await;
     for left in &lefts {
         resolve(&store, place, left).await;
         let counted = left.begun.iter().filter(|id| !is_alone(id)).count();
-        let now = store.load::<Item>(&counter(place, left.round).id).await.unwrap();
+        let now = store
+            .load::<Item>(&counter(place, left.round).id)
+            .await
+            .unwrap();
         let round = left.round;
-        assert_eq!(now.unwrap().free, i64::try_from(counted).unwrap(), "round {round}");
+        assert_eq!(
+            now.unwrap().free,
+            i64::try_from(counted).unwrap(),
+            "round {round}"
+        );
         assert_eq!(there(&store, left).await.len(), left.begun.len());
     }
 }
@@ -140,7 +152,10 @@ async fn there(store: &Arc<dyn Store>, left: &Left) -> BTreeSet<String> {
     let mut there = BTreeSet::new();
     for id in &left.begun {
         let parts = notes(id);
-        let count = parts.iter().filter(|note| stored.contains(&note.id)).count();
+        let count = parts
+            .iter()
+            .filter(|note| stored.contains(&note.id))
+            .count();
         assert!(count == 0 || count == parts.len(), "half of {id} is there");
         if count > 0 {
             there.insert(id.clone());
@@ -179,19 +194,23 @@ async fn check_whole(store: &Arc<dyn Store>, left: &Left) {
 /// Commits everything that `left` began again: what is there changes nothing, the rest happens
 /// now. Closes the calls.
 async fn resolve(store: &Arc<dyn Store>, place: &Place, left: &Left) {
-    let chunks = left.begun.chunks(left.begun.len() / 8 + 1).map(<[_]>::to_vec);
+    let chunks = left
+        .begun
+        .chunks(left.begun.len() / 8 + 1)
+        .map(<[_]>::to_vec);
     together(chunks.map(|ids| {
         let (store, place, round) = (store.clone(), place.clone(), left.round);
         let acked = left.acked.clone();
         async move {
             for id in ids {
                 let again = work(&place, round, &id);
-                let closed = again.anchor().zip(again.calls.first()).map(|(document, call)| {
-                    Settled::Call {
+                let closed = again
+                    .anchor()
+                    .zip(again.calls.first())
+                    .map(|(document, call)| Settled::Call {
                         document: document.clone(),
                         id: call.id.clone(),
-                    }
-                });
+                    });
                 match insist(&store, again).await {
                     Committed::Applied => assert!(!acked.contains(&id), "{id} happened twice"),
                     Committed::AlreadyDone(mark) => assert_eq!(mark.reply, id.as_bytes()),

@@ -100,7 +100,7 @@ async fn consume(
         count += 1;
         let id = delivery.event.id.clone();
         // Whether the broker heard of it is not known after an error: it will be seen again.
-        if count % 7 == 0 {
+        if count.is_multiple_of(7) {
             let _ = delivery.retry(Duration::from_millis(50), "later").await;
         } else if delivery.ack().await.is_ok() {
             seen.lock().insert(id);
@@ -117,7 +117,10 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine, F>(
 {
     let url = server.url();
     let scene = Scene::new(&Opener { url, open }).await;
-    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (stop, done) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
     let failures = Arc::new(AtomicUsize::new(0));
     let published = Arc::new(Mutex::new(BTreeSet::new()));
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
@@ -165,7 +168,10 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine, F>(
         publisher.await.unwrap();
     }
     let published = published.lock().clone();
-    assert!(failures.load(Ordering::Relaxed) > 0, "nobody noticed a kill");
+    assert!(
+        failures.load(Ordering::Relaxed) > 0,
+        "nobody noticed a kill"
+    );
     eventually(
         "everything published is delivered",
         async || published.difference(&seen.lock()).count(),
@@ -206,7 +212,12 @@ async fn away_and_back<E: Engine, F>(
     drop(consumer);
 
     come_back(server).await;
-    eventually("it answers again", async || bus.ping().await.is_ok(), |ok| *ok).await;
+    eventually(
+        "it answers again",
+        async || bus.ping().await.is_ok(),
+        |ok| *ok,
+    )
+    .await;
     for number in 0..6 {
         insist(bus, &scene, number).await;
     }
@@ -275,7 +286,10 @@ pub async fn a_lost_answer_is_resolved<E: Engine, F>(
             Direction::ToClient
         };
         let bytes = rng.random_range(0..200);
-        proxy.set(Fault::CutAfter { direction, bytes }).await.unwrap();
+        proxy
+            .set(Fault::CutAfter { direction, bytes })
+            .await
+            .unwrap();
         let events = (number..number + 20).map(|number| scene.event(number));
         let trying = bounded("a publish", bus.publish(events.collect()));
         let mending = async {
@@ -294,7 +308,12 @@ pub async fn a_lost_answer_is_resolved<E: Engine, F>(
     }
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
     let stop = Arc::new(AtomicBool::new(false));
-    let consuming = tokio::spawn(consume(other.clone(), scene.queue(), seen.clone(), stop.clone()));
+    let consuming = tokio::spawn(consume(
+        other.clone(),
+        scene.queue(),
+        seen.clone(),
+        stop.clone(),
+    ));
     eventually(
         "every event is delivered",
         async || seen.lock().len(),

@@ -142,7 +142,7 @@ pub async fn a_deleted_id_can_be_used_again(f: &impl StoreFactory) {
     assert_eq!(remove(&one, &second).await.unwrap(), Committed::Applied);
     assert!(!exists::<super::Row>(&two, &first.id).await);
     assert!(
-        two.load_many::<super::Row>(&[first.id.clone()])
+        two.load_many::<super::Row>(std::slice::from_ref(&first.id))
             .await
             .unwrap()
             .is_empty()

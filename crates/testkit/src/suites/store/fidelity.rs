@@ -80,7 +80,9 @@ fn any_float(rng: &mut impl Rng) -> Value {
         let Some(number) = Number::from_f64(float) else {
             continue;
         };
-        if serde_json::from_str::<f64>(&number.to_string()).is_ok_and(|read| read == float) {
+        if serde_json::from_str::<f64>(&number.to_string())
+            .is_ok_and(|read| read.to_bits() == float.to_bits())
+        {
             return Value::Number(number);
         }
     }

@@ -78,13 +78,13 @@ pub async fn an_unknown_outcome_is_resolved_by_the_same_work(f: &impl StoreFacto
                 work.insert_new(&names.note(&what, 1)).unwrap();
                 work.adjust::<Item>(names.id("count"), "free", 1, 0);
                 work.reply(what.clone().into_bytes());
-                let mut lost = 0;
+                let mut unknown = 0;
                 loop {
                     let loss = flaky.loss();
                     match flaky.commit_with(work.clone(), loss).await {
-                        Err(StoreError::Unknown { .. }) => lost += 1,
+                        Err(StoreError::Unknown { .. }) => unknown += 1,
                         Ok(Committed::AlreadyDone(mark)) => {
-                            assert!(lost > 0, "{what} was done by nobody");
+                            assert!(unknown > 0, "{what} was done by nobody");
                             assert_eq!(mark.reply, what.as_bytes());
                             break;
                         }

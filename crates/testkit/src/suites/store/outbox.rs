@@ -14,7 +14,7 @@ use super::{
 use crate::suites::{at, together};
 
 /// Later than everything the cases tell.
-const LATER: Duration = Duration::from_secs(3600);
+const LATER: Duration = Duration::from_hours(1);
 
 async fn events(store: &Arc<dyn Store>, role: &str, names: &Names) -> Vec<OutboxEvent> {
     let mut given = store

@@ -147,8 +147,8 @@ pub async fn documents_without_the_key_do_not_collide(f: &impl StoreFactory) {
             swap(&store, &written, &member(&names, 0, "a"))
                 .await
                 .unwrap();
-            let named = read(&store, &written.id).await;
-            swap(&store, &named, &nobody).await.unwrap();
+            let before = read(&store, &written.id).await;
+            swap(&store, &before, &nobody).await.unwrap();
         }
     }
     put(&store, &member(&names, 9, "a")).await;

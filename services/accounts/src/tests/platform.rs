@@ -1,0 +1,158 @@
+//! This role behind the platform's own gRPC layer and token verifier, in one process.
+
+use std::{sync::Arc, time::Duration};
+
+use bistro_config::Auth;
+use bistro_core::{Error, ErrorCode, FixedClock, Timestamp};
+use bistro_eventing::{Engine, Options, Parts};
+use bistro_proto::accounts::v1::{
+    LogInRequest, RefreshRequest, RegisterRequest, Tokens, User, accounts_client::AccountsClient,
+    accounts_server::AccountsServer,
+};
+use bistro_runtime::{Authority, GrpcServer, PeerChannel, Peers, Scope, TokenVerifier, error_of};
+use prometheus::Registry;
+use tonic::{Request, Response, Status, service::Routes};
+
+use super::memory::{Memory, NoBus};
+use crate::{keys::Keys, service::AccountsService};
+
+pub(super) const ACCESS: Duration = Duration::from_mins(10);
+pub(super) const IDLE: Duration = Duration::from_hours(720);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
+pub(super) const PASSWORD: &str = "correct horse battery staple";
+
+/// One process of the role.
+pub(super) struct Platform {
+    pub(super) store: Memory,
+    pub(super) clock: Arc<FixedClock>,
+    pub(super) engine: Engine,
+    pub(super) authority: Arc<Authority>,
+    pub(super) verifier: TokenVerifier,
+    client: AccountsClient<PeerChannel>,
+}
+
+impl Platform {
+    pub(super) fn new() -> Self {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_millis(1_800_000_000_000)));
+        Self::over(Memory::default(), clock)
+    }
+
+    /// Another process over the same store.
+    pub(super) fn over(store: Memory, clock: Arc<FixedClock>) -> Self {
+        let registry = Registry::new();
+        let authority = Arc::new(Authority::new(&[9; 32], clock.clone()));
+        let peers = Peers::new(Arc::clone(&authority));
+        peers.local("accounts");
+        let channel = peers.channel("accounts").unwrap();
+        let verifier = TokenVerifier::new(Arc::clone(&authority), channel.clone(), clock.clone());
+        let parts = Parts {
+            role: "accounts",
+            store: Arc::new(store.clone()),
+            bus: Arc::new(NoBus),
+            caller: Arc::new(peers.clone()),
+            clock: clock.clone(),
+            options: Options::default(),
+        };
+        let engine = Engine::new(parts, &registry).unwrap();
+        let auth = Auth {
+            workload_secret: None,
+            key_encryption_secret: None,
+            access_token_ttl: ACCESS,
+            refresh_token_ttl: IDLE,
+            refresh_grace: GRACE,
+            argon2_concurrency: 2,
+        };
+        let keys = Keys::new(engine.clone(), b"a secret of the test").unwrap();
+        let service = AccountsService::new(engine.clone(), keys, &auth, &registry).unwrap();
+        let routes = Routes::new(AccountsServer::new(service));
+        let server = GrpcServer::new("accounts", routes, verifier.clone(), &registry).unwrap();
+        peers.provide("accounts", server);
+        let client = AccountsClient::new(channel);
+        Self {
+            store,
+            clock,
+            engine,
+            authority,
+            verifier,
+            client,
+        }
+    }
+
+    pub(super) fn client(&self) -> AccountsClient<PeerChannel> {
+        self.client.clone()
+    }
+
+    pub(super) async fn register(
+        &self,
+        request: RegisterRequest,
+        key: &str,
+    ) -> Result<User, Error> {
+        as_who(None, self.client().register(keyed(request, key))).await
+    }
+
+    pub(super) async fn log_in(&self, email: &str, password: &str) -> Result<Tokens, Error> {
+        let request = LogInRequest {
+            email: email.into(),
+            password: password.into(),
+        };
+        as_who(None, self.client().log_in(request)).await
+    }
+
+    pub(super) async fn refresh(&self, token: &str) -> Result<Tokens, Error> {
+        let request = RefreshRequest {
+            refresh_token: token.into(),
+        };
+        as_who(None, self.client().refresh(request)).await
+    }
+
+    /// A registered and logged-in user.
+    pub(super) async fn user(&self, name: &str) -> Tokens {
+        let request = new_user(&format!("{name}@example.org"));
+        self.register(request, name).await.unwrap();
+        self.log_in(&format!("{name}@example.org"), PASSWORD)
+            .await
+            .unwrap()
+    }
+}
+
+pub(super) fn new_user(email: &str) -> RegisterRequest {
+    RegisterRequest {
+        email: email.into(),
+        password: PASSWORD.into(),
+        name: "Somebody".into(),
+        roles: Vec::new(),
+    }
+}
+
+pub(super) fn keyed<M>(message: M, key: &str) -> Request<M> {
+    let mut request = Request::new(message);
+    request
+        .metadata_mut()
+        .insert("idempotency-key", key.parse().unwrap());
+    request
+}
+
+/// Asks with `token`, or as nobody in particular.
+pub(super) async fn as_who<T>(
+    token: Option<&str>,
+    asking: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Error> {
+    let scope = Scope {
+        principal: bistro_core::Principal::Anonymous,
+        authorization: token.map(|token| format!("Bearer {token}")),
+        deadline: tokio::time::Instant::now() + Duration::from_mins(1),
+    };
+    scope
+        .run(asking)
+        .await
+        .map(Response::into_inner)
+        .map_err(|status| error_of(&status))
+}
+
+/// Why it was refused.
+pub(super) fn refusal<T>(result: Result<T, Error>) -> ErrorCode {
+    match result {
+        Ok(_) => panic!("it was not refused"),
+        Err(error) => error.code(),
+    }
+}

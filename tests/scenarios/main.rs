@@ -1,0 +1,12 @@
+//! Scenarios that cross roles, each on every topology: one process on the embedded engine, one
+//! process on MongoDB and RabbitMQ, and one process per role on MongoDB and RabbitMQ.
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod api;
+mod compensation;
+mod life;
+mod operations;
+mod people;
+mod platform;
+mod replay;
+mod traces;
