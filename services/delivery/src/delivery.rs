@@ -92,6 +92,9 @@ pub(crate) struct Delivery {
     pub(crate) declined: Vec<Id<kinds::Courier>>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) reason: String,
+    /// The trace of its order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) traceparent: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) changed_at: Timestamp,
 }
@@ -110,6 +113,7 @@ impl Delivery {
             courier: None,
             declined: Vec::new(),
             reason: String::new(),
+            traceparent: None,
             created_at: now,
             changed_at: now,
         }

@@ -39,7 +39,12 @@ impl Reactor for DeliveryReactor {
                 return Ok(None);
             }
             let order: Id<kinds::Order> = id(event, &ready.order_id)?;
-            self.ready(work, order.sibling(), id(event, &ready.restaurant_id)?).await
+            let restaurant = id(event, &ready.restaurant_id)?;
+            let delivery = Delivery {
+                traceparent: event.traceparent.clone(),
+                ..Delivery::new(order.sibling(), restaurant, work.time)
+            };
+            self.ready(work, delivery).await
         } else if event.kind == OrderEnded::full_name() {
             let ended: OrderEnded = decode(event)?;
             let order: Id<kinds::Order> = id(event, &ended.order_id)?;
@@ -68,14 +73,12 @@ impl DeliveryReactor {
     async fn ready(
         &self,
         mut work: Work,
-        id: Id<kinds::Delivery>,
-        restaurant: Id<kinds::Restaurant>,
+        mut delivery: Delivery,
     ) -> Result<Option<Work>, Error> {
-        if self.engine.store().load::<Delivery>(&id.to_string()).await?.is_some() {
+        if self.engine.store().load::<Delivery>(&delivery.id.to_string()).await?.is_some() {
             // Made before (an order that was recalled becomes ready again), or called off.
             return Ok(None);
         }
-        let mut delivery = Delivery::new(id, restaurant, work.time);
         match self.assigner.choose(&delivery).await? {
             Some(courier) => {
                 self.assigner.give(&mut work, &mut delivery, &courier, |work, delivery| {

@@ -225,6 +225,10 @@ fn tell(
         ),
         Step::Assign | Step::Unassign | Step::Cancel => return,
     };
+    if delivery.traceparent.is_some() {
+        // What follows belongs to the order's trace, not to the courier's request.
+        work.traceparent.clone_from(&delivery.traceparent);
+    }
     work.event(&kind, delivery.id, version, data);
 }
 

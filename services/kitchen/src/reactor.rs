@@ -93,6 +93,7 @@ impl KitchenReactor {
                 .then(|| Timestamp::from_millis(accepted.ready_at_ms)),
             // A kitchen cooks in the order of acceptance, not of delivery.
             created_at: event.time,
+            traceparent: event.traceparent.clone(),
             ended: None,
             ..Ticket::tombstone(id_of_ticket, id(event, &accepted.restaurant_id)?, work.time)
         };

@@ -126,6 +126,10 @@ fn tell(work: &mut Work, ticket: &Ticket, version: i64, change: Change) {
             (TicketRecalled::full_name(), TicketRecalled { ticket_id, order_id }.encode_to_vec())
         }
     };
+    if ticket.traceparent.is_some() {
+        // What follows belongs to the order's trace, not to the cook's request.
+        work.traceparent.clone_from(&ticket.traceparent);
+    }
     work.event(&kind, ticket.id, version, data);
 }
 

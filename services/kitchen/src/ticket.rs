@@ -111,6 +111,9 @@ pub(crate) struct Ticket {
     pub(crate) created_at: Timestamp,
     pub(crate) changed_at: Timestamp,
     pub(crate) ready_at: Option<Timestamp>,
+    /// The trace of its order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) traceparent: Option<String>,
     /// How it ended, if it has; until then the items say where it is.
     pub(crate) ended: Option<TicketState>,
 }
@@ -227,6 +230,7 @@ impl Ticket {
             created_at: now,
             changed_at: now,
             ready_at: None,
+            traceparent: None,
             ended: Some(TicketState::Cancelled),
         }
     }

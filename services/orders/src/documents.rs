@@ -121,6 +121,9 @@ pub(crate) struct Order {
     pub(crate) paid: Paid,
     /// The highest version of the ticket that was heard of.
     pub(crate) ticket_seen: i64,
+    /// The trace that the order was placed in: what happens to it later belongs there too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) traceparent: Option<String>,
     /// What somebody has to look at; empty if nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) problem: String,

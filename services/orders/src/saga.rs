@@ -46,7 +46,15 @@ fn step<M: Message>(role: &str, method: &str, request: &M) -> CallStep {
     CallStep { role: role.to_owned(), method: method.to_owned(), request: request.encode_to_vec() }
 }
 
+/// What follows from a change belongs to the order's trace, whoever's request changed it.
+fn join_trace(work: &mut Work, order: &Order) {
+    if order.traceparent.is_some() {
+        work.traceparent.clone_from(&order.traceparent);
+    }
+}
+
 fn event<M: Message + Name>(work: &mut Work, order: &Order, sequence: i64, message: &M) {
+    join_trace(work, order);
     work.event(&M::full_name(), order.id, sequence, message.encode_to_vec());
 }
 
@@ -268,6 +276,7 @@ fn compensate(work: &mut Work, order: &mut Order, reason: &str) {
         order.stock_held = false;
     }
     if !steps.is_empty() {
+        join_trace(work, order);
         work.call(COMPENSATE_CALL, steps);
     }
 }
@@ -348,6 +357,7 @@ pub(crate) fn complete(
     work.replace(before, &order)?;
     let capture = CaptureRequest { order_id: order.id.to_string() };
     let capture = self::step("payments", "/bistro.payments.v1.Payments/Capture", &capture);
+    join_trace(work, &order);
     work.call(CAPTURE_CALL, vec![capture]);
     let message = OrderCompleted {
         order_id: order.id.to_string(),

@@ -377,6 +377,7 @@ fn new_order(
         stock_held: false,
         paid: Paid::NotYet,
         ticket_seen: 0,
+        traceparent: work.traceparent.clone(),
         problem: String::new(),
     })
 }

@@ -199,26 +199,3 @@ impl Answered {
         assert_eq!(self.body["errors"][0]["field"], field, "{}", self.body);
     }
 }
-
-#[tokio::test]
-async fn tmp_speed() {
-    let bench = Bench::new();
-    let path = format!("/api/v1/orders/{ORDER}");
-    for what in ["get", "404"] {
-        let began = tokio::time::Instant::now();
-        for _ in 0..20000 {
-            if what == "get" {
-                bench.open(bench.get(&path)).await;
-            } else {
-                bench
-                    .open(
-                        Request::builder()
-                            .uri("/none")
-                            .header("authorization", &bench.token),
-                    )
-                    .await;
-            }
-        }
-        eprintln!("{what}: {:?} each", began.elapsed() / 20000);
-    }
-}

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The longest that an engine may take to answer, with an error if need be.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(45);
 
+/// The longest that something may fail and be tried again, from the server's loss until it is back.
+pub const BACK_WITHIN: Duration = Duration::from_mins(2);
+
 /// The answer, which has to come within [`ANSWER_WITHIN`].
 pub(crate) async fn bounded<T>(what: &str, answer: impl Future<Output = T>) -> T {
     tokio::time::timeout(ANSWER_WITHIN, answer)

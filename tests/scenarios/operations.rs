@@ -1,0 +1,113 @@
+//! What whoever runs the platform relies on: probes, health, shutdown, budgets.
+
+use std::time::Duration;
+
+use bistro_testkit::wait;
+use serde_json::json;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use crate::{
+    people::{Person, Restaurant, assigned, courier, get as read, in_state, paid, step},
+    platform::{Platform, SOON, Topology, get, on_every_topology, plain},
+};
+
+on_every_topology!(stops_when_asked, work_budgets);
+
+async fn stops_when_asked(topology: Topology) {
+    let mut platform = Platform::start(topology, &[]).await;
+    let serve = &platform.processes[0];
+    let admin = format!("http://{}", serve.admin.addr());
+    let client = plain();
+    for probe in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(get(&client, &format!("{admin}{probe}")).await.expect("an answer").0, 200);
+    }
+    let public = format!("{}/readyz", platform.url());
+    assert_eq!(get(&client, &public).await.expect("an answer").0, 200);
+
+    let address = format!("http://{}", serve.grpc.addr());
+    let channel = tonic::transport::Endpoint::from_shared(address).unwrap();
+    let mut health = HealthClient::new(channel.connect().await.expect("gRPC"));
+    for service in ["", "bistro.accounts.v1.Accounts"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let answer = health.check(request).await.expect("health").into_inner();
+        assert_eq!(answer.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
+    }
+    drop(health);
+    drop(client);
+    for serve in &mut platform.processes {
+        let status = serve.process.stop(SOON).await.expect("it stops");
+        assert!(status.success(), "{status}: {}", serve.process.last_words());
+    }
+}
+
+async fn work_budgets(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, Some(100))]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let courier = courier(&platform, 10).await;
+    let count = async || {
+        // Ticks do many orders with one Work.
+        let works = platform.metric("_works_total", &["cause=\"tick\""]).await;
+        (works, platform.metric("_events_total", &[]).await)
+    };
+    let settled = async || {
+        wait::until("nothing is under way", SOON, async || {
+            let before = count().await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if count().await == before { Ok(before) } else { Err(before) }
+        })
+        .await
+    };
+    let start = settled().await;
+    let order = restaurant.order(&customer, &[(0, 2)], "card_ok").await;
+    let placed = settled().await;
+    restaurant.cook(&order).await;
+    let delivery = assigned(&courier, &order).await;
+    step(&courier, &delivery, "pick-up").await;
+    step(&courier, &delivery, "drop-off").await;
+    in_state(&customer.client, &order, "completed").await;
+    paid(&customer.client, &order, "captured").await;
+    let done = settled().await;
+    assert!(placed.0 - start.0 <= 5.0, "placing took {} Works", placed.0 - start.0);
+    assert!(done.0 - start.0 <= 14.0, "a life took {} Works", done.0 - start.0);
+    assert!(done.1 - start.1 <= 8.0, "a life told {} events", done.1 - start.1);
+    let audit = read(&platform.operator(), "/audit/orders").await.unwrap();
+    assert_eq!(audit["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(audit["backlog"]["dead"], json!(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_the_same_data_is_refused() {
+    let platform = Platform::start(Topology::Embedded, &[]).await;
+    let mut command = platform.command();
+    command
+        .args(["serve"])
+        .env("BISTRO__GATEWAY__LISTEN", "127.0.0.1:0")
+        .env("BISTRO__GRPC__LISTEN", "127.0.0.1:0")
+        .env("BISTRO__ADMIN__LISTEN", "127.0.0.1:0");
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(complaint.contains("data"), "{complaint}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_said_at_once() {
+    let platform = Platform::shared(Topology::Embedded).await;
+    let (code, _, complaint) = platform.try_run(&["serve"]).await;
+    assert_eq!(code, 69, "{complaint}");
+    assert!(complaint.contains("gateway.listen"), "{complaint}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mistake_of_a_configuration_is_said() {
+    let platform = Platform::shared(Topology::Embedded).await;
+    let file = platform.sandbox.path().join("bad.yaml");
+    std::fs::write(&file, "gatway: {}\norders: { accept_within: soon }\n").unwrap();
+    let file = file.to_str().unwrap();
+    let (code, _, complaint) = platform.try_run(&["config", "validate", file]).await;
+    assert_eq!(code, 2);
+    assert!(complaint.contains("gatway") && complaint.contains("accept_within"), "{complaint}");
+    let targets = platform.run(&["targets"]).await;
+    assert!(targets.contains("orders") && targets.contains("gateway"), "{targets}");
+}
