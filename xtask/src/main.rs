@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod check_deps;
 mod codegen;
+mod crash;
 mod provision;
 mod report;
 mod tests_run;
@@ -26,6 +27,8 @@ enum Command {
     CheckDeps,
     /// Write the generated files that are committed, or check that they are fresh.
     Codegen(codegen::Args),
+    /// Kill a platform under load again and again, then check that nothing is lost or doubled.
+    Crash(crash::Args),
     /// Run every test, and the scenarios once more over real sockets.
     Test,
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Provision(args) => provision::run(&args),
         Command::CheckDeps => check_deps::run(),
         Command::Codegen(args) => codegen::run(&args),
+        Command::Crash(args) => crash::run(&args),
         Command::Test => tests_run::run(),
     };
     outcome.unwrap_or_else(|error| {

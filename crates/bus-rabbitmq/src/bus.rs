@@ -19,7 +19,7 @@ use tokio::{
     task::AbortHandle,
     time::{Instant, sleep, timeout},
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::{
     broadcast::Broadcasts,
@@ -61,7 +61,7 @@ impl RabbitBus {
     /// waits for a bounded time. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(options: RabbitOptions, shelves: Shelves, clock: Arc<dyn Clock>) -> Self {
-        let topology = Arc::new(Topology::default());
+        let topology = Arc::new(Topology::new(options.settling));
         let (publishing, publishing_task) = Link::start(
             &options,
             "publishing",
@@ -158,21 +158,11 @@ impl Bus for RabbitBus {
     async fn declare(&self, queues: &[Queue]) -> Result<(), BusError> {
         self.topology.add(queues)?;
         // Waiting for the connection is bounded as elsewhere; creating many queues takes longer.
-        self.publishing.connection(self.deadline()).await?;
+        let connection = self.publishing.connection(self.deadline()).await?;
         let deadline = Instant::now() + DECLARE_PATIENCE;
-        let created = self.topology.check(&self.publishing, deadline).await?;
         let failed = "RabbitMQ did not declare the queues";
-        self.control(failed, deadline, async |channel| {
-            self.topology.declare_all(channel).await
-        })
-        .await?;
-        if !created.is_empty() {
-            info!(
-                ?created,
-                "created queues; waiting until RabbitMQ has noted them"
-            );
-            sleep(self.options.settling).await;
-        }
+        link::within(deadline, failed, self.topology.establish(&connection)).await?;
+        self.topology.settled().await;
         Ok(())
     }
 

@@ -244,12 +244,8 @@ impl Supervisor {
             .await
             .map_err(Failure::Refused)?;
         if let Some(topology) = &self.topology {
-            let channel = connection
-                .create_channel()
-                .await
-                .map_err(Failure::Refused)?;
             topology
-                .declare_all(&channel)
+                .establish(&connection)
                 .await
                 .map_err(Failure::Refused)?;
         }

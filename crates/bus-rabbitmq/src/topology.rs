@@ -1,17 +1,21 @@
 //! The exchanges and queues on the broker: their names, their arguments, and which kinds they take.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use bistro_bus::{BusError, Queue};
 use lapin::{
-    Channel, ExchangeKind,
+    Channel, Connection, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 use parking_lot::RwLock;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
+use tracing::info;
 
-use crate::link::{self, Link, away};
+use crate::link::{self, Link};
 
 /// The topic exchange of events; the routing key is the event's kind.
 pub(crate) const EVENTS: &str = "bistro.events";
@@ -50,15 +54,25 @@ pub(crate) enum Route {
 #[derive(Default)]
 pub(crate) struct Topology {
     state: RwLock<State>,
+    /// How long a new queue takes to be safe.
+    settling: Duration,
 }
 
 #[derive(Default)]
 struct State {
     queues: BTreeMap<&'static str, Queue>,
     missing: HashSet<&'static str>,
+    settled_at: Option<Instant>,
 }
 
 impl Topology {
+    pub(crate) fn new(settling: Duration) -> Self {
+        Self {
+            settling,
+            ..Self::default()
+        }
+    }
+
     /// Remembers `queues`, to be declared now and after every reconnect.
     pub(crate) fn add(&self, queues: &[Queue]) -> Result<(), BusError> {
         for queue in queues {
@@ -103,7 +117,15 @@ impl Topology {
     }
 
     /// Declares everything; repeating it changes nothing.
-    pub(crate) async fn declare_all(&self, channel: &Channel) -> Result<(), lapin::Error> {
+    pub(crate) async fn establish(&self, connection: &Connection) -> Result<(), lapin::Error> {
+        let queues: Vec<Queue> = self.state.read().queues.values().cloned().collect();
+        let mut created = Vec::new();
+        for queue in &queues {
+            if !exists(connection, queue.name).await? {
+                created.push(queue.name);
+            }
+        }
+        let channel = connection.create_channel().await?;
         for (name, kind) in [
             (EVENTS, ExchangeKind::Topic),
             (DEAD, ExchangeKind::Direct),
@@ -117,11 +139,22 @@ impl Topology {
                 .exchange_declare(name.into(), kind, durable, FieldTable::default())
                 .await?;
         }
-        let queues: Vec<Queue> = self.state.read().queues.values().cloned().collect();
-        for queue in queues {
-            self.declare_queue(channel, &queue).await?;
+        for queue in &queues {
+            self.declare_queue(&channel, queue).await?;
+        }
+        if !created.is_empty() {
+            info!(?created, "created queues");
+            self.state.write().settled_at = Some(Instant::now() + self.settling);
         }
         Ok(())
+    }
+
+    /// Waits until the broker has noted the queues that were created last.
+    pub(crate) async fn settled(&self) {
+        let settled_at = self.state.read().settled_at;
+        if let Some(moment) = settled_at {
+            sleep_until(moment).await;
+        }
     }
 
     /// Declares one queue, its dead-letter queue and their bindings.
@@ -170,32 +203,40 @@ impl Topology {
         link: &Link,
         deadline: Instant,
     ) -> Result<Vec<&'static str>, BusError> {
+        let connection = link.connection(deadline).await?;
         let names: Vec<&'static str> = self.state.read().queues.keys().copied().collect();
         let mut missing = Vec::new();
         for name in names {
-            // A missing queue ends its channel, so each has its own.
-            let channel = link.channel(deadline).await?;
-            let options = QueueDeclareOptions::durable().passive();
-            let found = channel.queue_declare(name.into(), options, FieldTable::default());
-            match timeout_at(deadline, found).await {
-                Ok(Ok(_)) => {
-                    self.state.write().missing.remove(name);
-                    link::close(&channel).await;
-                }
-                Ok(Err(failure)) if is_not_found(&failure) => {
-                    self.state.write().missing.insert(name);
-                    missing.push(name);
-                }
-                Ok(Err(failure)) => return Err(BusError::not_done("cannot check queues", failure)),
-                Err(_) => return Err(away("RabbitMQ did not say in time whether queues exist")),
+            let failed = "RabbitMQ did not say whether a queue exists";
+            if link::within(deadline, failed, exists(&connection, name)).await? {
+                self.state.write().missing.remove(name);
+            } else {
+                self.state.write().missing.insert(name);
+                missing.push(name);
             }
         }
         Ok(missing)
     }
 }
 
+/// Whether the broker has that queue.
+async fn exists(connection: &Connection, queue: &str) -> Result<bool, lapin::Error> {
+    // A missing queue ends its channel, so each has its own.
+    let channel = connection.create_channel().await?;
+    let options = QueueDeclareOptions::durable().passive();
+    let found = channel.queue_declare(queue.into(), options, FieldTable::default());
+    match found.await {
+        Ok(_) => {
+            link::close(&channel).await;
+            Ok(true)
+        }
+        Err(error) if is_not_found(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether the broker said that something does not exist.
-pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
+fn is_not_found(error: &lapin::Error) -> bool {
     matches!(error.kind(), lapin::ErrorKind::ProtocolError(error)
         if error.get_id() == 404)
 }

@@ -34,8 +34,8 @@ impl BusFactory for Fixture {
         let options = RabbitOptions::new(&self.url, "suite", seed)
             .unwrap()
             .with_settling(Duration::ZERO);
-        let shelf = self.shelf.clone();
-        let shelves = Arc::new(move |_: &Queue| shelf.clone());
+        let common = self.shelf.clone();
+        let shelves = Arc::new(move |_: &Queue| common.clone());
         Arc::new(RabbitBus::start(options, shelves, Arc::new(SystemClock)))
     }
 }

@@ -1,5 +1,7 @@
 //! Processes that use RabbitMQ, and RabbitMQ itself, are killed, halted and cut off.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::{Arc, OnceLock};
 
 use bistro_bus::{Bus, Queue, Shelf};

@@ -1,8 +1,14 @@
 //! How deliveries end on a real broker: acknowledged, put off, given up, let go.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bistro_bus::{Bus, BusError};
 use bistro_testkit::{RabbitServer, wait};
@@ -11,6 +17,7 @@ use lapin::{
     options::{BasicGetOptions, BasicPublishOptions, BasicRejectOptions},
 };
 use support::{PATIENCE, TestShelf, bus, event, kind, next, options, publish, queue};
+use tokio::time::Instant;
 
 async fn url() -> String {
     RabbitServer::shared().await.unwrap().url()

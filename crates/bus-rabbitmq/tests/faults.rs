@@ -1,5 +1,11 @@
 //! What the bus does when the broker is killed, stopped, cut off or not there.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};

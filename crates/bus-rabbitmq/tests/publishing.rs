@@ -1,5 +1,11 @@
 //! What publishing reports when a queue is missing, under pipelining.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};

@@ -29,6 +29,10 @@ enum Command {
         /// A role to run; may be repeated. Without it, all.
         #[arg(long, value_name = "ROLE")]
         target: Vec<String>,
+        /// Kill this process when it passes POINT for the NTH time, for crash campaigns.
+        #[cfg(feature = "failpoints")]
+        #[arg(long, value_name = "POINT:NTH")]
+        failpoint: Option<String>,
     },
     /// List the roles, what each needs, and the ports.
     Targets {
@@ -41,6 +45,10 @@ enum Command {
         #[command(subcommand)]
         command: ImportCommand,
     },
+    /// Play a file of orders through the public API, as customers, kitchen and couriers would.
+    Simulate(commands::simulate::Simulate),
+    /// Check what every role has recorded against the others: nothing lost, nothing twice.
+    Verify(commands::verify::Verify),
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
@@ -71,24 +79,55 @@ enum ConfigCommand {
 /// Runs the command and gives its exit code; what went wrong is on standard error.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
+        #[cfg(not(feature = "failpoints"))]
         Command::Serve { config, target } => serve::run(config.as_deref(), &target),
+        #[cfg(feature = "failpoints")]
+        Command::Serve { config, target, failpoint } => {
+            arm(failpoint.as_deref()).and_then(|()| serve::run(config.as_deref(), &target))
+        }
         Command::Targets { config } => commands::targets::run(config.as_deref()),
         Command::Import { command: ImportCommand::Menu(command) } => {
             commands::import::run(&command)
         }
+        Command::Simulate(command) => return checked(commands::simulate::run(&command)),
+        Command::Verify(command) => return checked(commands::verify::run(&command)),
         Command::Config { command } => match command {
             ConfigCommand::Validate { file } => commands::config::validate(file.as_deref()),
             ConfigCommand::Schema => commands::config::schema(),
             ConfigCommand::Default => commands::config::default(),
         },
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    checked(done.map(|()| true))
+}
+
+/// The exit code of a command that may find, in an orderly way, that something is wrong.
+fn checked(sound: Result<bool, Error>) -> ExitCode {
+    match sound {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FOUND_WRONG),
         Err(error) => {
             output::complain(&error);
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// The exit code of a check that found something wrong.
+const FOUND_WRONG: u8 = 3;
+
+/// Arms a fail point written as `point:nth`.
+#[cfg(feature = "failpoints")]
+fn arm(failpoint: Option<&str>) -> Result<(), Error> {
+    let Some(text) = failpoint else { return Ok(()) };
+    let armed = text
+        .split_once(':')
+        .and_then(|(point, nth)| Some(bistro_eventing::failpoint::arm(point, nth.parse().ok()?)));
+    if armed == Some(true) {
+        return Ok(());
+    }
+    let known = bistro_eventing::failpoint::POINTS.join(", ");
+    let message = format!("{text:?} is no fail point; write POINT:NTH with one of {known}");
+    Err(Error::new(ErrorCode::InvalidArgument, message))
 }
 
 fn exit_code(error: &Error) -> u8 {

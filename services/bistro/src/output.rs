@@ -4,6 +4,15 @@ use std::io::Write as _;
 
 use bistro_core::{Error, ErrorCode};
 
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// Prints `text` as the command's answer.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use bistro_client::Client;
+use bistro_config::Config;
 use bistro_core::{Error, ErrorCode};
 use clap::Args;
 
@@ -23,12 +24,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// The configuration that `serve` would use here.
+    pub(crate) fn settings(&self) -> Result<Config, Error> {
+        config::load(self.config.as_deref())
+    }
+
     /// The token: the given one, or the operator's.
     pub(crate) fn token(&self) -> Result<String, Error> {
         if let Some(token) = &self.token {
             return Ok(token.clone());
         }
-        let path = config::load(self.config.as_deref())?.data_dir.join(OPERATOR_TOKEN);
+        let path = self.settings()?.data_dir.join(OPERATOR_TOKEN);
         std::fs::read_to_string(&path).map_err(|cause| {
             let message = format!(
                 "there is no operator token at {}: {cause}; start `bistro serve` with the same data directory, or set BISTRO_TOKEN",

@@ -4,4 +4,6 @@ pub(crate) mod config;
 mod connect;
 pub(crate) mod import;
 mod restaurant;
+pub(crate) mod simulate;
 pub(crate) mod targets;
+pub(crate) mod verify;

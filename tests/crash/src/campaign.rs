@@ -1,0 +1,211 @@
+//! The campaign: play, kill, restart, again and again; then let it finish and verify.
+
+use std::{collections::BTreeMap, process::Output, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::{
+    arguments::{Arguments, Engine},
+    orders,
+    platform::{self, Platform},
+    report,
+};
+
+/// Orders that are invented per kill: enough to be busy until the last one.
+const ORDERS_PER_KILL: u32 = 60;
+/// How long a fail point is waited for before the platform is killed all the same.
+const FAILPOINT_PATIENCE: Duration = Duration::from_secs(6);
+/// The fail points that can be armed, as the program knows them.
+const POINTS: &[&str] = &[
+    "commit.before",
+    "commit.after",
+    "publish.before",
+    "publish.after",
+    "ack.before",
+    "ack.after",
+    "call.before",
+    "call.after",
+    "outcome.before",
+    "timer.before",
+];
+
+/// What a campaign found.
+pub(crate) struct Outcome {
+    /// How often each thing was killed, by name.
+    pub(crate) kills: BTreeMap<String, u32>,
+    /// What `bistro simulate` reported.
+    pub(crate) played: serde_json::Value,
+    /// What `bistro verify` printed.
+    pub(crate) verified: String,
+    pub(crate) seconds: f64,
+}
+
+/// What is killed next, and when.
+#[derive(Clone, Debug)]
+enum Kill {
+    /// The platform, after a while.
+    Moment(Duration),
+    /// The platform, by itself, when it passes a point for the nth time.
+    Point(&'static str, u64),
+    /// A server below it, after a while.
+    Mongo(Duration),
+    Rabbit(Duration),
+}
+
+impl Kill {
+    fn draw(rng: &mut SmallRng, engine: Engine) -> Self {
+        let after = Duration::from_millis(rng.random_range(20..1_500));
+        let servers = engine == Engine::Servers;
+        match rng.random_range(0..if servers { 10 } else { 6 }) {
+            0..3 => Self::Moment(after),
+            3..6 => {
+                // The relay only publishes where the store does not; a point that is never passed
+                // tests nothing.
+                let usable: Vec<&'static str> = POINTS
+                    .iter()
+                    .filter(|point| servers || !point.starts_with("publish"))
+                    .copied()
+                    .collect();
+                let point = usable.choose(rng).copied().unwrap_or("commit.after");
+                Self::Point(point, rng.random_range(1..400))
+            }
+            6..8 => Self::Mongo(after),
+            _ => Self::Rabbit(after),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Moment(_) => "platform at a random moment".to_owned(),
+            Self::Point(point, _) => format!("platform at {point}"),
+            Self::Mongo(_) => "mongod".to_owned(),
+            Self::Rabbit(_) => "RabbitMQ".to_owned(),
+        }
+    }
+}
+
+/// Runs the campaign.
+pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
+    report::line("building the program with its fail points");
+    let program = platform::build()?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(attack(arguments, program))
+}
+
+async fn attack(arguments: &Arguments, program: std::path::PathBuf) -> Result<Outcome> {
+    let began = Instant::now();
+    let mut rng = SmallRng::seed_from_u64(arguments.seed);
+    let mut platform = Platform::new(arguments.engine, program).await?;
+    prepare(&mut platform, arguments).await?;
+    let playing = play(&platform, arguments);
+    let mut kills = BTreeMap::new();
+    for number in 1..=arguments.kills {
+        if playing.is_finished() {
+            break;
+        }
+        let kill = Kill::draw(&mut rng, arguments.engine);
+        execute(&mut platform, &kill).await.with_context(|| format!("kill {number}: {kill:?}"))?;
+        let name = kill.name();
+        report::line(format_args!("kill {number} of {}: {name}", arguments.kills));
+        *kills.entry(name).or_insert(0) += 1;
+    }
+    let done: u32 = kills.values().sum();
+    let played = finished(playing, &mut platform).await?;
+    if done < arguments.kills {
+        bail!("the orders ran out after {done} kills: give more of them");
+    }
+    let verified = platform.run(&["verify", "--journal", "crash.journal", "--wait", "120"]).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Outcome { kills, played, verified, seconds })
+}
+
+/// Starts the platform for the first time, and gives it a restaurant.
+async fn prepare(platform: &mut Platform, arguments: &Arguments) -> Result<()> {
+    platform.start(None)?;
+    if !platform.ready().await? {
+        bail!("the platform does not start: {}", platform.last_words());
+    }
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+    };
+    let menu = arguments.menu.as_ref().map_or_else(|| Ok(orders::menu()), read)?;
+    let orders = match &arguments.orders {
+        Some(path) => read(path)?,
+        None => orders::orders((arguments.kills * ORDERS_PER_KILL).max(200)),
+    };
+    std::fs::write(platform.sandbox.path().join("menu.csv"), menu)?;
+    std::fs::write(platform.sandbox.path().join("orders.csv"), orders)?;
+    platform.run(&["import", "menu", "menu.csv", "--new", "Crash Test Kitchen"]).await?;
+    Ok(())
+}
+
+fn play(platform: &Platform, arguments: &Arguments) -> JoinHandle<std::io::Result<Output>> {
+    let mut command = platform.command();
+    command
+        .args(["simulate", "orders.csv", "--restaurant", "Crash Test Kitchen"])
+        .args(["--journal", "crash.journal", "--output", "json"])
+        .args(["--concurrency", &arguments.concurrency.to_string()]);
+    tokio::task::spawn_blocking(move || command.output())
+}
+
+async fn finished(
+    playing: JoinHandle<std::io::Result<Output>>,
+    platform: &mut Platform,
+) -> Result<serde_json::Value> {
+    let output = playing.await??;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let words = platform.last_words();
+        bail!("bistro simulate ended with {}: {complaint}\nthe platform said: {words}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).context("what simulate reports is not JSON")
+}
+
+/// Kills, and brings back what was killed.
+async fn execute(platform: &mut Platform, kill: &Kill) -> Result<()> {
+    match kill {
+        Kill::Moment(after) => {
+            tokio::time::sleep(*after).await;
+            platform.kill()?;
+            revive(platform).await
+        }
+        Kill::Point(point, nth) => {
+            // Whatever runs now ends first, so that the point is armed in a fresh process.
+            platform.kill()?;
+            platform.start(Some(&format!("{point}:{nth}")))?;
+            let deadline = Instant::now() + FAILPOINT_PATIENCE;
+            while Instant::now() < deadline && !platform.is_dead()? {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            if !platform.is_dead()? {
+                platform.kill()?;
+            }
+            revive(platform).await
+        }
+        Kill::Mongo(after) => {
+            tokio::time::sleep(*after).await;
+            let servers = platform.servers.as_mut().context("there is no mongod")?;
+            servers.mongo.kill()?;
+            servers.mongo.restart().await
+        }
+        Kill::Rabbit(after) => {
+            tokio::time::sleep(*after).await;
+            let servers = platform.servers.as_mut().context("there is no RabbitMQ")?;
+            servers.rabbit.kill()?;
+            servers.rabbit.restart().await
+        }
+    }
+}
+
+async fn revive(platform: &mut Platform) -> Result<()> {
+    platform.start(None)?;
+    if platform.ready().await? {
+        return Ok(());
+    }
+    bail!("the platform does not come back: {}", platform.last_words());
+}

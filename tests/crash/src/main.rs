@@ -1,0 +1,21 @@
+//! Crash campaigns: plays orders through a platform while killing it, then verifies.
+//!
+//! `cargo xtask crash --kills 25 --engine embedded` is the way to start it.
+
+mod arguments;
+mod campaign;
+mod orders;
+mod platform;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    match campaign::run(&arguments) {
+        Ok(outcome) => report::outcome(&arguments, &outcome),
+        Err(error) => report::failure(&arguments, &error),
+    }
+}
