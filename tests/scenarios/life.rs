@@ -19,9 +19,11 @@ on_every_topology!(
 );
 
 async fn whole_life(topology: Topology) {
-    let platform = Platform::shared(topology).await;
-    let restaurant = Restaurant::open(platform, &[("Naan", 250, Some(10)), ("Dal", 595, None)]).await;
-    let (customer, courier) = (Person::new(platform, "ada", &[]).await, courier(platform, 1).await);
+    // Couriers are the platform's: this scenario needs to know who else is on duty.
+    let platform = Platform::start(topology, &[]).await;
+    let restaurant =
+        Restaurant::open(&platform, &[("Naan", 250, Some(10)), ("Dal", 595, None)]).await;
+    let (customer, courier) = (Person::new(&platform, "ada", &[]).await, courier(&platform, 1).await);
 
     let order = restaurant.order(&customer, &[(0, 2), (1, 1), (0, 1)], "card_ok").await;
     assert_eq!(order["state"], "confirmed", "{order}");
@@ -31,7 +33,7 @@ async fn whole_life(topology: Topology) {
 
     restaurant.cook(&order).await;
     in_state(&customer.client, &order, "ready").await;
-    let delivery = give_to(platform, &courier, &order).await;
+    let delivery = assigned(&courier, &order).await;
     step(&courier, &delivery, "pick-up").await;
     in_state(&customer.client, &order, "in_delivery").await;
     step(&courier, &delivery, "drop-off").await;
@@ -127,25 +129,6 @@ async fn cooked_item_by_item(topology: Topology) {
     assert_eq!(act(0, "bump").await.unwrap()["state"], "in_preparation");
     assert_eq!(act(1, "bump").await.unwrap()["state"], "ready");
     in_state(&customer.client, &order, "ready").await;
-}
-
-/// Waits until `order` is with `courier`: another scenario's courier who got it declines.
-async fn give_to(platform: &Platform, courier: &Person, order: &Value) -> Value {
-    let operator = platform.operator();
-    let delivery = text(order, "/id").replacen("ord_", "dlv_", 1);
-    bistro_testkit::wait::until("the courier has it", crate::platform::SOON, async || {
-        let path = format!("/deliveries/{delivery}");
-        let now = get(&operator, &path).await.map_err(|error| error.to_string())?;
-        if now["courier_id"] == courier.id.replacen("usr_", "cou_", 1).as_str() {
-            return Ok(now);
-        }
-        if now["state"] == "assigned" {
-            // It may be given to the right one meanwhile; the next look tells.
-            let _ = post(&operator, &format!("{path}/decline"), &json!({})).await;
-        }
-        Err(now.to_string())
-    })
-    .await
 }
 
 /// The states of an order's timeline.

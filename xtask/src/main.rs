@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod check_deps;
 mod codegen;
 mod crash;
+mod docs_links;
 mod provision;
 mod report;
 mod tests_run;
@@ -25,6 +26,8 @@ enum Command {
     Provision(provision::Args),
     /// Check the direction of the dependencies between the workspace's crates.
     CheckDeps,
+    /// Check that the papers point only at what is there.
+    DocsLinks,
     /// Write the generated files that are committed, or check that they are fresh.
     Codegen(codegen::Args),
     /// Kill a platform under load again and again, then check that nothing is lost or doubled.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Provision(args) => provision::run(&args),
         Command::CheckDeps => check_deps::run(),
+        Command::DocsLinks => docs_links::run(),
         Command::Codegen(args) => codegen::run(&args),
         Command::Crash(args) => crash::run(&args),
         Command::Test => tests_run::run(),

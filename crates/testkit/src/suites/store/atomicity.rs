@@ -158,9 +158,9 @@ pub async fn readers_see_a_work_whole(f: &impl StoreFactory) {
     let readers: Vec<_> = readers.collect();
     for round in 1..=rounds(60) {
         let mut work = names.work(round);
-        for (rank, id) in (0..ROWS).zip(&ids) {
-            let before = read::<Row>(&writer, id).await;
-            work.replace(&before, &row(rank, round)).unwrap();
+        let before = writer.load_many::<Row>(&ids).await.unwrap();
+        for (rank, before) in (0..ROWS).zip(&before) {
+            work.replace(before, &row(rank, round)).unwrap();
         }
         work.insert(&exchanged(round)).unwrap();
         let gone = exchanged(round - 1);

@@ -1,0 +1,41 @@
+//! Measures the platform: starts it, loads it over the public API, and prints what came of it.
+
+mod args;
+mod budget;
+mod life;
+mod load;
+mod machine;
+mod people;
+mod place;
+mod platform;
+mod procs;
+mod program;
+mod report;
+mod scenarios;
+mod schedule;
+mod scrape;
+mod timing;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{args::Args, report::say};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    // One thread: the generator shares the machine with what it measures.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let measured = match runtime {
+        Ok(runtime) => runtime.block_on(scenarios::run(&args)),
+        Err(error) => Err(error.into()),
+    };
+    match measured {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("bistro-bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

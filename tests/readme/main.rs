@@ -1,0 +1,90 @@
+//! The README tells the truth: its blocks marked `walk` run in order, in one shell, against a
+//! running platform on every topology; its settings are settings; its cards are the sandbox's.
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+#[path = "../scenarios/platform.rs"]
+#[expect(dead_code, reason = "the scenarios use more of it")]
+mod platform;
+
+use std::process::Command;
+
+use platform::{Platform, Topology, on_every_topology};
+
+const README: &str = include_str!("../../README.md");
+const SANDBOX: &str = include_str!("../../services/payments/src/sandbox.rs");
+
+on_every_topology!(walk);
+
+async fn walk(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let blocks = blocks("sh walk");
+    assert_eq!(blocks.len(), 7, "a block was added or lost its mark");
+    let mut script = String::from("set -euo pipefail\n");
+    for (line, block) in blocks {
+        script.push_str(&format!("echo '--- README.md:{line}'\n{block}"));
+    }
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]).env("BISTRO_URL", platform.url());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+    let output = output.expect("bash can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complaint}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.contains(r#""amount_minor":2590"#), "the restaurant gets its money: {last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_settings_for_servers_are_settings() {
+    let platform = Platform::shared(Topology::Embedded).await;
+    let blocks = blocks("sh servers");
+    let [(_, block)] = blocks.as_slice() else { panic!("one block has the settings") };
+    for (name, value) in block.lines().map(setting) {
+        let (code, _, complaint) = with(platform, block, Some(name)).await;
+        assert!(!value.is_empty() && code == 2, "{name} is not needed: {complaint}");
+    }
+    assert_eq!(with(platform, block, None).await.0, 0);
+}
+
+/// Validates the configuration of `block` without its line about `left_out`.
+async fn with(platform: &Platform, block: &str, left_out: Option<&str>) -> (i32, String, String) {
+    let mut command = platform.command();
+    let settings = block.lines().map(setting).filter(|(name, _)| Some(*name) != left_out);
+    command.args(["config", "validate"]).envs(settings);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// Name and value of `export NAME='value'`.
+fn setting(line: &str) -> (&str, &str) {
+    let (name, value) =
+        line.strip_prefix("export ").and_then(|rest| rest.split_once('=')).expect("an export");
+    (name, value.trim_matches('\''))
+}
+
+#[test]
+fn its_cards_are_those_of_the_sandbox() {
+    let row = |line: &str| line.starts_with("| `card_");
+    let told: Vec<&str> = README.lines().filter(|line| row(line)).collect();
+    let there: Vec<&str> =
+        SANDBOX.lines().filter_map(|line| line.strip_prefix("//! ")).filter(|line| row(line)).collect();
+    assert_eq!(told, there);
+}
+
+/// The fenced blocks of the README with this mark, each with the line it begins on.
+fn blocks(mark: &str) -> Vec<(usize, String)> {
+    let (mut found, mut current) = (Vec::new(), None::<(usize, String)>);
+    for (number, line) in (1..).zip(README.lines()) {
+        match (line.strip_prefix("```"), &mut current) {
+            (Some(_), Some(_)) => found.extend(current.take()),
+            (Some(info), None) if info == mark => current = Some((number, String::new())),
+            (None, Some((_, block))) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            _ => {}
+        }
+    }
+    found
+}
