@@ -32,7 +32,8 @@ enum Pointer {
 
 /// Reads the papers and names every pointer to something that is not there.
 pub(crate) fn run() -> Result<ExitCode> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?;
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?;
     let mut papers: Vec<PathBuf> = PAPERS.iter().map(PathBuf::from).collect();
     pages(root, Path::new(FOLDER), &mut papers)?;
     papers.sort();
@@ -61,7 +62,8 @@ fn pages(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     let entries = fs::read_dir(root.join(folder))
         .with_context(|| format!("cannot read the folder {}", folder.display()))?;
     for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?;
+        let entry =
+            entry.with_context(|| format!("cannot read the folder {}", folder.display()))?;
         let path = folder.join(entry.file_name());
         if entry.path().is_dir() {
             pages(root, &path, found)?;
@@ -219,7 +221,8 @@ mod tests {
             read(path).is_some() || folders.iter().any(|folder| Path::new(folder) == path)
         };
         let broken = |(line, pointer): (usize, Pointer)| {
-            wrong(Path::new(paper), text, &pointer, &exists, &read).map(|why| format!("{line}: {why}"))
+            wrong(Path::new(paper), text, &pointer, &exists, &read)
+                .map(|why| format!("{line}: {why}"))
         };
         pointers_in(text).into_iter().filter_map(broken).collect()
     }

@@ -32,7 +32,7 @@ enum Command {
     Codegen(codegen::Args),
     /// Kill a platform under load again and again, then check that nothing is lost or doubled.
     Crash(crash::Args),
-    /// Run every test, and the scenarios once more over real sockets.
+    /// Run every test, the scenarios once more over real sockets, and short crash campaigns.
     Test,
 }
 

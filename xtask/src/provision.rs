@@ -32,18 +32,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let lock = root.join("provision.lock");
         let lock =
             File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
-        lock.lock()
-            .context("cannot wait for another `cargo xtask provision` to end")?;
+        lock.lock().context("cannot wait for another `cargo xtask provision` to end")?;
         mongod::install(&root)?;
         rabbitmq::install()?;
         // The lock is held up to here: two runs at once install once.
         drop(lock);
     }
     let mut ready = true;
-    for (server, found) in [
-        ("mongod", mongod::verify(&root)),
-        ("rabbitmq-server", rabbitmq::verify()),
-    ] {
+    for (server, found) in
+        [("mongod", mongod::verify(&root)), ("rabbitmq-server", rabbitmq::verify())]
+    {
         match found {
             Ok(what) => report::line(format!("{server}: ready ({what})")),
             Err(missing) => {

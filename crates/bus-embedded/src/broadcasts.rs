@@ -32,12 +32,8 @@ impl Broadcasts {
     pub(crate) fn listen(&self, topic: &str) -> TopicListener {
         let mut topics = self.topics.lock();
         topics.retain(|name, sender| name == topic || sender.receiver_count() > 0);
-        let sender = topics
-            .entry(topic.to_owned())
-            .or_insert_with(|| Sender::new(KEPT));
-        TopicListener {
-            receiver: sender.subscribe(),
-        }
+        let sender = topics.entry(topic.to_owned()).or_insert_with(|| Sender::new(KEPT));
+        TopicListener { receiver: sender.subscribe() }
     }
 }
 
@@ -52,10 +48,9 @@ impl Listener for TopicListener {
         match self.receiver.recv().await {
             Ok(payload) => Ok(payload),
             Err(RecvError::Lagged(missed)) => Err(BusError::Lagged(missed)),
-            Err(RecvError::Closed) => Err(BusError::NotDone {
-                message: "the bus is gone".to_owned(),
-                source: None,
-            }),
+            Err(RecvError::Closed) => {
+                Err(BusError::NotDone { message: "the bus is gone".to_owned(), source: None })
+            }
         }
     }
 }

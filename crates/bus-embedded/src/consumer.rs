@@ -44,11 +44,7 @@ impl Consumer for QueueConsumer {
             held: Arc::clone(&self.held),
             _permit: permit,
         };
-        Ok(Delivery::new(
-            message.event,
-            message.attempt,
-            Box::new(settle),
-        ))
+        Ok(Delivery::new(message.event, message.attempt, Box::new(settle)))
     }
 }
 

@@ -30,16 +30,11 @@ impl EmbeddedBus {
     /// The bus whose queues are in `engine`'s file.
     #[must_use]
     pub fn new(engine: Embedded) -> Self {
-        Self {
-            engine,
-            broadcasts: Arc::default(),
-        }
+        Self { engine, broadcasts: Arc::default() }
     }
 
     fn queue(&self, name: &str) -> Result<QueueHandle, BusError> {
-        self.engine
-            .queue(name)
-            .ok_or_else(|| BusError::NoQueue(name.to_owned()))
+        self.engine.queue(name).ok_or_else(|| BusError::NoQueue(name.to_owned()))
     }
 }
 

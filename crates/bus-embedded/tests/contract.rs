@@ -21,10 +21,7 @@ impl Fixture {
     fn start() -> Self {
         let data_dir = TempDir::new().unwrap();
         let engine = Embedded::open(data_dir.path(), &[], Arc::new(SystemClock)).unwrap();
-        Self {
-            bus: EmbeddedBus::new(engine),
-            _data_dir: data_dir,
-        }
+        Self { bus: EmbeddedBus::new(engine), _data_dir: data_dir }
     }
 }
 

@@ -33,11 +33,7 @@ impl Delivery {
     /// A delivery of `event` that `settle` settles.
     #[must_use]
     pub fn new(event: Event, attempt: u32, settle: Box<dyn Settle>) -> Self {
-        Self {
-            event,
-            attempt,
-            settle,
-        }
+        Self { event, attempt, settle }
     }
 
     /// It is handled and is not delivered again. After an error it may be.

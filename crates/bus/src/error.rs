@@ -58,10 +58,7 @@ impl BusError {
         message: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self::NotDone {
-            message: message.into(),
-            source: Some(Box::new(source)),
-        }
+        Self::NotDone { message: message.into(), source: Some(Box::new(source)) }
     }
 
     /// [`BusError::Unknown`] with its cause.
@@ -69,10 +66,7 @@ impl BusError {
         message: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self::Unknown {
-            message: message.into(),
-            source: Some(Box::new(source)),
-        }
+        Self::Unknown { message: message.into(), source: Some(Box::new(source)) }
     }
 }
 

@@ -96,12 +96,16 @@ impl Client {
     /// A client of the platform at `url` (`http://host:port`), who is nobody in particular.
     pub fn new(url: &str) -> Result<Self, ClientError> {
         let refuse = |why: &str| {
-            Err(ClientError::Unsendable(format!("{url:?} {why}; write it like http://localhost:8080")))
+            Err(ClientError::Unsendable(format!(
+                "{url:?} {why}; write it like http://localhost:8080"
+            )))
         };
         let Ok(uri) = url.parse::<Uri>() else { return refuse("is not a URL") };
         match uri.scheme_str() {
             Some("http") if uri.host().is_some() => {}
-            Some("https") => return refuse("needs TLS, which this client leaves to a proxy beside it"),
+            Some("https") => {
+                return refuse("needs TLS, which this client leaves to a proxy beside it");
+            }
             _ => return refuse("is not a URL of HTTP"),
         }
         let mut connector = HttpConnector::new();
@@ -116,8 +120,10 @@ impl Client {
 
     /// The same client, speaking for the holder of `token`.
     pub fn with_token(&self, token: &str) -> Result<Self, ClientError> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
-            .map_err(|_| ClientError::Unsendable("the token holds characters that no token has".to_owned()))?;
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| {
+                ClientError::Unsendable("the token holds characters that no token has".to_owned())
+            })?;
         value.set_sensitive(true);
         Ok(Self { token: Some(value), ..self.clone() })
     }
@@ -135,7 +141,8 @@ impl Client {
             Ok(exchanged) => exchanged?,
             Err(late) => return Err(self.no_answer(late)),
         };
-        let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let header =
+            |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         if !parts.status.is_success() {
             return Err(problem(parts.status, header(header::RETRY_AFTER), &bytes));
         }

@@ -22,7 +22,8 @@ impl Client {
         let response = self.open(&request, "text/event-stream").await?;
         let (parts, body) = response.into_parts();
         if !parts.status.is_success() {
-            let after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let after =
+                parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let bytes = body.collect().await.map_err(|source| self.no_answer(source))?.to_bytes();
             return Err(problem(parts.status, after, &bytes));
         }
@@ -73,6 +74,9 @@ mod tests {
     #[test]
     fn comments_are_not_events_and_data_lines_are_joined() {
         assert_eq!(data_of(b": still here\n\n"), None);
-        assert_eq!(data_of(b"id: 3\nevent: order\ndata: {\"a\":\ndata:1}\n\n").unwrap(), "{\"a\":\n1}");
+        assert_eq!(
+            data_of(b"id: 3\nevent: order\ndata: {\"a\":\ndata:1}\n\n").unwrap(),
+            "{\"a\":\n1}"
+        );
     }
 }

@@ -44,11 +44,7 @@ impl<'a> Checker<'a> {
         read_file: ReadFile<'a>,
         mistakes: Vec<Mistake>,
     ) -> Self {
-        Self {
-            origins,
-            read_file,
-            mistakes,
-        }
+        Self { origins, read_file, mistakes }
     }
 
     pub(crate) fn into_mistakes(self) -> Vec<Mistake> {
@@ -83,9 +79,7 @@ impl<'a> Checker<'a> {
     ) {
         let origin = match (self.origins.get(path), self.origin(beside)) {
             (Some(own), _) => own.clone(),
-            (None, Origin::Environment { .. }) => Origin::Environment {
-                variable: variable(path),
-            },
+            (None, Origin::Environment { .. }) => Origin::Environment { variable: variable(path) },
             (None, Origin::File { name, .. }) => Origin::File { name, line: None },
             (None, Origin::Program) => Origin::Program,
         };
@@ -94,12 +88,7 @@ impl<'a> Checker<'a> {
     }
 
     fn note(&mut self, path: &str, origin: Origin, problem: String, write: Option<String>) {
-        self.mistakes.push(Mistake {
-            path: path.to_owned(),
-            origin,
-            problem,
-            write,
-        });
+        self.mistakes.push(Mistake { path: path.to_owned(), origin, problem, write });
     }
 
     /// Reads a text by `parse`, which says what is wrong, continuing `"…" `.
@@ -129,10 +118,7 @@ impl<'a> Checker<'a> {
         };
         self.wrong(
             key.path,
-            format!(
-                "{} is not an address (an IP address, a colon and a port)",
-                quote(text)
-            ),
+            format!("{} is not an address (an IP address, a colon and a port)", quote(text)),
             instead,
         );
         None
@@ -178,14 +164,12 @@ impl<'a> Checker<'a> {
         choices: &[(&str, T)],
     ) -> Option<T> {
         self.text(key, |text| {
-            choices
-                .iter()
-                .find(|(name, _)| *name == text)
-                .map(|(_, choice)| *choice)
-                .ok_or_else(|| {
+            choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice).ok_or_else(
+                || {
                     let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
                     format!("is not one of {}", names.join(", "))
-                })
+                },
+            )
         })
     }
 
@@ -240,12 +224,8 @@ impl<'a> Checker<'a> {
         }
         let (least, most) = (*range.start(), *range.end());
         let bound = if value < least { least } else { most };
-        let problem = format!(
-            "{} is not between {} and {}",
-            format(value),
-            format(least),
-            format(most)
-        );
+        let problem =
+            format!("{} is not between {} and {}", format(value), format(least), format(most));
         self.wrong(path, problem, format(bound));
         None
     }

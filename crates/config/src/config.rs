@@ -10,10 +10,7 @@ use crate::secret::{Secret, SecretUrl};
 /// What each key means stands with [`crate::RawConfig`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(
-    missing_docs,
-    reason = "the keys are documented once, where they are written"
-)]
+#[expect(missing_docs, reason = "the keys are documented once, where they are written")]
 pub struct Config {
     pub data_dir: PathBuf,
     pub store: Store,
@@ -97,7 +94,6 @@ section! {
     /// See [`crate::RawBusOptions`].
     BusOptions {
         prefetch: u16,
-        delivery_limit: u32,
         confirm_timeout: Duration,
     }
 }
@@ -148,10 +144,7 @@ impl Peers {
     /// with a gRPC service.
     #[must_use]
     pub fn url(&self, role: &str) -> Option<&str> {
-        self.addresses
-            .iter()
-            .find(|(name, _)| *name == role)
-            .map(|(_, address)| address.as_str())
+        self.addresses.iter().find(|(name, _)| *name == role).map(|(_, address)| address.as_str())
     }
 }
 

@@ -23,28 +23,16 @@ impl RawConfig {
                 server_selection_timeout: text("5s"),
             },
             bus: Some(SecretUrl::new("embedded")),
-            bus_options: RawBusOptions {
-                prefetch: Some(100),
-                delivery_limit: Some(20),
-                confirm_timeout: text("10s"),
-            },
+            bus_options: RawBusOptions { prefetch: Some(100), confirm_timeout: text("10s") },
             gateway: RawGateway {
                 listen: text("127.0.0.1:8080"),
                 request_timeout: text("30s"),
                 body_limit: text("1MiB"),
                 trusted_proxies: Some(0),
-                rate_limit: RawRateLimit {
-                    per_second: Some(10),
-                    burst: Some(50),
-                },
+                rate_limit: RawRateLimit { per_second: Some(10), burst: Some(50) },
             },
-            grpc: RawGrpc {
-                listen: text("127.0.0.1:50051"),
-                in_process: Some(true),
-            },
-            admin: RawAdmin {
-                listen: text("127.0.0.1:9090"),
-            },
+            grpc: RawGrpc { listen: text("127.0.0.1:50051"), in_process: Some(true) },
+            admin: RawAdmin { listen: text("127.0.0.1:9090") },
             peers: RawPeers {
                 accounts: Some(peer("accounts")),
                 catalog: Some(peer("catalog")),
@@ -71,24 +59,11 @@ impl RawConfig {
                 confirm_within: text("2m"),
                 quote_ttl: text("15m"),
             },
-            catalog: RawCatalog {
-                reservation_ttl: text("15m"),
-            },
-            payments: RawPayments {
-                provider: text("sandbox"),
-            },
-            delivery: RawDelivery {
-                offer_timeout: text("45s"),
-                assignment_retry: text("15s"),
-            },
-            log: RawLog {
-                format: text("auto"),
-                level: text("info"),
-            },
-            shutdown: RawShutdown {
-                not_ready_delay: text("0s"),
-                drain_timeout: text("20s"),
-            },
+            catalog: RawCatalog { reservation_ttl: text("15m") },
+            payments: RawPayments { provider: text("sandbox") },
+            delivery: RawDelivery { offer_timeout: text("15m"), assignment_retry: text("15s") },
+            log: RawLog { format: text("auto"), level: text("info") },
+            shutdown: RawShutdown { not_ready_delay: text("0s"), drain_timeout: text("20s") },
             eventing: RawEventing {
                 max_attempts: Some(12),
                 backoff_base: text("500ms"),
@@ -96,10 +71,7 @@ impl RawConfig {
                 sweep_interval: text("5s"),
                 call_timeout: text("5s"),
             },
-            limits: RawLimits {
-                concurrent_requests: Some(1024),
-                grpc_message: text("4MiB"),
-            },
+            limits: RawLimits { concurrent_requests: Some(1024), grpc_message: text("4MiB") },
         }
     }
 }

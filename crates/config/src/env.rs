@@ -15,10 +15,7 @@ pub type Environment = BTreeMap<String, String>;
 pub fn process_environment() -> Environment {
     std::env::vars_os()
         .map(|(name, value)| {
-            (
-                name.to_string_lossy().into_owned(),
-                value.to_string_lossy().into_owned(),
-            )
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
         })
         .collect()
 }

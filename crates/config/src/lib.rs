@@ -50,10 +50,8 @@ impl Config {
     /// `environment` over it; checks it all.
     pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let read = |path: &Path| {
-            fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-                path: path.to_owned(),
-                source,
-            })
+            fs::read_to_string(path)
+                .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
         };
         let text = file.map(read).transpose()?;
         let name = file.map(|path| path.display().to_string());
@@ -77,11 +75,7 @@ impl Config {
         read_file: &dyn Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, Mistakes> {
         finish(
-            &Shaped {
-                raw: raw.clone(),
-                origins: Origins::new(),
-                mistakes: Vec::new(),
-            },
+            &Shaped { raw: raw.clone(), origins: Origins::new(), mistakes: Vec::new() },
             read_file,
         )
     }
@@ -139,10 +133,7 @@ fn finish(
 ) -> Result<Config, Mistakes> {
     let defaults = RawConfig::defaults();
     let mut check = Checker::new(&shaped.origins, read_file, shaped.mistakes.clone());
-    let written = Written {
-        given: &shaped.raw,
-        defaults: &defaults,
-    };
+    let written = Written { given: &shaped.raw, defaults: &defaults };
     let config = validate(&mut check, written);
     rules::between_keys(&mut check, written);
     let mut mistakes = check.into_mistakes();

@@ -70,8 +70,7 @@ impl fmt::Display for Mistakes {
             [one] => write!(f, "the configuration has a mistake:\n  {one}"),
             many => {
                 write!(f, "the configuration has {} mistakes:", many.len())?;
-                many.iter()
-                    .try_for_each(|mistake| write!(f, "\n  {mistake}"))
+                many.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
             }
         }
     }
@@ -98,11 +97,7 @@ pub enum ConfigError {
 
 /// The variable that sets the key at `path`.
 pub(crate) fn variable(path: &str) -> String {
-    format!(
-        "{}{}",
-        crate::PREFIX,
-        path.to_ascii_uppercase().replace('.', "__")
-    )
+    format!("{}{}", crate::PREFIX, path.to_ascii_uppercase().replace('.', "__"))
 }
 
 /// The line that sets the key at `path` to `value`, in the language of `origin`.

@@ -51,10 +51,7 @@ impl Node {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Kind>::deserialize(deserializer)?;
-        Ok(Self {
-            line: spanned.referenced.line(),
-            kind: spanned.value,
-        })
+        Ok(Self { line: spanned.referenced.line(), kind: spanned.value })
     }
 }
 

@@ -112,9 +112,6 @@ section! {
     RawBusOptions {
         /// Deliveries that one consumer holds unsettled at most.
         prefetch: u64,
-        /// Times the broker hands out a message whose consumer keeps dying before it is a dead
-        /// letter.
-        delivery_limit: u64,
         /// How long a publisher waits for the broker to confirm.
         #[schemars(with = "Option<written::Duration>")]
         confirm_timeout: String,
@@ -281,7 +278,8 @@ section! {
 section! {
     /// Couriers.
     RawDelivery {
-        /// How long a courier has to answer an offer before the next one is asked.
+        /// How long a courier has to pick an order up, or to decline it, before the next one is
+        /// asked.
         #[schemars(with = "Option<written::Duration>")]
         offer_timeout: String,
         /// How long to wait before looking again when no courier is free.

@@ -9,10 +9,7 @@ use crate::raw::RawConfig;
 pub(crate) fn schema() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
-    let mut schema = settings
-        .into_generator()
-        .into_root_schema_for::<RawConfig>()
-        .to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<RawConfig>().to_value();
     if let Ok(defaults) = serde_json::to_value(RawConfig::defaults()) {
         put_defaults(&mut schema, &defaults);
     }
@@ -77,9 +74,7 @@ impl<'a> Leaf<'a> {
 
     /// A value that could be written: the default, or an example where there is none.
     pub(crate) fn example(self) -> &'a Value {
-        self.default()
-            .or_else(|| self.0.get("examples")?.get(0))
-            .unwrap_or(&Value::Null)
+        self.default().or_else(|| self.0.get("examples")?.get(0)).unwrap_or(&Value::Null)
     }
 }
 
@@ -100,9 +95,7 @@ pub(crate) fn place(node: &Value) -> Option<Place<'_>> {
 
 /// What stands at `path` of the schema.
 pub(crate) fn find<'a>(schema: &'a Value, path: &str) -> Option<Place<'a>> {
-    let node = path
-        .split('.')
-        .try_fold(schema, |node, key| node.get("properties")?.get(key))?;
+    let node = path.split('.').try_fold(schema, |node, key| node.get("properties")?.get(key))?;
     place(node)
 }
 
@@ -134,11 +127,7 @@ pub(crate) fn leaves(schema: &Value) -> Vec<String> {
 
 /// The path of `key` in the section at `path`.
 pub(crate) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 #[cfg(test)]
@@ -151,17 +140,11 @@ mod tests {
         let leaves = leaves(&schema);
         assert!(leaves.len() > 50, "{leaves:?}");
         for path in leaves {
-            assert!(
-                !description(&schema, &path).is_empty(),
-                "{path} has no description"
-            );
+            assert!(!description(&schema, &path).is_empty(), "{path} has no description");
             let Some(Place::Leaf(leaf)) = find(&schema, &path) else {
                 panic!("{path} is no leaf");
             };
-            assert!(
-                !leaf.example().is_null(),
-                "{path} has neither default nor example"
-            );
+            assert!(!leaf.example().is_null(), "{path} has neither default nor example");
         }
     }
 
@@ -186,10 +169,7 @@ mod tests {
             _ => panic!("{path}"),
         };
         assert_eq!(leaf("grpc.in_process").leaf_type(), LeafType::Flag);
-        assert_eq!(
-            leaf("gateway.rate_limit.burst").leaf_type(),
-            LeafType::Integer
-        );
+        assert_eq!(leaf("gateway.rate_limit.burst").leaf_type(), LeafType::Integer);
         assert_eq!(leaf("gateway.listen").leaf_type(), LeafType::Text);
         assert!(leaf("auth.workload_secret").is_secret());
         assert!(!leaf("auth.workload_secret_file").is_secret());

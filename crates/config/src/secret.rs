@@ -175,10 +175,7 @@ mod tests {
     fn a_secret_does_not_print() {
         let secret = Secret::new("hunter2");
         assert_eq!(
-            format!(
-                "{secret} {secret:?} {}",
-                serde_json::to_string(&secret).unwrap()
-            ),
+            format!("{secret} {secret:?} {}", serde_json::to_string(&secret).unwrap()),
             r#"*** *** "***""#
         );
         assert_eq!(secret.expose(), "hunter2");
@@ -188,14 +185,8 @@ mod tests {
     #[test]
     fn a_url_prints_without_its_credentials() {
         for (written, shown) in [
-            (
-                "mongodb://a:1,b:2/?replicaSet=rs0",
-                "mongodb://a:1,b:2/?replicaSet=rs0",
-            ),
-            (
-                "mongodb://me:hunter2@a:1,b:2/db",
-                "mongodb://***@a:1,b:2/db",
-            ),
+            ("mongodb://a:1,b:2/?replicaSet=rs0", "mongodb://a:1,b:2/?replicaSet=rs0"),
+            ("mongodb://me:hunter2@a:1,b:2/db", "mongodb://***@a:1,b:2/db"),
             ("amqps://me:p@ss@rabbit/%2f", "amqps://***@rabbit/%2f"),
             ("me:hunter2@nowhere", "***@nowhere"),
             (

@@ -30,21 +30,14 @@ pub(crate) fn shape(
     file: Option<(&str, &str)>,
     environment: &Environment,
 ) -> Shaped {
-    let mut shaper = Shaper {
-        schema,
-        leaves: leaves(schema),
-        written: BTreeMap::new(),
-        mistakes: Vec::new(),
-    };
+    let mut shaper =
+        Shaper { schema, leaves: leaves(schema), written: BTreeMap::new(), mistakes: Vec::new() };
     if let Some((name, text)) = file {
         match Node::parse(text) {
             Ok(root) => shaper.section(name, schema, "", &root),
             Err(error) => shaper.mistakes.push(Mistake {
                 path: String::new(),
-                origin: Origin::File {
-                    name: name.to_owned(),
-                    line: error.line,
-                },
+                origin: Origin::File { name: name.to_owned(), line: error.line },
                 problem: format!("is not YAML: {}", error.message),
                 write: None,
             }),
@@ -68,10 +61,8 @@ struct Shaper<'a> {
 impl Shaper<'_> {
     /// Takes in the section at `path` of the file.
     fn section(&mut self, file: &str, schema: &Value, path: &str, node: &Node) {
-        let origin = |line: u64| Origin::File {
-            name: file.to_owned(),
-            line: (line > 0).then_some(line),
-        };
+        let origin =
+            |line: u64| Origin::File { name: file.to_owned(), line: (line > 0).then_some(line) };
         match (place(schema), &node.kind) {
             // A section whose keys are all commented out.
             (_, Kind::Nothing) | (None, _) => {}
@@ -98,16 +89,14 @@ impl Shaper<'_> {
             }
             (Some(Place::Leaf(leaf)), found) => {
                 if let Some(value) = value_of(leaf, found) {
-                    self.written
-                        .insert(path.to_owned(), (value, origin(node.line)));
+                    self.written.insert(path.to_owned(), (value, origin(node.line)));
                 } else {
                     let problem = format!(
                         "{} where {} belongs",
                         describe(found, leaf.is_secret()),
                         wanted(leaf)
                     );
-                    self.mistakes
-                        .push(misfit(path, origin(node.line), problem, leaf));
+                    self.mistakes.push(misfit(path, origin(node.line), problem, leaf));
                 }
             }
         }
@@ -115,14 +104,8 @@ impl Shaper<'_> {
 
     /// Takes in one variable of ours.
     fn variable(&mut self, name: &str, text: &str) {
-        let origin = Origin::Environment {
-            variable: name.to_owned(),
-        };
-        let path = self
-            .leaves
-            .iter()
-            .find(|path| variable(path) == name)
-            .cloned();
+        let origin = Origin::Environment { variable: name.to_owned() };
+        let path = self.leaves.iter().find(|path| variable(path) == name).cloned();
         let Some(path) = path else {
             let nearest = nearest(name, self.leaves.iter().map(|path| variable(path)));
             self.mistakes.push(Mistake {
@@ -177,12 +160,7 @@ impl Shaper<'_> {
             Place::Leaf(leaf) => Some(line(&meant, &origin, leaf.example())),
             Place::Section(_) => None,
         });
-        self.mistakes.push(Mistake {
-            path,
-            origin,
-            problem,
-            write,
-        });
+        self.mistakes.push(Mistake { path, origin, problem, write });
     }
 
     /// The one key of this name in another section, if there is just one.
@@ -212,31 +190,20 @@ impl Shaper<'_> {
             });
             RawConfig::default()
         });
-        Shaped {
-            raw,
-            origins,
-            mistakes: self.mistakes,
-        }
+        Shaped { raw, origins, mistakes: self.mistakes }
     }
 }
 
 fn misfit(path: &str, origin: Origin, problem: String, leaf: Leaf<'_>) -> Mistake {
     let write = Some(line(path, &origin, leaf.example()));
-    Mistake {
-        path: path.to_owned(),
-        origin,
-        problem,
-        write,
-    }
+    Mistake { path: path.to_owned(), origin, problem, write }
 }
 
 fn put(root: &mut Value, path: &str, value: Value) {
     let mut node = root;
     for key in path.split('.') {
         let Value::Object(entries) = node else { return };
-        node = entries
-            .entry(key)
-            .or_insert_with(|| Value::Object(Map::new()));
+        node = entries.entry(key).or_insert_with(|| Value::Object(Map::new()));
     }
     *node = value;
 }

@@ -39,10 +39,7 @@ fn in_order() -> Node {
     serde_json::to_string(&all)
         .ok()
         .and_then(|json| Node::parse(&json).ok())
-        .unwrap_or(Node {
-            line: 0,
-            kind: Kind::Nothing,
-        })
+        .unwrap_or(Node { line: 0, kind: Kind::Nothing })
 }
 
 fn section(text: &mut String, schema: &Value, path: &str, node: &Node, depth: usize) {
@@ -88,9 +85,7 @@ fn comment(text: &mut String, indent: &str, words: &str) {
 fn scalar(value: &Value) -> String {
     match value {
         Value::String(text)
-            if text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
                 && text.bytes().any(|b| b.is_ascii_alphabetic()) =>
         {
             text.clone()

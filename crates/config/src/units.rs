@@ -3,21 +3,11 @@
 use std::{fmt::Write as _, time::Duration};
 
 /// Units of time, longest first, each with its length in milliseconds.
-const TIMES: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const TIMES: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Units of size, largest first, each with its bytes.
-const SIZES: [(&str, u64); 4] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
+const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Reads a duration: whole numbers, each with its unit, longest unit first (`1h30m`).
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -52,11 +42,7 @@ fn format(mut amount: u64, units: &[(&str, u64)], zero: &str) -> String {
             amount %= length;
         }
     }
-    if text.is_empty() {
-        zero.to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { zero.to_owned() } else { text }
 }
 
 fn parse(text: &str, units: &[(&str, u64)], what: &str, examples: &str) -> Result<u64, String> {
@@ -74,13 +60,9 @@ fn parse(text: &str, units: &[(&str, u64)], what: &str, examples: &str) -> Resul
         })?;
         let number: u64 = rest[..digits].parse().map_err(|_| not_one())?;
         rest = &rest[digits..];
-        let letters = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let (_, length) = units
-            .iter()
-            .find(|(unit, _)| *unit == &rest[..letters])
-            .ok_or_else(not_one)?;
+        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (_, length) =
+            units.iter().find(|(unit, _)| *unit == &rest[..letters]).ok_or_else(not_one)?;
         if longest.is_some_and(|before| *length >= before) {
             return Err(not_one());
         }
@@ -113,35 +95,12 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_says_why() {
-        assert_eq!(
-            parse_duration("30").unwrap_err(),
-            "has no unit (d, h, m, s, ms)"
-        );
-        assert_eq!(
-            parse_size("1024").unwrap_err(),
-            "has no unit (GiB, MiB, KiB, B)"
-        );
-        for wrong in [
-            "",
-            "m",
-            "-1s",
-            "1.5h",
-            "10 m",
-            "1m1h",
-            "5m5m",
-            "10 minutes",
-            "1w",
-            "9é",
-        ] {
-            assert!(
-                parse_duration(wrong).unwrap_err().contains("10m"),
-                "{wrong}"
-            );
+        assert_eq!(parse_duration("30").unwrap_err(), "has no unit (d, h, m, s, ms)");
+        assert_eq!(parse_size("1024").unwrap_err(), "has no unit (GiB, MiB, KiB, B)");
+        for wrong in ["", "m", "-1s", "1.5h", "10 m", "1m1h", "5m5m", "10 minutes", "1w", "9é"] {
+            assert!(parse_duration(wrong).unwrap_err().contains("10m"), "{wrong}");
         }
-        assert_eq!(
-            parse_duration("99999999999999999d").unwrap_err(),
-            "is too large"
-        );
+        assert_eq!(parse_duration("99999999999999999d").unwrap_err(), "is too large");
     }
 
     proptest! {

@@ -57,11 +57,7 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
     let store_options = store_options(check, written);
     let bus_options = bus_options(check, written);
     let gateway = gateway(check, written);
-    let in_process = written
-        .given
-        .grpc
-        .in_process
-        .or(written.defaults.grpc.in_process);
+    let in_process = written.given.grpc.in_process.or(written.defaults.grpc.in_process);
     let grpc = check.address(&key!(written, grpc.listen));
     let admin = check.address(&key!(written, admin.listen));
     let peers = peers(check, written);
@@ -71,10 +67,7 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
         .duration(&key!(written, catalog.reservation_ttl), SECOND..=DAY)
         .map(|reservation_ttl| Catalog { reservation_ttl });
     let payments = check
-        .choice(
-            &key!(written, payments.provider),
-            &[("sandbox", PaymentProvider::Sandbox)],
-        )
+        .choice(&key!(written, payments.provider), &[("sandbox", PaymentProvider::Sandbox)])
         .map(|provider| Payments { provider });
     let delivery = delivery(check, written);
     let log = log(check, written);
@@ -90,10 +83,7 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
         bus,
         bus_options: bus_options?,
         gateway: gateway?,
-        grpc: Grpc {
-            listen: grpc?,
-            in_process: in_process?,
-        },
+        grpc: Grpc { listen: grpc?, in_process: in_process? },
         admin: Admin { listen: admin? },
         peers: peers?,
         auth: auth?,
@@ -123,11 +113,7 @@ fn engine(check: &mut Checker<'_>, key: &Key<'_, SecretUrl>, schemes: &[&str]) -
     let url = key.value()?;
     parse_engine(url, schemes)
         .map_err(|problem| {
-            check.wrong(
-                key.path,
-                format!("{} {problem}", quote(url.expose())),
-                "embedded",
-            );
+            check.wrong(key.path, format!("{} {problem}", quote(url.expose())), "embedded");
         })
         .ok()
 }
@@ -144,25 +130,16 @@ pub(crate) fn parse_engine(url: &SecretUrl, schemes: &[&str]) -> Result<Engine, 
     if text == "embedded" {
         return Ok(Engine::Embedded);
     }
-    let rest = schemes
-        .iter()
-        .find_map(|scheme| text.strip_prefix(scheme))
-        .ok_or_else(|| {
-            format!(
-                "is neither embedded nor an address that begins with {}",
-                schemes.join(" or ")
-            )
-        })?;
+    let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme)).ok_or_else(|| {
+        format!("is neither embedded nor an address that begins with {}", schemes.join(" or "))
+    })?;
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let hosts = authority.rsplit('@').next().unwrap_or_default();
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         Err("has white space in it".to_owned())
     } else if text.contains("***@") {
         Err("was copied from where its password is hidden".to_owned())
-    } else if hosts
-        .split(',')
-        .any(|host| host.is_empty() || host.starts_with(':'))
-    {
+    } else if hosts.split(',').any(|host| host.is_empty() || host.starts_with(':')) {
         Err("names no host".to_owned())
     } else {
         Ok(Engine::At(url.clone()))
@@ -172,9 +149,7 @@ pub(crate) fn parse_engine(url: &SecretUrl, schemes: &[&str]) -> Result<Engine, 
 fn store_options(check: &mut Checker<'_>, written: Written<'_>) -> Option<StoreOptions> {
     let database = check.text(&key!(written, store_options.database), |text| {
         let fits = (1..=38).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         fits.then(|| text.to_owned())
             .ok_or_else(|| "is not a name of 1 to 38 letters, digits, - and _".to_owned())
     });
@@ -194,24 +169,15 @@ fn store_options(check: &mut Checker<'_>, written: Written<'_>) -> Option<StoreO
 
 fn bus_options(check: &mut Checker<'_>, written: Written<'_>) -> Option<BusOptions> {
     let prefetch = check.integer(&key!(written, bus_options.prefetch), 1..=10_000);
-    let delivery_limit = check.integer(&key!(written, bus_options.delivery_limit), 1..=1_000);
-    let confirm_timeout = check.duration(
-        &key!(written, bus_options.confirm_timeout),
-        100 * MILLISECOND..=5 * MINUTE,
-    );
-    Some(BusOptions {
-        prefetch: prefetch?,
-        delivery_limit: delivery_limit?,
-        confirm_timeout: confirm_timeout?,
-    })
+    let confirm_timeout =
+        check.duration(&key!(written, bus_options.confirm_timeout), 100 * MILLISECOND..=5 * MINUTE);
+    Some(BusOptions { prefetch: prefetch?, confirm_timeout: confirm_timeout? })
 }
 
 fn gateway(check: &mut Checker<'_>, written: Written<'_>) -> Option<Gateway> {
     let listen = check.address(&key!(written, gateway.listen));
-    let request_timeout = check.duration(
-        &key!(written, gateway.request_timeout),
-        100 * MILLISECOND..=10 * MINUTE,
-    );
+    let request_timeout =
+        check.duration(&key!(written, gateway.request_timeout), 100 * MILLISECOND..=10 * MINUTE);
     let body_limit = check.size(&key!(written, gateway.body_limit), KIB..=256 * MIB);
     let trusted_proxies = check.integer(&key!(written, gateway.trusted_proxies), 0..=16);
     let per_second = check.integer(&key!(written, gateway.rate_limit.per_second), COUNT);
@@ -221,10 +187,7 @@ fn gateway(check: &mut Checker<'_>, written: Written<'_>) -> Option<Gateway> {
         request_timeout: request_timeout?,
         body_limit: body_limit?,
         trusted_proxies: trusted_proxies?,
-        rate_limit: RateLimit {
-            per_second: per_second?,
-            burst: burst?,
-        },
+        rate_limit: RateLimit { per_second: per_second?, burst: burst? },
     })
 }
 
@@ -266,10 +229,8 @@ fn peer(text: &str) -> Result<String, String> {
 }
 
 fn auth(check: &mut Checker<'_>, written: Written<'_>) -> Option<Auth> {
-    let workload_secret = check.secret(
-        &key!(written, auth.workload_secret),
-        &key!(written, auth.workload_secret_file),
-    );
+    let workload_secret = check
+        .secret(&key!(written, auth.workload_secret), &key!(written, auth.workload_secret_file));
     let key_encryption_secret = check.secret(
         &key!(written, auth.key_encryption_secret),
         &key!(written, auth.key_encryption_secret_file),
@@ -278,10 +239,8 @@ fn auth(check: &mut Checker<'_>, written: Written<'_>) -> Option<Auth> {
         check.duration(&key!(written, auth.access_token_ttl), 10 * SECOND..=HOUR);
     let refresh_token_ttl =
         check.duration(&key!(written, auth.refresh_token_ttl), MINUTE..=366 * DAY);
-    let refresh_grace = check.duration(
-        &key!(written, auth.refresh_grace),
-        Duration::ZERO..=5 * MINUTE,
-    );
+    let refresh_grace =
+        check.duration(&key!(written, auth.refresh_grace), Duration::ZERO..=5 * MINUTE);
     let argon2_concurrency = check.integer(&key!(written, auth.argon2_concurrency), 1..=1_024);
     Some(Auth {
         workload_secret: workload_secret.ok()?,
@@ -306,30 +265,18 @@ fn orders(check: &mut Checker<'_>, written: Written<'_>) -> Option<Orders> {
 
 fn delivery(check: &mut Checker<'_>, written: Written<'_>) -> Option<Delivery> {
     let offer_timeout = check.duration(&key!(written, delivery.offer_timeout), SECOND..=HOUR);
-    let assignment_retry = check.duration(
-        &key!(written, delivery.assignment_retry),
-        100 * MILLISECOND..=HOUR,
-    );
-    Some(Delivery {
-        offer_timeout: offer_timeout?,
-        assignment_retry: assignment_retry?,
-    })
+    let assignment_retry =
+        check.duration(&key!(written, delivery.assignment_retry), 100 * MILLISECOND..=HOUR);
+    Some(Delivery { offer_timeout: offer_timeout?, assignment_retry: assignment_retry? })
 }
 
 fn log(check: &mut Checker<'_>, written: Written<'_>) -> Option<Log> {
     let format = check.choice(
         &key!(written, log.format),
-        &[
-            ("auto", LogFormat::Auto),
-            ("json", LogFormat::Json),
-            ("pretty", LogFormat::Pretty),
-        ],
+        &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("pretty", LogFormat::Pretty)],
     );
     let level = check.text(&key!(written, log.level), level);
-    Some(Log {
-        format: format?,
-        level: level?,
-    })
+    Some(Log { format: format?, level: level? })
 }
 
 /// Checks a list of `level` and `target=level`.
@@ -353,32 +300,21 @@ fn level(text: &str) -> Result<String, String> {
 }
 
 fn shutdown(check: &mut Checker<'_>, written: Written<'_>) -> Option<Shutdown> {
-    let not_ready_delay = check.duration(
-        &key!(written, shutdown.not_ready_delay),
-        Duration::ZERO..=5 * MINUTE,
-    );
-    let drain_timeout = check.duration(
-        &key!(written, shutdown.drain_timeout),
-        Duration::ZERO..=HOUR,
-    );
-    Some(Shutdown {
-        not_ready_delay: not_ready_delay?,
-        drain_timeout: drain_timeout?,
-    })
+    let not_ready_delay =
+        check.duration(&key!(written, shutdown.not_ready_delay), Duration::ZERO..=5 * MINUTE);
+    let drain_timeout =
+        check.duration(&key!(written, shutdown.drain_timeout), Duration::ZERO..=HOUR);
+    Some(Shutdown { not_ready_delay: not_ready_delay?, drain_timeout: drain_timeout? })
 }
 
 fn eventing(check: &mut Checker<'_>, written: Written<'_>) -> Option<Eventing> {
     let max_attempts = check.integer(&key!(written, eventing.max_attempts), 1..=1_000);
     let backoff_base = check.duration(&key!(written, eventing.backoff_base), MILLISECOND..=HOUR);
     let backoff_cap = check.duration(&key!(written, eventing.backoff_cap), MILLISECOND..=DAY);
-    let sweep_interval = check.duration(
-        &key!(written, eventing.sweep_interval),
-        10 * MILLISECOND..=HOUR,
-    );
-    let call_timeout = check.duration(
-        &key!(written, eventing.call_timeout),
-        10 * MILLISECOND..=5 * MINUTE,
-    );
+    let sweep_interval =
+        check.duration(&key!(written, eventing.sweep_interval), 10 * MILLISECOND..=HOUR);
+    let call_timeout =
+        check.duration(&key!(written, eventing.call_timeout), 10 * MILLISECOND..=5 * MINUTE);
     Some(Eventing {
         max_attempts: max_attempts?,
         backoff_base: backoff_base?,
@@ -391,8 +327,5 @@ fn eventing(check: &mut Checker<'_>, written: Written<'_>) -> Option<Eventing> {
 fn limits(check: &mut Checker<'_>, written: Written<'_>) -> Option<Limits> {
     let concurrent_requests = check.integer(&key!(written, limits.concurrent_requests), COUNT);
     let grpc_message = check.size(&key!(written, limits.grpc_message), 16 * KIB..=256 * MIB);
-    Some(Limits {
-        concurrent_requests: concurrent_requests?,
-        grpc_message: grpc_message?,
-    })
+    Some(Limits { concurrent_requests: concurrent_requests?, grpc_message: grpc_message? })
 }

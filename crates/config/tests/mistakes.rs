@@ -15,19 +15,13 @@ fn no_files(_: &Path) -> io::Result<String> {
 }
 
 fn check(text: &str, variables: &[(&str, &str)]) -> Mistakes {
-    let environment: Environment = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let environment: Environment =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Config::parse(text, &environment, &no_files).expect_err("it is wrong")
 }
 
 fn lines(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
-    check(text, variables)
-        .0
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    check(text, variables).0.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -41,10 +35,7 @@ fn a_mistake_in_the_file_says_where_and_what_to_write() {
             "admin: { listen: ':9091' }",
             r#"configuration:1: admin.listen: ":9091" is not an address (an IP address, a colon and a port); write: admin: { listen: "0.0.0.0:9091" }"#,
         ),
-        (
-            "gatway: {}",
-            "configuration:1: gatway: no such key; did you mean gateway?",
-        ),
+        ("gatway: {}", "configuration:1: gatway: no such key; did you mean gateway?"),
         (
             "gateway: { lisen: '0.0.0.0:80' }",
             r#"configuration:1: gateway.lisen: no such key; did you mean gateway.listen?; write: gateway: { listen: "127.0.0.1:8080" }"#,
@@ -184,48 +175,21 @@ fn secrets_never_show_in_what_is_said() {
     for (text, variables) in [
         // Too short; of the wrong kind; beside its file; under a wrong name; in a broken file.
         ("auth: { workload_secret: hunter2 }".to_owned(), vec![]),
-        (
-            "auth: { workload_secret: { hunter2: hunter2 } }".to_owned(),
-            vec![],
-        ),
+        ("auth: { workload_secret: { hunter2: hunter2 } }".to_owned(), vec![]),
         ("auth: { workload_secret: [hunter2] }".to_owned(), vec![]),
-        (
-            format!("auth: {{ workload_secret: {SECRET}, workload_secret_file: x }}"),
-            vec![],
-        ),
+        (format!("auth: {{ workload_secret: {SECRET}, workload_secret_file: x }}"), vec![]),
         (format!("auth: {{ workload_secrt: {SECRET} }}"), vec![]),
-        (
-            format!("auth:\n  workload_secret: {SECRET}\n gateway: [\n"),
-            vec![],
-        ),
+        (format!("auth:\n  workload_secret: {SECRET}\n gateway: [\n"), vec![]),
         (format!("auth: {{ workload_secret: \"{SECRET} }}"), vec![]),
         (format!("auth: {{ workload_secret: *{SECRET} }}"), vec![]),
-        (
-            format!("auth: {{ workload_secret: !!int {SECRET} }}"),
-            vec![],
-        ),
+        (format!("auth: {{ workload_secret: !!int {SECRET} }}"), vec![]),
         ("store: postgres://me:hunter2@db".to_owned(), vec![]),
         ("data_dir: ''\nbus: 'amqp://me:hunter2@'".to_owned(), vec![]),
-        (
-            "log: { format: 'amqp://me:hunter2@rabbit' }".to_owned(),
-            vec![],
-        ),
-        (
-            String::new(),
-            vec![("BISTRO__AUTH__WORKLOAD_SECRET", "hunter2")],
-        ),
-        (
-            String::new(),
-            vec![("BISTRO__AUTH__WORKLOAD_SECRT", "hunter2")],
-        ),
-        (
-            String::new(),
-            vec![("BISTRO__STORE", "mongodb://me:hunter2@db")],
-        ),
-        (
-            String::new(),
-            vec![("BISTRO__GATEWAY__LISTEN", "http://me:hunter2@here")],
-        ),
+        ("log: { format: 'amqp://me:hunter2@rabbit' }".to_owned(), vec![]),
+        (String::new(), vec![("BISTRO__AUTH__WORKLOAD_SECRET", "hunter2")]),
+        (String::new(), vec![("BISTRO__AUTH__WORKLOAD_SECRT", "hunter2")]),
+        (String::new(), vec![("BISTRO__STORE", "mongodb://me:hunter2@db")]),
+        (String::new(), vec![("BISTRO__GATEWAY__LISTEN", "http://me:hunter2@here")]),
     ] {
         let mistakes = check(&text, &variables);
         let said = format!("{mistakes} {mistakes:?}");
@@ -267,17 +231,11 @@ const MISTAKES: [(&str, &str); 14] = [
     ("peers: { kitchen: '' }", "peers.kitchen"),
     ("auth: { access_token_ttl: 2h }", "auth.access_token_ttl"),
     ("orders: { quote_ttl: soon }", "orders.quote_ttl"),
-    (
-        "catalog: { reservation_ttl: 1s }",
-        "catalog.reservation_ttl",
-    ),
+    ("catalog: { reservation_ttl: 1s }", "catalog.reservation_ttl"),
     ("delivery: [1]", "delivery"),
     ("log: { format: xml }", "log.format"),
     ("nonsense: 1", "nonsense"),
-    (
-        "BISTRO__EVENTING__MAX_ATTEMPTS=many",
-        "eventing.max_attempts",
-    ),
+    ("BISTRO__EVENTING__MAX_ATTEMPTS=many", "eventing.max_attempts"),
     ("BISTRO__LIMITS__GRPC_MESSAGE=4", "limits.grpc_message"),
     ("BISTRO__NONSENSE=1", "BISTRO__NONSENSE"),
 ];

@@ -16,10 +16,7 @@ fn no_files(_: &Path) -> io::Result<String> {
 }
 
 fn environment<const N: usize>(variables: [(&str, &str); N]) -> Environment {
-    variables
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 fn parse(text: &str) -> Config {
@@ -39,30 +36,20 @@ fn nothing_written_gives_the_defaults() {
     assert_eq!(config.auth.refresh_token_ttl, Duration::from_hours(720));
     assert_eq!(config.auth.workload_secret, None);
     assert_eq!(config.log.format, LogFormat::Auto);
-    assert_eq!(
-        config.peers.url("orders"),
-        Some("http://bistro-orders:50051")
-    );
+    assert_eq!(config.peers.url("orders"), Some("http://bistro-orders:50051"));
     assert_eq!(config.peers.url("gateway"), None);
 }
 
 #[test]
 fn the_default_text_says_the_defaults() {
     let text = Config::default_yaml();
-    assert_eq!(
-        format!("{:?}", parse(&text)),
-        format!("{:?}", parse("")),
-        "{text}"
-    );
+    assert_eq!(format!("{:?}", parse(&text)), format!("{:?}", parse("")), "{text}");
     // It is the defaults because it says them, not because it says nothing.
     assert!(text.contains("\n  body_limit: 1MiB\n"), "{text}");
     assert!(text.contains("\n    burst: 50\n"), "{text}");
     assert!(text.contains("\n  # workload_secret_file: "), "{text}");
     assert!(text.lines().all(|line| line.len() <= 96), "{text}");
-    assert!(
-        text.find("\ngateway:") < text.find("\nadmin:"),
-        "not in the declared order: {text}"
-    );
+    assert!(text.find("\ngateway:") < text.find("\nadmin:"), "not in the declared order: {text}");
 }
 
 #[test]
@@ -78,8 +65,7 @@ fn the_default_text_and_the_schema_name_the_same_keys() {
         .map(|line| line.trim_start().trim_start_matches("# "))
         .filter(|line| {
             line.split_once(": ").is_some_and(|(key, _)| {
-                key.bytes()
-                    .all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
+                key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
             })
         })
         .count();
@@ -147,10 +133,7 @@ fn secrets_come_from_files_without_the_line_end() {
 #[test]
 fn the_shared_engines_are_taken_with_their_secret() {
     let variables = environment([
-        (
-            "BISTRO__STORE",
-            "mongodb://me:hunter2@a:27017,b:27017/?replicaSet=rs0",
-        ),
+        ("BISTRO__STORE", "mongodb://me:hunter2@a:27017,b:27017/?replicaSet=rs0"),
         ("BISTRO__BUS", "amqps://me:hunter2@rabbitmq"),
         ("BISTRO__AUTH__WORKLOAD_SECRET", SECRET),
     ]);
@@ -158,30 +141,19 @@ fn the_shared_engines_are_taken_with_their_secret() {
     let Store::Mongodb(url) = &config.store else {
         panic!("{config:?}");
     };
-    assert_eq!(
-        url.expose(),
-        "mongodb://me:hunter2@a:27017,b:27017/?replicaSet=rs0"
-    );
+    assert_eq!(url.expose(), "mongodb://me:hunter2@a:27017,b:27017/?replicaSet=rs0");
     assert!(!format!("{config:?}").contains("hunter2"));
 
     let without_accounts = ["orders", "gateway"];
     assert_eq!(config.check_roles(without_accounts), Ok(()));
     let mistakes = config.check_roles(["accounts"]).unwrap_err();
-    assert!(
-        mistakes
-            .to_string()
-            .contains("auth: { key_encryption_secret_file: "),
-        "{mistakes}"
-    );
+    assert!(mistakes.to_string().contains("auth: { key_encryption_secret_file: "), "{mistakes}");
 }
 
 #[test]
 fn what_a_program_writes_is_checked_and_read_back() {
     let raw = RawConfig {
-        gateway: RawGateway {
-            listen: Some("0.0.0.0:8080".to_owned()),
-            ..RawGateway::default()
-        },
+        gateway: RawGateway { listen: Some("0.0.0.0:8080".to_owned()), ..RawGateway::default() },
         ..RawConfig::default()
     };
     let text = serde_json::to_string(&raw).unwrap();
@@ -189,10 +161,7 @@ fn what_a_program_writes_is_checked_and_read_back() {
     let checked = Config::check(&raw, &no_files).unwrap();
     assert_eq!(format!("{checked:?}"), format!("{:?}", parse(&text)));
 
-    let wrong = RawConfig {
-        data_dir: Some(String::new()),
-        ..raw
-    };
+    let wrong = RawConfig { data_dir: Some(String::new()), ..raw };
     let mistakes = Config::check(&wrong, &no_files).unwrap_err();
     assert_eq!(
         mistakes.0[0].to_string(),
@@ -204,11 +173,11 @@ proptest! {
     #[test]
     fn the_environment_always_wins(in_file in 1_u64..=1000, in_environment in 1_u64..=1000) {
         let config = Config::parse(
-            &format!("bus_options:\n  delivery_limit: {in_file}\n"),
-            &environment([("BISTRO__BUS_OPTIONS__DELIVERY_LIMIT", &in_environment.to_string())]),
+            &format!("bus_options:\n  prefetch: {in_file}\n"),
+            &environment([("BISTRO__BUS_OPTIONS__PREFETCH", &in_environment.to_string())]),
             &no_files,
         ).unwrap();
-        prop_assert_eq!(u64::from(config.bus_options.delivery_limit), in_environment);
+        prop_assert_eq!(u64::from(config.bus_options.prefetch), in_environment);
     }
 
     #[test]

@@ -164,10 +164,7 @@ impl Principal {
     pub fn require_user(&self) -> Result<Id<kinds::User>, Error> {
         self.user().ok_or_else(|| match self {
             Self::Anonymous => Error::unauthenticated(),
-            _ => Error::new(
-                ErrorCode::PermissionDenied,
-                "only a logged-in user can do this",
-            ),
+            _ => Error::new(ErrorCode::PermissionDenied, "only a logged-in user can do this"),
         })
     }
 
@@ -210,10 +207,7 @@ impl Principal {
     fn denied(&self, who: &str) -> Error {
         match self {
             Self::Anonymous => Error::unauthenticated(),
-            _ => Error::new(
-                ErrorCode::PermissionDenied,
-                format!("only {who} may do this"),
-            ),
+            _ => Error::new(ErrorCode::PermissionDenied, format!("only {who} may do this")),
         }
     }
 }
@@ -237,23 +231,11 @@ mod tests {
     #[test]
     fn staff_pass_only_for_their_restaurant_and_role() {
         let chef = chef_at(7);
-        assert!(
-            chef.require_staff(Id::from_bits(7), &[StaffRole::Chef])
-                .is_ok()
-        );
-        let refused = chef
-            .require_staff(Id::from_bits(7), &[StaffRole::Manager])
-            .unwrap_err();
+        assert!(chef.require_staff(Id::from_bits(7), &[StaffRole::Chef]).is_ok());
+        let refused = chef.require_staff(Id::from_bits(7), &[StaffRole::Manager]).unwrap_err();
         assert_eq!(refused.code(), ErrorCode::PermissionDenied);
-        assert!(
-            chef.require_staff(Id::from_bits(8), &[StaffRole::Chef])
-                .is_err()
-        );
-        assert!(
-            Principal::Operator
-                .require_staff(Id::from_bits(8), &[])
-                .is_ok()
-        );
+        assert!(chef.require_staff(Id::from_bits(8), &[StaffRole::Chef]).is_err());
+        assert!(Principal::Operator.require_staff(Id::from_bits(8), &[]).is_ok());
     }
 
     #[test]

@@ -184,21 +184,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a sentence for the asker.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            fields: Vec::new(),
-            retry_after: None,
-            source: None,
-        }
+        Self { code, message: message.into(), fields: Vec::new(), retry_after: None, source: None }
     }
 
     /// One field is wrong.
     pub fn field(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::fields(vec![FieldError {
-            path: path.into(),
-            message: message.into(),
-        }])
+        Self::fields(vec![FieldError { path: path.into(), message: message.into() }])
     }
 
     /// Several fields are wrong; all are said at once.
@@ -209,10 +200,7 @@ impl Error {
             .map(|field| format!("{}: {}", field.path, field.message))
             .collect::<Vec<_>>()
             .join("; ");
-        Self {
-            fields,
-            ..Self::new(ErrorCode::InvalidArgument, message)
-        }
+        Self { fields, ..Self::new(ErrorCode::InvalidArgument, message) }
     }
 
     /// There is no such `what`.
@@ -223,37 +211,25 @@ impl Error {
     /// A login is needed.
     #[must_use]
     pub fn unauthenticated() -> Self {
-        Self::new(
-            ErrorCode::Unauthenticated,
-            "send a valid access token: Authorization: Bearer …",
-        )
+        Self::new(ErrorCode::Unauthenticated, "send a valid access token: Authorization: Bearer …")
     }
 
     /// A mistake of ours; the cause goes to the log, not to the asker.
     pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::new(
-            ErrorCode::Internal,
-            "an unexpected error; the log has it under the request id",
-        )
-        .caused_by(source)
+        Self::new(ErrorCode::Internal, "an unexpected error; the log has it under the request id")
+            .caused_by(source)
     }
 
     /// Keeps `source` as the cause.
     #[must_use]
     pub fn caused_by(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self {
-            source: Some(Arc::new(source)),
-            ..self
-        }
+        Self { source: Some(Arc::new(source)), ..self }
     }
 
     /// Says when to try again.
     #[must_use]
     pub fn retry_after(self, after: Duration) -> Self {
-        Self {
-            retry_after: Some(after),
-            ..self
-        }
+        Self { retry_after: Some(after), ..self }
     }
 
     /// The code.
@@ -322,10 +298,6 @@ mod tests {
     fn a_chain_names_every_cause() {
         let inner = Error::new(ErrorCode::Unavailable, "the store is away");
         let outer = Error::internal(inner);
-        assert!(
-            outer.chain().ends_with(": the store is away"),
-            "{}",
-            outer.chain()
-        );
+        assert!(outer.chain().ends_with(": the store is away"), "{}", outer.chain());
     }
 }

@@ -73,10 +73,7 @@ impl<K: IdKind> Id<K> {
     /// The id with exactly these bits.
     #[must_use]
     pub const fn from_bits(bits: u128) -> Self {
-        Self {
-            bits,
-            kind: PhantomData,
-        }
+        Self { bits, kind: PhantomData }
     }
 
     /// The bits.
@@ -162,10 +159,7 @@ impl<K: IdKind> FromStr for Id<K> {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse_bits(text, K::PREFIX)
             .map(Self::from_bits)
-            .ok_or_else(|| IdError {
-                text: text.chars().take(80).collect(),
-                prefix: K::PREFIX,
-            })
+            .ok_or_else(|| IdError { text: text.chars().take(80).collect(), prefix: K::PREFIX })
     }
 }
 
@@ -205,10 +199,7 @@ impl IdSource {
     /// A source for the cause with this text, which happened at `time`.
     #[must_use]
     pub fn from_cause(time: Timestamp, cause: &str) -> Self {
-        Self {
-            time,
-            seed: Sha256::digest(cause.as_bytes()).into(),
-        }
+        Self { time, seed: Sha256::digest(cause.as_bytes()).into() }
     }
 
     /// A source for something without a cause of its own, from random bits.
@@ -262,10 +253,7 @@ mod tests {
         let source = IdSource::from_cause(Timestamp::from_millis(7), "request k1");
         assert_eq!(source.id::<Order>("a"), source.id::<Order>("a"));
         assert_ne!(source.id::<Order>("a"), source.id::<Order>("b"));
-        assert_ne!(
-            source.id::<Order>("a").bits(),
-            source.id::<Ticket>("a").bits()
-        );
+        assert_ne!(source.id::<Order>("a").bits(), source.id::<Ticket>("a").bits());
         assert_eq!(source.id::<Order>("a").time(), Timestamp::from_millis(7));
     }
 

@@ -110,10 +110,7 @@ impl Money {
     /// `amount_minor` minor units of `currency`.
     #[must_use]
     pub const fn new(amount_minor: i64, currency: Currency) -> Self {
-        Self {
-            amount_minor,
-            currency,
-        }
+        Self { amount_minor, currency }
     }
 
     /// Nothing, in `currency`.
@@ -134,10 +131,7 @@ impl Money {
     /// `quantity` times this, if it fits.
     pub fn times(self, quantity: u32) -> Result<Self, MoneyError> {
         let product = self.amount_minor.checked_mul(i64::from(quantity));
-        Ok(Self::new(
-            product.ok_or(MoneyError::Overflow)?,
-            self.currency,
-        ))
+        Ok(Self::new(product.ok_or(MoneyError::Overflow)?, self.currency))
     }
 
     /// Reads a plain decimal number of major units, such as `12.95` or `0.5`, without rounding:
@@ -146,11 +140,7 @@ impl Money {
         let refuse = || MoneyError::Amount {
             text: text.chars().take(40).collect(),
             currency,
-            example: if currency.minor_digits() == 0 {
-                "1200"
-            } else {
-                "12.95"
-            },
+            example: if currency.minor_digits() == 0 { "1200" } else { "12.95" },
         };
         let digits = currency.minor_digits() as usize;
         let (negative, plain) = match text.strip_prefix('-') {
@@ -167,9 +157,7 @@ impl Money {
         if significant.len() > digits {
             return Err(refuse());
         }
-        let minor: i64 = format!("{whole}{significant:0<digits$}")
-            .parse()
-            .map_err(|_| refuse())?;
+        let minor: i64 = format!("{whole}{significant:0<digits$}").parse().map_err(|_| refuse())?;
         Ok(Self::new(if negative { -minor } else { minor }, currency))
     }
 }
@@ -183,13 +171,7 @@ impl fmt::Display for Money {
             return write!(f, "{sign}{magnitude} {}", self.currency);
         }
         let width = digits as usize;
-        write!(
-            f,
-            "{sign}{}.{:0width$} {}",
-            magnitude / unit,
-            magnitude % unit,
-            self.currency
-        )
+        write!(f, "{sign}{}.{:0width$} {}", magnitude / unit, magnitude % unit, self.currency)
     }
 }
 
@@ -211,38 +193,17 @@ mod tests {
         assert_eq!(read("0.5"), Ok(50));
         assert_eq!(read("12"), Ok(1200));
         assert_eq!(read("12.950"), Ok(1295));
-        for bad in [
-            "",
-            ".",
-            "1.",
-            ".5",
-            "1.005",
-            "1e3",
-            "£1",
-            "--1",
-            "9999999999999999999",
-        ] {
+        for bad in ["", ".", "1.", ".5", "1.005", "1e3", "£1", "--1", "9999999999999999999"] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        assert_eq!(
-            Money::parse_decimal("7", "JPY".parse().unwrap())
-                .unwrap()
-                .amount_minor,
-            7
-        );
+        assert_eq!(Money::parse_decimal("7", "JPY".parse().unwrap()).unwrap().amount_minor, 7);
     }
 
     #[test]
     fn currencies_do_not_mix() {
         let pound = Money::new(1, Currency::GBP);
-        assert!(matches!(
-            pound.plus(Money::new(1, Currency::EUR)),
-            Err(MoneyError::Mixed(..))
-        ));
-        assert_eq!(
-            Money::new(i64::MAX, Currency::GBP).plus(pound),
-            Err(MoneyError::Overflow)
-        );
+        assert!(matches!(pound.plus(Money::new(1, Currency::EUR)), Err(MoneyError::Mixed(..))));
+        assert_eq!(Money::new(i64::MAX, Currency::GBP).plus(pound), Err(MoneyError::Overflow));
     }
 
     proptest! {

@@ -18,24 +18,14 @@ impl PageRequest {
     /// The first page of `limit` rows.
     #[must_use]
     pub fn first(limit: u32) -> Self {
-        Self {
-            limit: limit.clamp(1, Self::MAX_LIMIT),
-            cursor: None,
-        }
+        Self { limit: limit.clamp(1, Self::MAX_LIMIT), cursor: None }
     }
 
     /// The page after `cursor`, of `limit` rows; 0 means the default.
     #[must_use]
     pub fn new(limit: u32, cursor: Option<String>) -> Self {
-        let limit = if limit == 0 {
-            Self::DEFAULT_LIMIT
-        } else {
-            limit
-        };
-        Self {
-            cursor: cursor.filter(|text| !text.is_empty()),
-            ..Self::first(limit)
-        }
+        let limit = if limit == 0 { Self::DEFAULT_LIMIT } else { limit };
+        Self { cursor: cursor.filter(|text| !text.is_empty()), ..Self::first(limit) }
     }
 }
 
@@ -57,9 +47,6 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// The same page with every row changed by `change`.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
-        Page {
-            items: self.items.into_iter().map(change).collect(),
-            next: self.next,
-        }
+        Page { items: self.items.into_iter().map(change).collect(), next: self.next }
     }
 }

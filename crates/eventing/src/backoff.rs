@@ -43,8 +43,7 @@ mod tests {
 
     #[test]
     fn doubles_up_to_the_cap_and_spreads() {
-        let backoff =
-            Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(1) };
+        let backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(1) };
         assert_eq!(backoff.ceiling(1), Duration::from_millis(100));
         assert_eq!(backoff.ceiling(3), Duration::from_millis(400));
         assert_eq!(backoff.ceiling(40), Duration::from_secs(1));

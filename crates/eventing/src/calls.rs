@@ -165,16 +165,12 @@ async fn make_step(engine: &Engine, step: &CallStep, key: &str) -> CallAnswer {
 }
 
 async fn conclude(engine: &Engine, reactor: &dyn Reactor, outcome: &Outcome) -> Result<(), Error> {
-    let cause = Cause::Outcome {
-        document: outcome.document.clone(),
-        call: outcome.chain.id.clone(),
-    };
+    let cause =
+        Cause::Outcome { document: outcome.document.clone(), call: outcome.chain.id.clone() };
     for round in 1.. {
         let Some(work) = reactor.on_outcome(engine.work(cause.clone()), outcome).await? else {
-            let settled = Settled::Call {
-                document: outcome.document.clone(),
-                id: outcome.chain.id.clone(),
-            };
+            let settled =
+                Settled::Call { document: outcome.document.clone(), id: outcome.chain.id.clone() };
             return Ok(engine.store().settle(vec![settled]).await?);
         };
         match engine.commit(work).await {

@@ -70,7 +70,9 @@ async fn handle(
         let days = MARK_LIFETIME.as_secs() / 86_400;
         return Err(Error::new(
             ErrorCode::InvalidArgument,
-            format!("the event is older than {days} days: whether it was handled is not known any more"),
+            format!(
+                "the event is older than {days} days: whether it was handled is not known any more"
+            ),
         ));
     }
     let cause = Cause::Message { queue: queue.to_owned(), id: event.id.clone() };

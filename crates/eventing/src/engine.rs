@@ -171,7 +171,8 @@ impl Engine {
         let metrics = &self.0.metrics;
         let timer = metrics.commit_seconds.start_timer();
         let kind = work.cause.kind();
-        let ids: Vec<String> = work.writes.iter().map(|write| write.document().id.clone()).collect();
+        let ids: Vec<String> =
+            work.writes.iter().map(|write| write.document().id.clone()).collect();
         let anchor = work.anchor().cloned();
         let calls = work.calls.clone();
         let event_count = work.events.len();
@@ -219,7 +220,10 @@ impl Engine {
         for attempt in 1..TRIES {
             match self.store().commit(work.clone()).await {
                 Err(StoreError::Unknown { message, .. }) => {
-                    warn!(work = work.id, attempt, message, "a commit's outcome is unknown; asking again");
+                    warn!(
+                        work = work.id,
+                        attempt, message, "a commit's outcome is unknown; asking again"
+                    );
                     tokio::time::sleep(self.backoff().delay(&work.id, attempt)).await;
                 }
                 known => return known,
@@ -230,8 +234,7 @@ impl Engine {
 
     /// Lets others go first, a little longer each round.
     pub(crate) async fn after_conflict(&self, round: u32) {
-        let backoff =
-            Backoff { base: Duration::from_micros(500), cap: Duration::from_millis(100) };
+        let backoff = Backoff { base: Duration::from_micros(500), cap: Duration::from_millis(100) };
         tokio::time::sleep(backoff.delay(self.role(), round)).await;
     }
 }

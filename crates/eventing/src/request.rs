@@ -96,11 +96,7 @@ impl Engine {
         Err(Error::new(ErrorCode::Conflict, "others keep changing this; try again"))
     }
 
-    async fn find_mark(
-        &self,
-        command: &Command,
-        mark_at: &MarkAt,
-    ) -> Result<Option<Mark>, Error> {
+    async fn find_mark(&self, command: &Command, mark_at: &MarkAt) -> Result<Option<Mark>, Error> {
         let Some(key) = command.cause.mark_key() else { return Ok(None) };
         Ok(match mark_at {
             MarkAt::Document(document) => self.store().mark(document, &key).await?,

@@ -68,9 +68,9 @@ impl Shelved {
     }
 
     fn event(&self) -> Result<Event, BusError> {
-        let data = STANDARD
-            .decode(&self.data)
-            .map_err(|_| BusError::Malformed(format!("the shelved event {} is damaged", self.id)))?;
+        let data = STANDARD.decode(&self.data).map_err(|_| {
+            BusError::Malformed(format!("the shelved event {} is damaged", self.id))
+        })?;
         Ok(Event {
             id: self.id.clone(),
             source: self.source.clone(),

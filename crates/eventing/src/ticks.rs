@@ -9,7 +9,11 @@ use tracing::{Instrument as _, info_span, warn};
 use crate::{Engine, Reactor, Tick};
 
 /// Ticks until the engine stops.
-pub(crate) async fn run(engine: Engine, reactor: Arc<dyn Reactor>, tick: Tick) -> Result<(), Error> {
+pub(crate) async fn run(
+    engine: Engine,
+    reactor: Arc<dyn Reactor>,
+    tick: Tick,
+) -> Result<(), Error> {
     let stop = engine.0.stop.clone();
     let holder = format!("{}-{:016x}", std::process::id(), instance(&engine));
     loop {

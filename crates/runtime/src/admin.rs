@@ -1,6 +1,9 @@
 //! The admin port: liveness, readiness and metrics.
 
-use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     Router,
@@ -47,9 +50,12 @@ impl Readiness {
 
     /// Why the process is not ready; nothing if it is.
     pub async fn check(&self) -> Result<(), String> {
-        let engines = self.0.engines.read().as_ref().map(|engines| {
-            (Arc::clone(&engines.store), Arc::clone(&engines.bus))
-        });
+        let engines = self
+            .0
+            .engines
+            .read()
+            .as_ref()
+            .map(|engines| (Arc::clone(&engines.store), Arc::clone(&engines.bus)));
         let (Some((store, bus)), true) = (engines, self.0.started.load(Ordering::SeqCst)) else {
             return Err("starting or stopping".to_owned());
         };

@@ -6,10 +6,7 @@
 //! a *handling* Work is caused by that event and replaces the document.
 
 #![allow(clippy::print_stdout, reason = "it prints a table")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a measurement that fails has nothing to say"
-)]
+#![allow(clippy::unwrap_used, reason = "a measurement that fails has nothing to say")]
 
 use std::{
     sync::{
@@ -36,11 +33,8 @@ static ORDERS: Collection = Collection {
     compatible_from: 1,
     indexes: &[Index::new("restaurant"), Index::new("state")],
 };
-const QUEUE: Queue = Queue {
-    name: "kitchen.events",
-    role: "orders",
-    kinds: &["bistro.orders.v1.OrderPlaced"],
-};
+const QUEUE: Queue =
+    Queue { name: "kitchen.events", role: "orders", kinds: &["bistro.orders.v1.OrderPlaced"] };
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Order {
@@ -89,10 +83,7 @@ async fn handle(engine: Embedded, handled: Arc<AtomicU64>, stop: Arc<AtomicBool>
         let Ok(Ok(message)) = next.await else {
             continue;
         };
-        let cause = Cause::Message {
-            queue: QUEUE.name.to_owned(),
-            id: message.event.id.clone(),
-        };
+        let cause = Cause::Message { queue: QUEUE.name.to_owned(), id: message.event.id.clone() };
         let before = engine.load::<Order>(&message.event.subject).await;
         let before = before.unwrap().unwrap();
         let mut work = Work::new("orders", cause, message.event.time, None);
@@ -142,9 +133,7 @@ async fn place(
 fn resident_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib: u64 = line
-        .and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
-        .unwrap();
+    let kib: u64 = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap();
     kib / 1024
 }
 
@@ -205,15 +194,10 @@ async fn main() {
     for task in fill {
         task.await.unwrap();
     }
-    println!(
-        "{documents} documents in {:.1} s",
-        began.elapsed().as_secs_f64()
-    );
+    println!("{documents} documents in {:.1} s", began.elapsed().as_secs_f64());
     engine.declare(&[QUEUE]).await.unwrap();
     measure(&engine, seconds, &numbers).await;
     engine.close().await;
-    let size = std::fs::metadata(data_dir.path().join("bistro.db"))
-        .unwrap()
-        .len();
+    let size = std::fs::metadata(data_dir.path().join("bistro.db")).unwrap().len();
     println!("the file has {} MiB", size >> 20);
 }

@@ -16,10 +16,7 @@ pub(crate) fn adjusted(
     by: i64,
     at_least: i64,
 ) -> Result<String, StoreError> {
-    let undecodable = |source| StoreError::Undecodable {
-        document: document.clone(),
-        source,
-    };
+    let undecodable = |source| StoreError::Undecodable { document: document.clone(), source };
     let mut fields: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(data).map_err(undecodable)?;
     let invalid = |what: &str| StoreError::Invalid(format!("{field} of {document} {what}"));
@@ -27,13 +24,9 @@ pub(crate) fn adjusted(
         .get(field)
         .and_then(|value| value.get().parse().ok())
         .ok_or_else(|| invalid("holds no integer"))?;
-    let sum = before
-        .checked_add(by)
-        .ok_or_else(|| invalid("does not fit an integer any more"))?;
+    let sum = before.checked_add(by).ok_or_else(|| invalid("does not fit an integer any more"))?;
     if sum < at_least {
-        return Err(StoreError::Conflict {
-            document: document.clone(),
-        });
+        return Err(StoreError::Conflict { document: document.clone() });
     }
     let value = to_raw_value(&sum).map_err(undecodable)?;
     fields.insert(field.to_owned(), value);
@@ -47,19 +40,11 @@ mod tests {
 
     use super::*;
 
-    const ITEMS: Collection = Collection {
-        role: "test",
-        name: "items",
-        schema: 1,
-        compatible_from: 1,
-        indexes: &[],
-    };
+    const ITEMS: Collection =
+        Collection { role: "test", name: "items", schema: 1, compatible_from: 1, indexes: &[] };
 
     fn item() -> DocumentRef {
-        DocumentRef {
-            collection: &ITEMS,
-            id: "i".to_owned(),
-        }
+        DocumentRef { collection: &ITEMS, id: "i".to_owned() }
     }
 
     proptest! {
@@ -82,12 +67,7 @@ mod tests {
 
     #[test]
     fn only_an_integer_is_adjusted() {
-        for data in [
-            "{}",
-            r#"{"free":1.5}"#,
-            r#"{"free":"1"}"#,
-            r#"{"free":null}"#,
-        ] {
+        for data in ["{}", r#"{"free":1.5}"#, r#"{"free":"1"}"#, r#"{"free":null}"#] {
             let result = adjusted(&item(), data, "free", 1, 0);
             assert!(matches!(result, Err(StoreError::Invalid(_))), "{data}");
         }

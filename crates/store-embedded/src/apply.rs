@@ -26,9 +26,8 @@ struct Row {
 /// Does all of `work`; whoever calls undoes it when this fails.
 pub(crate) fn apply(tx: &mut Tx<'_>, work: &Work) -> Result<Committed, Stop> {
     let mark_key = work.cause.mark_key();
-    let anchor = work
-        .anchor()
-        .ok_or_else(|| StoreError::Invalid("it writes nothing".to_owned()))?;
+    let anchor =
+        work.anchor().ok_or_else(|| StoreError::Invalid("it writes nothing".to_owned()))?;
     let mut anchor_row = row(tx.conn, tx.catalog.entry(anchor.collection)?, anchor)?;
     let anchor_marks = anchor_row.as_ref().map_or(&[][..], |row| &row.marks);
     if let Some(done) = marking::done_before(tx, work, mark_key.as_deref(), anchor_marks)? {
@@ -57,11 +56,7 @@ pub(crate) fn apply(tx: &mut Tx<'_>, work: &Work) -> Result<Committed, Stop> {
     for (place, write) in work.writes.iter().enumerate() {
         let document = write.document();
         let entry = tx.catalog.entry(document.collection)?;
-        let found = if place == 0 {
-            anchor_row.take()
-        } else {
-            row(tx.conn, entry, document)?
-        };
+        let found = if place == 0 { anchor_row.take() } else { row(tx.conn, entry, document)? };
         writing.write(write, entry, found, place == 0)?;
     }
     // Keys come last, so that a document may take over a key which the same Work frees.
@@ -103,12 +98,7 @@ pub(crate) fn remove_timer(tx: &Tx<'_>, timer: &bistro_store::DueTimer) -> Resul
             "DELETE FROM timers WHERE name = ?3 AND at = ?4
              AND doc = (SELECT doc FROM docs WHERE collection = ?1 AND id = ?2)",
         )?
-        .execute(params![
-            entry.number,
-            timer.document.id,
-            timer.name,
-            timer.at.as_millis()
-        ])?;
+        .execute(params![entry.number, timer.document.id, timer.name, timer.at.as_millis()])?;
     Ok(removed > 0)
 }
 
@@ -124,10 +114,8 @@ pub(crate) fn close_call(tx: &Tx<'_>, document: &DocumentRef, call: &str) -> Res
 
 fn add_call(tx: &Tx<'_>, anchor: &DocumentRef, chain: &CallChain) -> Result<(), Stop> {
     let entry = tx.catalog.entry(anchor.collection)?;
-    let json = serde_json::to_string(chain).map_err(|source| StoreError::Undecodable {
-        document: anchor.clone(),
-        source,
-    })?;
+    let json = serde_json::to_string(chain)
+        .map_err(|source| StoreError::Undecodable { document: anchor.clone(), source })?;
     tx.conn
         .prepare_cached(
             "INSERT OR REPLACE INTO calls (id, role, at, collection, anchor, chain)
@@ -149,12 +137,7 @@ fn row(conn: &Connection, entry: &Entry, document: &DocumentRef) -> rusqlite::Re
         "SELECT doc, version, keys, marks FROM docs WHERE collection = ?1 AND id = ?2",
     )?
     .query_row(params![entry.number, document.id], |row| {
-        Ok(Row {
-            doc: row.get(0)?,
-            version: row.get(1)?,
-            keys: row.get(2)?,
-            marks: row.get(3)?,
-        })
+        Ok(Row { doc: row.get(0)?, version: row.get(1)?, keys: row.get(2)?, marks: row.get(3)? })
     })
     .optional()
 }
@@ -180,27 +163,15 @@ impl<'a> Writing<'a> {
         is_anchor: bool,
     ) -> Result<(), Stop> {
         let document = write.document();
-        let conflict = || StoreError::Conflict {
-            document: document.clone(),
-        };
+        let conflict = || StoreError::Conflict { document: document.clone() };
         match write {
-            Write::Insert {
-                data,
-                keys,
-                by_request,
-                ..
-            } => {
+            Write::Insert { data, keys, by_request, .. } => {
                 if found.is_some() {
                     return Err(conflict().into());
                 }
                 self.insert(document, entry, data, keys, *by_request, is_anchor)
             }
-            Write::Replace {
-                version,
-                data,
-                keys,
-                ..
-            } => {
+            Write::Replace { version, data, keys, .. } => {
                 let row = found.filter(|row| row.version == *version);
                 let row = row.ok_or_else(conflict)?;
                 self.replace(document, entry, &row, data, keys, is_anchor)
@@ -213,12 +184,7 @@ impl<'a> Writing<'a> {
                 Some(row) if row.version == *version => Ok(()),
                 _ => Err(conflict().into()),
             },
-            Write::Adjust {
-                field,
-                by,
-                at_least,
-                ..
-            } => {
+            Write::Adjust { field, by, at_least, .. } => {
                 let row = found.ok_or_else(conflict)?;
                 let data: String = self
                     .conn
@@ -270,12 +236,10 @@ impl<'a> Writing<'a> {
         let doc = self.conn.last_insert_rowid();
         self.written.push((document, doc));
         if by_request && let Some(key) = self.mark_key {
-            self.new_keys
-                .push(NewKey::of_request(document, entry, doc, key));
+            self.new_keys.push(NewKey::of_request(document, entry, doc, key));
         }
         for (name, key) in keys {
-            self.new_keys
-                .push(NewKey::new(self.catalog, entry, document, doc, name, key)?);
+            self.new_keys.push(NewKey::new(self.catalog, entry, document, doc, name, key)?);
         }
         Ok(())
     }
@@ -341,24 +305,17 @@ impl<'a> Writing<'a> {
     }
 
     fn delete(&self, document: &DocumentRef, entry: &Entry, row: &Row) -> Result<(), Stop> {
-        self.conn
-            .prepare_cached("DELETE FROM docs WHERE doc = ?1")?
-            .execute([row.doc])?;
+        self.conn.prepare_cached("DELETE FROM docs WHERE doc = ?1")?.execute([row.doc])?;
         for (index, key) in keys::decode(&row.keys) {
             keys::remove(self.conn, self.catalog, index, key, &document.id)?;
         }
         marking::orphan(self.conn, document, entry, &row.marks, self.oldest_mark)?;
-        self.conn
-            .prepare_cached("DELETE FROM timers WHERE doc = ?1")?
-            .execute([row.doc])?;
+        self.conn.prepare_cached("DELETE FROM timers WHERE doc = ?1")?.execute([row.doc])?;
         Ok(())
     }
 
     fn set_timer(&self, change: &TimerChange) -> Result<(), Stop> {
-        let written = self
-            .written
-            .iter()
-            .find(|(document, _)| **document == change.document);
+        let written = self.written.iter().find(|(document, _)| **document == change.document);
         let Some((document, doc)) = written else {
             // `Work::check` refuses a timer of a document that the Work does not write.
             return Err(StoreError::Invalid(format!(

@@ -25,10 +25,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// The number of a declared index.
     pub(crate) fn index(&self, name: &str) -> Option<i64> {
-        self.indexes
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, number)| *number)
+        self.indexes.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
     }
 }
 
@@ -49,10 +46,7 @@ impl Catalog {
         path: &Path,
         collections: &[&'static Collection],
     ) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Database {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| OpenError::Database { path: path.to_owned(), source };
         let mut catalog = Self::default();
         let tx = conn.transaction().map_err(failed)?;
         for collection in collections {
@@ -135,10 +129,7 @@ impl Catalog {
     /// The document `id` of the collection with this number.
     pub(crate) fn document(&self, collection: i64, id: String) -> Result<DocumentRef, StoreError> {
         match self.by_number.get(&collection) {
-            Some(place) => Ok(DocumentRef {
-                collection: self.entries[*place].collection,
-                id,
-            }),
+            Some(place) => Ok(DocumentRef { collection: self.entries[*place].collection, id }),
             None => Err(StoreError::Invalid(format!(
                 "{id} belongs to a collection that this program does not declare"
             ))),
@@ -173,21 +164,16 @@ fn number(
     let values: Vec<_> = columns.iter().map(|(_, value)| *value).collect();
     let wanted = names.join(" = ? AND ") + " = ?";
     let found = conn
-        .query_row(
-            &format!("SELECT {key} FROM {table} WHERE {wanted}"),
-            values.as_slice(),
-            |row| row.get(0),
-        )
+        .query_row(&format!("SELECT {key} FROM {table} WHERE {wanted}"), values.as_slice(), |row| {
+            row.get(0)
+        })
         .optional()?;
     if let Some(number) = found {
         return Ok(number);
     }
     let places = vec!["?"; names.len()].join(", ");
     conn.execute(
-        &format!(
-            "INSERT INTO {table} ({}) VALUES ({places})",
-            names.join(", ")
-        ),
+        &format!("INSERT INTO {table} ({}) VALUES ({places})", names.join(", ")),
         values.as_slice(),
     )?;
     Ok(conn.last_insert_rowid())

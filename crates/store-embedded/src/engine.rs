@@ -104,10 +104,7 @@ impl Embedded {
     pub(crate) fn open_committing(options: Options, commit: Commit) -> Result<Self, OpenError> {
         let data_dir = DataDir::hold(&options.data_dir)?;
         let path = data_dir.database.clone();
-        let failed = |source| OpenError::Database {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| OpenError::Database { path: path.clone(), source };
         let mut conn = schema::open_writer(&path)?;
         let catalog = Arc::new(Catalog::load(&mut conn, &path, &options.collections)?);
         let queues = Arc::new(Queues::default());
@@ -139,11 +136,7 @@ impl Embedded {
                 clock: options.clock,
                 leases: Mutex::default(),
                 submit: RwLock::new(Some(submit)),
-                running: Mutex::new(Some(Running {
-                    writer,
-                    checkpointer,
-                    _data_dir: data_dir,
-                })),
+                running: Mutex::new(Some(Running { writer, checkpointer, _data_dir: data_dir })),
             }),
         })
     }

@@ -125,10 +125,9 @@ impl Verdict {
         match self {
             Self::Committed => result,
             Self::Undone(cause) => Err(StoreError::not_done(describe(&cause.0), cause.clone())),
-            Self::Unknown(cause) => Err(StoreError::unknown(
-                "the disk did not confirm the commit",
-                cause.clone(),
-            )),
+            Self::Unknown(cause) => {
+                Err(StoreError::unknown("the disk did not confirm the commit", cause.clone()))
+            }
         }
     }
 }
@@ -155,10 +154,7 @@ pub(crate) fn not_read(error: rusqlite::Error) -> StoreError {
 
 /// The engine was closed.
 pub(crate) fn closed() -> StoreError {
-    StoreError::NotDone {
-        message: "the embedded store is closed".to_owned(),
-        source: None,
-    }
+    StoreError::NotDone { message: "the embedded store is closed".to_owned(), source: None }
 }
 
 /// Whether the disk refused to flush: what the kernel had not written yet may be lost, and it
@@ -175,8 +171,5 @@ pub(crate) fn is_failed_flush(error: &rusqlite::Error) -> bool {
 /// The record is the last thing COMMIT writes; a full disk keeps it from being written whole.
 /// After any other failure it may be in the log, where the next start would find it.
 pub(crate) fn commit_is_undone(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy))
 }

@@ -34,9 +34,7 @@ pub(crate) fn decode(text: &str) -> impl Iterator<Item = (i64, &str)> {
 }
 
 fn index_of(entry: &Entry, document: &DocumentRef, name: &str) -> Result<i64, StoreError> {
-    entry
-        .index(name)
-        .ok_or_else(|| StoreError::Invalid(format!("{document} has no index {name}")))
+    entry.index(name).ok_or_else(|| StoreError::Invalid(format!("{document} has no index {name}")))
 }
 
 /// An index entry to be added.

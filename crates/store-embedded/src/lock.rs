@@ -25,15 +25,8 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Makes the directory and an empty database file if they are missing, and takes the lock.
     pub(crate) fn hold(path: &Path) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::DataDir {
-            path: path.to_owned(),
-            source,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(failed)?;
+        let failed = |source| OpenError::DataDir { path: path.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let mut lock = open_private(&path.join(LOCK_FILE)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -46,30 +39,19 @@ impl DataDir {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         // The name of the holder is a courtesy: a full disk must not keep a server from starting.
-        let named = lock
-            .set_len(0)
-            .and_then(|()| write!(lock, "{}", std::process::id()));
+        let named = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
         if let Err(error) = named {
             tracing::warn!(%error, path = %path.display(), "cannot name this process in the lock file");
         }
         let database = path.join(DATABASE_FILE);
         open_private(&database).map_err(failed)?;
-        Ok(Self {
-            _lock: lock,
-            database,
-        })
+        Ok(Self { _lock: lock, database })
     }
 }
 
 /// SQLite gives its other files the permissions of the database file.
 fn open_private(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn read_holder(lock: &mut File) -> String {

@@ -34,12 +34,7 @@ pub(crate) fn done_before(
         return Ok(Some(mark));
     }
     for write in &work.writes {
-        if let Write::Insert {
-            document,
-            by_request: true,
-            ..
-        } = write
-        {
+        if let Write::Insert { document, by_request: true, .. } = write {
             let entry = tx.catalog.entry(document.collection)?;
             if let Some(mark) = of_request(tx.conn, tx.catalog, entry, key)? {
                 return Ok(Some(mark));
@@ -80,9 +75,7 @@ pub(crate) fn of_request(
     // Two statements: nearly always the first one finds nothing, and that is all.
     let made: Option<(i64, String)> = conn
         .prepare_cached("SELECT doc, id FROM unique_entries WHERE ix = ?1 AND key = ?2")?
-        .query_row(params![entry.requests, mark_key], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .query_row(params![entry.requests, mark_key], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((doc, id)) = made else {
         return orphan_mark(conn, catalog, entry, mark_key);
@@ -92,10 +85,7 @@ pub(crate) fn of_request(
         .query_row([doc], |row| row.get(0))
         .optional()?;
     let marks = marks.unwrap_or_default();
-    let document = DocumentRef {
-        collection: entry.collection,
-        id,
-    };
+    let document = DocumentRef { collection: entry.collection, id };
     Ok(find(catalog, &document, &marks, mark_key)?)
 }
 
@@ -108,17 +98,12 @@ fn orphan_mark(
 ) -> Result<Option<Mark>, Stop> {
     let found: Option<(String, Vec<u8>)> = conn
         .prepare_cached("SELECT id, mark FROM orphan_marks WHERE collection = ?1 AND key = ?2")?
-        .query_row(params![entry.number, mark_key], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .query_row(params![entry.number, mark_key], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((id, mark)) = found else {
         return Ok(None);
     };
-    let document = DocumentRef {
-        collection: entry.collection,
-        id,
-    };
+    let document = DocumentRef { collection: entry.collection, id };
     Ok(find(catalog, &document, &mark, mark_key)?)
 }
 
@@ -171,15 +156,8 @@ pub(crate) fn add(
         }
         _ => None,
     };
-    StoredMark {
-        time: work.time,
-        key: &key,
-        body_hash,
-        by_request,
-        anchor,
-        reply: &work.reply,
-    }
-    .append_to(marks);
+    StoredMark { time: work.time, key: &key, body_hash, by_request, anchor, reply: &work.reply }
+        .append_to(marks);
     Ok(())
 }
 

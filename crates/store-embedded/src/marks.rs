@@ -32,12 +32,7 @@ impl StoredMark<'_> {
         bytes.extend(self.time.as_millis().to_le_bytes());
         let (collection, id) = self.anchor.unwrap_or((0, ""));
         bytes.extend(collection.to_le_bytes());
-        for part in [
-            self.key.as_bytes(),
-            self.body_hash.as_bytes(),
-            id.as_bytes(),
-            self.reply,
-        ] {
+        for part in [self.key.as_bytes(), self.body_hash.as_bytes(), id.as_bytes(), self.reply] {
             // A part is at most a reply, which is far below 4 GiB.
             let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
             bytes.extend(length.to_le_bytes());

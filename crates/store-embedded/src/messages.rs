@@ -89,13 +89,7 @@ pub(crate) fn park(
             "UPDATE messages SET attempt = attempt + 1, not_before = ?3,
              since = coalesce(since, ?4), cause = ?5 WHERE queue = ?1 AND seq = ?2",
         )?
-        .execute(params![
-            queue.number,
-            seq,
-            not_before,
-            now.as_millis(),
-            cause
-        ])?;
+        .execute(params![queue.number, seq, not_before, now.as_millis(), cause])?;
     if changed > 0 {
         let effect = Effect::Parked(queue.clone(), seq, not_before);
         tx.effects.push(effect);
@@ -150,11 +144,7 @@ const COLUMNS: &str = "seq, attempt, not_before, event, source, kind, subject, a
                        traceparent, data";
 
 fn message(row: &Row<'_>) -> rusqlite::Result<(Message, Option<i64>)> {
-    let message = Message {
-        seq: row.get(0)?,
-        attempt: row.get(1)?,
-        event: event(row, 3)?,
-    };
+    let message = Message { seq: row.get(0)?, attempt: row.get(1)?, event: event(row, 3)? };
     Ok((message, row.get(2)?))
 }
 
@@ -201,13 +191,10 @@ pub(crate) fn due(
          AND (not_before, seq) > (?2, ?3) AND not_before <= ?4
          ORDER BY not_before, seq LIMIT ?5"
     ))?
-    .query_map(
-        params![queue, after.0, after.1, now.as_millis(), limit],
-        |row| {
-            let (message, moment) = message(row)?;
-            Ok((message, moment.unwrap_or_default()))
-        },
-    )?
+    .query_map(params![queue, after.0, after.1, now.as_millis(), limit], |row| {
+        let (message, moment) = message(row)?;
+        Ok((message, moment.unwrap_or_default()))
+    })?
     .collect()
 }
 
@@ -227,11 +214,9 @@ pub(crate) fn next_due(
 
 /// One message.
 pub(crate) fn one(conn: &Connection, queue: i64, seq: i64) -> rusqlite::Result<Option<Message>> {
-    conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM messages WHERE queue = ?1 AND seq = ?2"
-    ))?
-    .query_row(params![queue, seq], |row| Ok(message(row)?.0))
-    .optional()
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM messages WHERE queue = ?1 AND seq = ?2"))?
+        .query_row(params![queue, seq], |row| Ok(message(row)?.0))
+        .optional()
 }
 
 /// The largest number any message has.
@@ -260,9 +245,7 @@ pub(crate) fn depth(conn: &Connection, queue: i64, now: Timestamp) -> rusqlite::
             "SELECT count(*), min(since) FROM messages
              WHERE queue = ?1 AND not_before IS NOT NULL AND not_before > ?2",
         )?
-        .query_row(params![queue, now.as_millis()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        .query_row(params![queue, now.as_millis()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let dead: i64 = conn
         .prepare_cached("SELECT count(*) FROM dead WHERE queue = ?1")?
         .query_row([queue], |row| row.get(0))?;
@@ -301,26 +284,21 @@ pub(crate) fn untold(
     conn: &Connection,
     source: &str,
 ) -> rusqlite::Result<(u64, Option<Timestamp>)> {
-    conn.prepare_cached("SELECT count(*), min(at) FROM messages WHERE source = ?1")?
-        .query_row([source], |row| {
+    conn.prepare_cached("SELECT count(*), min(at) FROM messages WHERE source = ?1")?.query_row(
+        [source],
+        |row| {
             let count: i64 = row.get(0)?;
             let oldest: Option<i64> = row.get(1)?;
-            Ok((
-                u64::try_from(count).unwrap_or(0),
-                oldest.map(Timestamp::from_millis),
-            ))
-        })
+            Ok((u64::try_from(count).unwrap_or(0), oldest.map(Timestamp::from_millis)))
+        },
+    )
 }
 
 /// Binds the queue `name` to exactly these kinds, making it if it is missing.
 pub(crate) fn bind(conn: &Connection, name: &str, kinds: &[&str]) -> Result<(), Stop> {
-    conn.execute(
-        "INSERT INTO queues (name) VALUES (?1) ON CONFLICT DO NOTHING",
-        [name],
-    )?;
-    let queue: i64 = conn.query_row("SELECT queue FROM queues WHERE name = ?1", [name], |row| {
-        row.get(0)
-    })?;
+    conn.execute("INSERT INTO queues (name) VALUES (?1) ON CONFLICT DO NOTHING", [name])?;
+    let queue: i64 =
+        conn.query_row("SELECT queue FROM queues WHERE name = ?1", [name], |row| row.get(0))?;
     conn.execute("DELETE FROM bindings WHERE queue = ?1", [queue])?;
     for kind in kinds {
         conn.execute(

@@ -35,11 +35,7 @@ impl Embedded {
     /// Puts all of `events` into the queues bound to their kinds, or none of them.
     pub async fn publish(&self, events: Vec<Event>) -> Result<(), StoreError> {
         self.engine
-            .write(move |tx| {
-                events
-                    .iter()
-                    .try_for_each(|event| messages::fan_out(tx, event))
-            })
+            .write(move |tx| events.iter().try_for_each(|event| messages::fan_out(tx, event)))
             .await
     }
 
@@ -47,10 +43,7 @@ impl Embedded {
     #[must_use]
     pub fn queue(&self, name: &str) -> Option<QueueHandle> {
         let state = self.engine.queues.get(name)?;
-        Some(QueueHandle {
-            engine: Arc::clone(&self.engine),
-            state,
-        })
+        Some(QueueHandle { engine: Arc::clone(&self.engine), state })
     }
 }
 
@@ -82,9 +75,7 @@ impl QueueHandle {
             match due {
                 None => woken.await,
                 Some(due) => {
-                    let sleep = due
-                        .since(now)
-                        .clamp(Duration::from_millis(1), LONGEST_SLEEP);
+                    let sleep = due.since(now).clamp(Duration::from_millis(1), LONGEST_SLEEP);
                     // Either way the queue is looked at again.
                     let _ = tokio::time::timeout(sleep, woken).await;
                 }
@@ -106,9 +97,7 @@ impl QueueHandle {
     pub async fn ack(&self, seq: i64) -> Result<(), StoreError> {
         if !self.state.is_settled(seq) {
             let state = Arc::clone(&self.state);
-            self.engine
-                .write(move |tx| messages::remove(tx, &state, seq))
-                .await?;
+            self.engine.write(move |tx| messages::remove(tx, &state, seq)).await?;
         }
         self.state.forget(seq);
         Ok(())
@@ -133,9 +122,7 @@ impl QueueHandle {
     pub async fn dead_letter(&self, seq: i64, cause: &str) -> Result<(), StoreError> {
         let state = Arc::clone(&self.state);
         let (now, cause) = (self.engine.clock.now(), cause.to_owned());
-        self.engine
-            .write(move |tx| messages::bury(tx, &state, seq, now, &cause))
-            .await?;
+        self.engine.write(move |tx| messages::bury(tx, &state, seq, now, &cause)).await?;
         self.state.forget(seq);
         Ok(())
     }
@@ -144,16 +131,12 @@ impl QueueHandle {
     pub async fn revive(&self, event: &str) -> Result<bool, StoreError> {
         let state = Arc::clone(&self.state);
         let event = event.to_owned();
-        self.engine
-            .write(move |tx| messages::revive(tx, &state, &event))
-            .await
+        self.engine.write(move |tx| messages::revive(tx, &state, &event)).await
     }
 
     /// The dead letters, oldest first, at most `limit`.
     pub fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
-        self.engine
-            .readers
-            .with(|conn| messages::dead_letters(conn, &self.state, limit))
+        self.engine.readers.with(|conn| messages::dead_letters(conn, &self.state, limit))
     }
 
     /// What is in the queue.

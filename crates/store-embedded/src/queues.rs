@@ -73,9 +73,7 @@ impl Queues {
                 bound.entry(kind).or_default().push(Arc::clone(queue));
             }
         }
-        let bound = bound
-            .into_iter()
-            .map(|(kind, queues)| (kind, queues.into()));
+        let bound = bound.into_iter().map(|(kind, queues)| (kind, queues.into()));
         *self.bindings.write() = bound.collect();
         Ok(())
     }

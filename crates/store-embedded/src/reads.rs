@@ -29,10 +29,7 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            idle: Mutex::new(Some(Vec::new())),
-        }
+        Self { path, idle: Mutex::new(Some(Vec::new())) }
     }
 
     /// Runs `read` on a connection.
@@ -95,11 +92,9 @@ pub(crate) fn get(
     collection: i64,
     id: &str,
 ) -> rusqlite::Result<Option<Stored>> {
-    conn.prepare_cached(&format!(
-        "SELECT {DOCUMENT} FROM docs WHERE collection = ?1 AND id = ?2"
-    ))?
-    .query_row(params![collection, id], stored)
-    .optional()
+    conn.prepare_cached(&format!("SELECT {DOCUMENT} FROM docs WHERE collection = ?1 AND id = ?2"))?
+        .query_row(params![collection, id], stored)
+        .optional()
 }
 
 /// Several documents at one moment.
@@ -148,10 +143,7 @@ pub(crate) fn find(
             let sql = by_key(query, *is_unique);
             let after = query.after.as_ref();
             // A blob is larger than every text: no upper end.
-            let upper = query
-                .upper
-                .clone()
-                .map_or_else(|| Value::Blob(Vec::new()), Value::Text);
+            let upper = query.upper.clone().map_or_else(|| Value::Blob(Vec::new()), Value::Text);
             conn.prepare_cached(&sql)?
                 .query_map(
                     params![
@@ -169,17 +161,11 @@ pub(crate) fn find(
     };
     let has_more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| has_more).map(|(last, key)| {
-        Cursor {
-            key: key.clone(),
-            id: last.id.clone(),
-        }
-        .encode()
-    });
-    Ok(Page {
-        items: rows.into_iter().map(|(stored, _)| stored).collect(),
-        next,
-    })
+    let next = rows
+        .last()
+        .filter(|_| has_more)
+        .map(|(last, key)| Cursor { key: key.clone(), id: last.id.clone() }.encode());
+    Ok(Page { items: rows.into_iter().map(|(stored, _)| stored).collect(), next })
 }
 
 fn by_id(query: &Query) -> (String, Option<&str>) {
@@ -188,11 +174,7 @@ fn by_id(query: &Query) -> (String, Option<&str>) {
         Order::Descending => ("<", "DESC"),
     };
     let after = query.after.as_ref().map(|cursor| cursor.id.as_str());
-    let beyond = if after.is_some() {
-        format!("AND id {sign} ?2")
-    } else {
-        String::new()
-    };
+    let beyond = if after.is_some() { format!("AND id {sign} ?2") } else { String::new() };
     let sql = format!(
         "SELECT {DOCUMENT} FROM docs WHERE collection = ?1 {beyond} ORDER BY id {direction}
          LIMIT ?3"
@@ -201,11 +183,7 @@ fn by_id(query: &Query) -> (String, Option<&str>) {
 }
 
 fn by_key(query: &Query, is_unique: bool) -> String {
-    let table = if is_unique {
-        "unique_entries"
-    } else {
-        "entries"
-    };
+    let table = if is_unique { "unique_entries" } else { "entries" };
     // A cursor lies within the bounds, so it takes the place of the one on its side.
     let bounds = match (query.order, query.after.is_some()) {
         (_, false) => "e.key >= ?2 AND e.key < ?3",
@@ -263,15 +241,10 @@ pub(crate) fn count(
     table: &str,
     role: i64,
 ) -> rusqlite::Result<(u64, Option<Timestamp>)> {
-    conn.prepare_cached(&format!(
-        "SELECT count(*), min(at) FROM {table} WHERE role = ?1"
-    ))?
-    .query_row([role], |row| {
-        let count: i64 = row.get(0)?;
-        let least: Option<i64> = row.get(1)?;
-        Ok((
-            u64::try_from(count).unwrap_or(0),
-            least.map(Timestamp::from_millis),
-        ))
-    })
+    conn.prepare_cached(&format!("SELECT count(*), min(at) FROM {table} WHERE role = ?1"))?
+        .query_row([role], |row| {
+            let count: i64 = row.get(0)?;
+            let least: Option<i64> = row.get(1)?;
+            Ok((u64::try_from(count).unwrap_or(0), least.map(Timestamp::from_millis)))
+        })
 }

@@ -78,21 +78,13 @@ INSERT INTO pulse VALUES (1, 0);
 
 /// Opens the connection that writes, making the tables when the file is new.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
-    let failed = |source| OpenError::Database {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
-    let found: i64 = conn
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(failed)?;
+    let found: i64 =
+        conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     if found > FILE_SCHEMA {
-        return Err(OpenError::Newer {
-            path: path.to_owned(),
-            found,
-            known: FILE_SCHEMA,
-        });
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: FILE_SCHEMA });
     }
     set_up_writer(&conn, found == 0).map_err(failed)?;
     Ok(conn)

@@ -53,10 +53,7 @@ impl Store for Embedded {
                     let collection = query.collection.full_name();
                     StoreError::Invalid(format!("{collection} has no index {name}"))
                 })?;
-                Over::Index {
-                    number,
-                    is_unique: self.engine.catalog.is_unique(number),
-                }
+                Over::Index { number, is_unique: self.engine.catalog.is_unique(number) }
             }
         };
         let readers = &self.engine.readers;
@@ -146,9 +143,7 @@ impl Store for Embedded {
     }
 
     async fn settle(&self, settled: Vec<Settled>) -> Result<(), StoreError> {
-        self.engine
-            .write(move |tx| settled.iter().try_for_each(|one| forget(tx, one)))
-            .await
+        self.engine.write(move |tx| settled.iter().try_for_each(|one| forget(tx, one))).await
     }
 
     async fn lease(
@@ -161,9 +156,8 @@ impl Store for Embedded {
     ) -> Result<bool, StoreError> {
         let mut leases = self.engine.leases.lock();
         let lease = (role.to_owned(), name.to_owned());
-        let is_held = leases
-            .get(&lease)
-            .is_some_and(|(other, until)| other != holder && *until > now);
+        let is_held =
+            leases.get(&lease).is_some_and(|(other, until)| other != holder && *until > now);
         if !is_held {
             leases.insert(lease, (holder.to_owned(), now + lifetime));
         }
@@ -178,11 +172,7 @@ impl Store for Embedded {
         let counted = tokio::task::spawn_blocking(move || {
             readers.with(|conn| {
                 let (events, oldest_event) = messages::untold(conn, &source)?;
-                let mut backlog = Backlog {
-                    events,
-                    oldest_event,
-                    ..Backlog::default()
-                };
+                let mut backlog = Backlog { events, oldest_event, ..Backlog::default() };
                 if let Some(role) = number {
                     (backlog.calls, backlog.oldest_call) = reads::count(conn, "calls", role)?;
                     (backlog.timers, backlog.next_timer) = reads::count(conn, "timers", role)?;
@@ -198,15 +188,11 @@ impl Store for Embedded {
     async fn ping(&self) -> Result<(), StoreError> {
         self.engine
             .write(|tx| {
-                tx.conn
-                    .prepare_cached("UPDATE pulse SET beats = beats + 1")?
-                    .execute([])?;
+                tx.conn.prepare_cached("UPDATE pulse SET beats = beats + 1")?.execute([])?;
                 Ok(())
             })
             .await?;
-        self.engine
-            .readers
-            .with(|conn| conn.query_row("SELECT beats FROM pulse", [], |_| Ok(())))
+        self.engine.readers.with(|conn| conn.query_row("SELECT beats FROM pulse", [], |_| Ok(())))
     }
 }
 

@@ -55,10 +55,7 @@ impl Document for Dish {
 }
 
 fn dish(id: impl std::fmt::Display, name: &str) -> Dish {
-    Dish {
-        id: id.to_string(),
-        name: name.to_owned(),
-    }
+    Dish { id: id.to_string(), name: name.to_owned() }
 }
 
 fn now() -> Timestamp {
@@ -76,10 +73,7 @@ fn cooking(dish: &Dish) -> Work {
 
 /// The Work that `event` causes: it inserts `dish`.
 fn handling(event: &Event, dish: &Dish) -> Work {
-    let cause = Cause::Message {
-        queue: QUEUE.name.to_owned(),
-        id: event.id.clone(),
-    };
+    let cause = Cause::Message { queue: QUEUE.name.to_owned(), id: event.id.clone() };
     let mut work = Work::new("kitchen", cause, now(), None);
     work.insert(dish).unwrap();
     work
@@ -91,11 +85,7 @@ type Commit = Box<dyn FnMut(&Connection) -> rusqlite::Result<()> + Send>;
 fn open(data_dir: &TempDir, commit: Commit) -> (Embedded, Arc<Mutex<Vec<String>>>) {
     let fatal = Arc::new(Mutex::new(Vec::new()));
     let causes = Arc::clone(&fatal);
-    let mut options = Options::new(
-        data_dir.path(),
-        vec![&DISHES],
-        Arc::new(FixedClock::at(now())),
-    );
+    let mut options = Options::new(data_dir.path(), vec![&DISHES], Arc::new(FixedClock::at(now())));
     options.on_fatal = Arc::new(move |error| causes.lock().push(error.to_string()));
     (Embedded::open_committing(options, commit).unwrap(), fatal)
 }
@@ -183,35 +173,19 @@ async fn a_full_disk_undoes_the_group_and_the_next_one_goes_on() {
     assert!(failed.to_string().contains("full"), "{failed}");
     assert!(engine.load::<Dish>("1").await.unwrap().is_none());
     assert_eq!(engine.commit(work).await.unwrap(), Committed::Applied);
-    assert_eq!(
-        engine
-            .queue(QUEUE.name)
-            .unwrap()
-            .depth()
-            .await
-            .unwrap()
-            .ready,
-        1
-    );
+    assert_eq!(engine.queue(QUEUE.name).unwrap().depth().await.unwrap().ready, 1);
     assert!(fatal.lock().is_empty());
 }
 
 #[tokio::test]
 async fn a_failed_flush_is_fatal_and_its_works_are_unknown() {
-    for code in [
-        ffi::SQLITE_IOERR_FSYNC,
-        ffi::SQLITE_IOERR_DIR_FSYNC,
-        ffi::SQLITE_IOERR_WRITE,
-    ] {
+    for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC, ffi::SQLITE_IOERR_WRITE] {
         let data_dir = TempDir::new().unwrap();
         let (engine, fatal) = open(&data_dir, Box::new(move |_| Err(sqlite_error(code))));
         let unknown = engine.commit(cooking(&dish(1, "soup"))).await.unwrap_err();
         assert!(matches!(unknown, StoreError::Unknown { .. }), "{unknown:?}");
         let later = engine.commit(cooking(&dish(2, "stew"))).await.unwrap_err();
-        let expected = matches!(
-            later,
-            StoreError::NotDone { .. } | StoreError::Unknown { .. }
-        );
+        let expected = matches!(later, StoreError::NotDone { .. } | StoreError::Unknown { .. });
         assert!(expected, "{later:?}");
         assert_eq!(fatal.lock().len(), 1);
         assert!(engine.ping().await.is_err());
@@ -292,8 +266,5 @@ async fn what_is_queued_is_committed_before_the_engine_is_closed() {
     assert!(!applied.is_empty());
     assert!(engine.load::<Dish>("1").await.is_err(), "it is closed");
     let (again, _) = open(&data_dir, Box::new(real_commit));
-    assert_eq!(
-        again.load_many::<Dish>(&applied).await.unwrap().len(),
-        applied.len()
-    );
+    assert_eq!(again.load_many::<Dish>(&applied).await.unwrap().len(), applied.len());
 }

@@ -63,9 +63,7 @@ impl LogWatch {
 /// Runs a checkpoint; the pages of the log that are in the file now.
 pub(crate) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<usize> {
     conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?
-        .query_row([], |row| {
-            Ok(usize::try_from(row.get::<_, i64>(2)?).unwrap_or(0))
-        })
+        .query_row([], |row| Ok(usize::try_from(row.get::<_, i64>(2)?).unwrap_or(0)))
 }
 
 /// Starts the thread that moves pages whenever `writer`'s watch nudges it, until that is dropped.
@@ -74,10 +72,7 @@ pub(crate) fn start(
     writer: &mut Connection,
     on_fatal: OnFatal,
 ) -> Result<(LogWatch, JoinHandle<()>), OpenError> {
-    let failed = |source| OpenError::Database {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
     let frames = Arc::new(AtomicUsize::new(0));
     let reported = Arc::clone(&frames);
     writer
@@ -94,12 +89,7 @@ pub(crate) fn start(
         .name("bistro-log".to_owned())
         .spawn(move || serve(&conn, &nudges, &flag, &on_fatal))
         .map_err(OpenError::Thread)?;
-    let watch = LogWatch {
-        frames,
-        nudge_at: STEP_FRAMES,
-        nudge,
-        restart,
-    };
+    let watch = LogWatch { frames, nudge_at: STEP_FRAMES, nudge, restart };
     Ok((watch, thread))
 }
 

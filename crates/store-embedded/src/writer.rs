@@ -70,20 +70,13 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T, Stop> + Send> Submission for J
 /// A submission that runs `run`, and where its answer arrives.
 pub(crate) fn submission<T, F>(
     run: F,
-) -> (
-    Box<dyn Submission>,
-    oneshot::Receiver<Result<T, StoreError>>,
-)
+) -> (Box<dyn Submission>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
     F: FnOnce(&mut Tx<'_>) -> Result<T, Stop> + Send + 'static,
 {
     let (waiting, answer) = oneshot::channel();
-    let job = Job {
-        run: Some(run),
-        result: None,
-        waiting,
-    };
+    let job = Job { run: Some(run), result: None, waiting };
     (Box::new(job), answer)
 }
 

@@ -20,10 +20,7 @@ impl Fixture {
     fn start() -> Self {
         let data_dir = TempDir::new().unwrap();
         let engine = Embedded::open(data_dir.path(), COLLECTIONS, Arc::new(SystemClock)).unwrap();
-        Self {
-            engine,
-            _data_dir: data_dir,
-        }
+        Self { engine, _data_dir: data_dir }
     }
 }
 

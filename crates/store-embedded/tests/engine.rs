@@ -16,18 +16,11 @@ use bistro_store_embedded::{Embedded, OpenError};
 use common::{COLLECTIONS, Dish, SmallDisk, at, inserting};
 use tempfile::TempDir;
 
-const QUEUE: Queue = Queue {
-    name: "kitchen.events",
-    role: "kitchen",
-    kinds: &["bistro.kitchen.v1.Cooked"],
-};
+const QUEUE: Queue =
+    Queue { name: "kitchen.events", role: "kitchen", kinds: &["bistro.kitchen.v1.Cooked"] };
 
 fn open(data_dir: &TempDir) -> Result<Embedded, OpenError> {
-    Embedded::open(
-        data_dir.path(),
-        COLLECTIONS,
-        Arc::new(FixedClock::at(at(0))),
-    )
+    Embedded::open(data_dir.path(), COLLECTIONS, Arc::new(FixedClock::at(at(0))))
 }
 
 #[tokio::test]
@@ -36,41 +29,24 @@ async fn a_restart_keeps_everything() {
     let engine = open(&data_dir).unwrap();
     engine.declare(&[QUEUE]).await.unwrap();
     let soup = Dish::new("soup", 1);
-    let mut work = Work::new(
-        "kitchen",
-        Cause::request("u", "cook", "k", b"b"),
-        at(0),
-        None,
-    );
+    let mut work = Work::new("kitchen", Cause::request("u", "cook", "k", b"b"), at(0), None);
     work.insert_new(&soup).unwrap();
     for number in 0..4 {
         work.event(QUEUE.kinds[0], number, 1, vec![number]);
     }
     work.timer::<Dish>("soup", "cold", at(500));
-    let step = CallStep {
-        role: "payments".to_owned(),
-        method: "/p/Pay".to_owned(),
-        request: vec![1, 2],
-    };
+    let step =
+        CallStep { role: "payments".to_owned(), method: "/p/Pay".to_owned(), request: vec![1, 2] };
     work.call("pay", vec![step]).reply(b"cooked".to_vec());
-    assert_eq!(
-        engine.commit(work.clone()).await.unwrap(),
-        Committed::Applied
-    );
+    assert_eq!(engine.commit(work.clone()).await.unwrap(), Committed::Applied);
     let queue = engine.queue(QUEUE.name).unwrap();
-    let (acked, retried, dead) = (
-        queue.next().await.unwrap(),
-        queue.next().await.unwrap(),
-        queue.next().await.unwrap(),
-    );
+    let (acked, retried, dead) =
+        (queue.next().await.unwrap(), queue.next().await.unwrap(), queue.next().await.unwrap());
     queue.ack(acked.seq).await.unwrap();
     let delay = Duration::from_mins(1);
     queue.retry(retried.seq, delay, "busy").await.unwrap();
     queue.dead_letter(dead.seq, "broken").await.unwrap();
-    let (depth, backlog) = (
-        queue.depth().await.unwrap(),
-        engine.backlog("kitchen").await.unwrap(),
-    );
+    let (depth, backlog) = (queue.depth().await.unwrap(), engine.backlog("kitchen").await.unwrap());
     assert_eq!((depth.ready, depth.parked, depth.dead), (1, 1, 1));
     assert_eq!((backlog.events, backlog.calls, backlog.timers), (2, 1, 1));
     let calls = engine.open_calls("kitchen", at(1), 9).await.unwrap();
@@ -81,17 +57,11 @@ async fn a_restart_keeps_everything() {
 
     let engine = open(&data_dir).unwrap();
     let queue = engine.queue(QUEUE.name).unwrap();
-    assert_eq!(
-        engine.load::<Dish>("soup").await.unwrap().unwrap().value,
-        soup
-    );
+    assert_eq!(engine.load::<Dish>("soup").await.unwrap().unwrap().value, soup);
     assert_eq!(queue.depth().await.unwrap(), depth);
     assert_eq!(engine.backlog("kitchen").await.unwrap(), backlog);
     assert_eq!(engine.open_calls("kitchen", at(1), 9).await.unwrap(), calls);
-    assert_eq!(
-        engine.due_timers("kitchen", at(500), 9).await.unwrap(),
-        timers
-    );
+    assert_eq!(engine.due_timers("kitchen", at(500), 9).await.unwrap(), timers);
     assert_eq!(queue.dead_letters(9).unwrap()[0].event, dead.event);
     match engine.commit(work).await.unwrap() {
         Committed::AlreadyDone(mark) => assert_eq!(mark.reply, b"cooked"),
@@ -100,18 +70,12 @@ async fn a_restart_keeps_everything() {
     let left = queue.next().await.unwrap();
     assert!(![acked.event.id, retried.event.id, dead.event.id].contains(&left.event.id));
     // What is told after a restart comes after what was told before.
-    engine
-        .publish(vec![acked_again(&left.event)])
-        .await
-        .unwrap();
+    engine.publish(vec![acked_again(&left.event)]).await.unwrap();
     assert!(queue.next().await.unwrap().seq > left.seq);
 }
 
 fn acked_again(event: &bistro_core::Event) -> bistro_core::Event {
-    bistro_core::Event {
-        id: "another".to_owned(),
-        ..event.clone()
-    }
+    bistro_core::Event { id: "another".to_owned(), ..event.clone() }
 }
 
 #[tokio::test]
@@ -122,10 +86,7 @@ async fn a_data_directory_has_one_process_at_a_time() {
     assert!(matches!(refused, OpenError::Locked { .. }), "{refused:?}");
     let sentence = refused.to_string();
     let holder = format!("process {}", std::process::id());
-    assert!(
-        sentence.contains(&holder) && sentence.contains("stop it"),
-        "{sentence}"
-    );
+    assert!(sentence.contains(&holder) && sentence.contains("stop it"), "{sentence}");
     let other_handle = engine.clone();
     drop(engine);
     assert!(open(&data_dir).is_err(), "a handle is left");
@@ -178,19 +139,13 @@ async fn a_mark_is_kept_for_thirty_days_and_dropped_by_the_next_write() {
         (3, MARK_LIFETIME + Duration::from_millis(1), false),
     ] {
         let before = engine.load::<Dish>("soup").await.unwrap().unwrap();
-        let tick = Cause::Tick {
-            name: place.to_string(),
-        };
+        let tick = Cause::Tick { name: place.to_string() };
         let mut work = Work::new("kitchen", tick, at(0) + after, None);
         work.replace(&before, &Dish::new("soup", place)).unwrap();
         engine.commit(work).await.unwrap();
         let mark = engine.mark(&soup, &key).await.unwrap();
         let of_request = engine.mark_of_request(soup.collection, &key).await.unwrap();
-        assert_eq!(
-            (mark.is_some(), of_request.is_some()),
-            (is_kept, is_kept),
-            "{place}"
-        );
+        assert_eq!((mark.is_some(), of_request.is_some()), (is_kept, is_kept), "{place}");
     }
 }
 
@@ -226,18 +181,10 @@ async fn a_full_disk_refuses_whole_works_and_goes_on_when_there_is_room() {
             break;
         }
     }
-    assert!(
-        done.len() > 32 && refused.len() > 200,
-        "{} {}",
-        done.len(),
-        refused.len()
-    );
+    assert!(done.len() > 32 && refused.len() > 200, "{} {}", done.len(), refused.len());
     assert_exactly(&engine, &done).await;
     let pinged = engine.ping().await;
-    assert!(
-        matches!(pinged, Err(StoreError::NotDone { .. }) | Ok(())),
-        "{pinged:?}"
-    );
+    assert!(matches!(pinged, Err(StoreError::NotDone { .. }) | Ok(())), "{pinged:?}");
 
     std::fs::remove_file(&filler).unwrap();
     for id in refused.drain(..40) {
@@ -264,15 +211,10 @@ fn large_work(id: &str) -> Work {
 
 /// Documents, their index entries and their events are those of the Works in `done`.
 async fn assert_exactly(engine: &Embedded, done: &[String]) {
-    let mut wanted: Vec<String> = done
-        .iter()
-        .flat_map(|id| [id.clone(), format!("{id} second")])
-        .collect();
+    let mut wanted: Vec<String> =
+        done.iter().flat_map(|id| [id.clone(), format!("{id} second")]).collect();
     wanted.sort();
-    for query in [
-        Query::all::<Dish>(),
-        Query::prefix::<Dish>("course", &Key::new()),
-    ] {
+    for query in [Query::all::<Dish>(), Query::prefix::<Dish>("course", &Key::new())] {
         let page = engine.list::<Dish>(query.limit(1_000_000)).await.unwrap();
         let mut there: Vec<String> = page.items.into_iter().map(|dish| dish.value.id).collect();
         there.sort();
@@ -292,13 +234,8 @@ async fn a_key_can_pass_from_one_document_to_another_in_one_work() {
         engine.load::<Dish>("a").await.unwrap().unwrap(),
         engine.load::<Dish>("b").await.unwrap().unwrap(),
     );
-    let swapped = |dish: &Dish, title: &str| Dish {
-        title: title.to_owned(),
-        ..dish.clone()
-    };
-    let tick = Cause::Tick {
-        name: "swap".to_owned(),
-    };
+    let swapped = |dish: &Dish, title: &str| Dish { title: title.to_owned(), ..dish.clone() };
+    let tick = Cause::Tick { name: "swap".to_owned() };
     let mut work = Work::new("kitchen", tick, at(0), None);
     work.replace(&a, &swapped(&a, "b")).unwrap();
     work.replace(&b, &swapped(&b, "a")).unwrap();
@@ -315,10 +252,8 @@ async fn a_key_can_pass_from_one_document_to_another_in_one_work() {
 async fn settling_twice_or_what_is_not_there_is_no_error() {
     let data_dir = TempDir::new().unwrap();
     let engine = open(&data_dir).unwrap();
-    let nothing = Settled::Call {
-        document: DocumentRef::of::<Dish>("nobody"),
-        id: "nothing/c0".to_owned(),
-    };
+    let nothing =
+        Settled::Call { document: DocumentRef::of::<Dish>("nobody"), id: "nothing/c0".to_owned() };
     engine.settle(vec![nothing.clone(), nothing]).await.unwrap();
     engine.settle(Vec::new()).await.unwrap();
 }

@@ -23,10 +23,7 @@ impl Index {
     /// An index in which keys may repeat.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            unique: false,
-        }
+        Self { name, unique: false }
     }
 
     /// An index in which they may not.
@@ -77,20 +74,13 @@ pub struct DocumentRef {
 impl DocumentRef {
     /// The document `id` of type `D`.
     pub fn of<D: Document>(id: impl fmt::Display) -> Self {
-        Self {
-            collection: D::COLLECTION,
-            id: id.to_string(),
-        }
+        Self { collection: D::COLLECTION, id: id.to_string() }
     }
 }
 
 impl fmt::Display for DocumentRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}.{}/{}",
-            self.collection.role, self.collection.name, self.id
-        )
+        write!(f, "{}.{}/{}", self.collection.role, self.collection.name, self.id)
     }
 }
 
@@ -145,10 +135,7 @@ pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static
         let collection = Self::COLLECTION;
         if stored.compatible_from > collection.schema {
             return Err(StoreError::IncompatibleSchema {
-                document: DocumentRef {
-                    collection,
-                    id: stored.id.clone(),
-                },
+                document: DocumentRef { collection, id: stored.id.clone() },
                 needs: stored.compatible_from,
                 knows: collection.schema,
             });
@@ -161,10 +148,7 @@ pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static
             serde_json::from_str(&stored.data)
         };
         decoded.map_err(|source| StoreError::Undecodable {
-            document: DocumentRef {
-                collection,
-                id: stored.id.clone(),
-            },
+            document: DocumentRef { collection, id: stored.id.clone() },
             source,
         })
     }

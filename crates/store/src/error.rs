@@ -87,10 +87,7 @@ impl StoreError {
         message: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self::NotDone {
-            message: message.into(),
-            source: Some(Box::new(source)),
-        }
+        Self::NotDone { message: message.into(), source: Some(Box::new(source)) }
     }
 
     /// [`StoreError::Unknown`] with its cause.
@@ -98,10 +95,7 @@ impl StoreError {
         message: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self::Unknown {
-            message: message.into(),
-            source: Some(Box::new(source)),
-        }
+        Self::Unknown { message: message.into(), source: Some(Box::new(source)) }
     }
 
     /// Whether reading and deciding again may succeed at once.
@@ -131,10 +125,9 @@ impl From<StoreError> for Error {
             StoreError::Invalid(_) | StoreError::Undecodable { .. } => {
                 return Self::internal(error);
             }
-            StoreError::NotDone { .. } => (
-                ErrorCode::Unavailable,
-                "the store is away for the moment; nothing was changed",
-            ),
+            StoreError::NotDone { .. } => {
+                (ErrorCode::Unavailable, "the store is away for the moment; nothing was changed")
+            }
             StoreError::Unknown { .. } => (
                 ErrorCode::OutcomeUnknown,
                 "it may have been done; repeat it with the same idempotency key",

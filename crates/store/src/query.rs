@@ -36,15 +36,10 @@ impl Cursor {
 
     /// Reads the text back.
     pub fn decode(text: &str) -> Result<Self, StoreError> {
-        let bytes = URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| StoreError::BadCursor)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| StoreError::BadCursor)?;
         let plain = String::from_utf8(bytes).map_err(|_| StoreError::BadCursor)?;
         let (key, id) = plain.split_once('\u{0}').ok_or(StoreError::BadCursor)?;
-        Ok(Self {
-            key: key.to_owned(),
-            id: id.to_owned(),
-        })
+        Ok(Self { key: key.to_owned(), id: id.to_owned() })
     }
 }
 
@@ -130,10 +125,7 @@ impl Query {
         if let Some(text) = &request.cursor {
             let cursor = Cursor::decode(text)?;
             let too_small = cursor.key < self.lower;
-            let too_large = self
-                .upper
-                .as_ref()
-                .is_some_and(|upper| cursor.key >= *upper);
+            let too_large = self.upper.as_ref().is_some_and(|upper| cursor.key >= *upper);
             if too_small || too_large {
                 return Err(StoreError::BadCursor);
             }
@@ -149,16 +141,10 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_rubbish_is_refused() {
-        let cursor = Cursor {
-            key: Key::new().text("a").int(3).as_str().into(),
-            id: "x".into(),
-        };
+        let cursor = Cursor { key: Key::new().text("a").int(3).as_str().into(), id: "x".into() };
         assert_eq!(Cursor::decode(&cursor.encode()).unwrap(), cursor);
         for rubbish in ["", "!!", "YWJj"] {
-            assert!(
-                matches!(Cursor::decode(rubbish), Err(StoreError::BadCursor)),
-                "{rubbish}"
-            );
+            assert!(matches!(Cursor::decode(rubbish), Err(StoreError::BadCursor)), "{rubbish}");
         }
     }
 }

@@ -58,10 +58,9 @@ pub trait StoreExt {
 impl<S: Store + ?Sized> StoreExt for S {
     async fn load<D: Document>(&self, id: &str) -> Result<Option<Versioned<D>>, StoreError> {
         match self.get(D::COLLECTION, id).await? {
-            Some(stored) => Ok(Some(Versioned {
-                value: D::read(&stored)?,
-                version: stored.version,
-            })),
+            Some(stored) => {
+                Ok(Some(Versioned { value: D::read(&stored)?, version: stored.version }))
+            }
             None => Ok(None),
         }
     }
@@ -77,10 +76,7 @@ impl<S: Store + ?Sized> StoreExt for S {
 
     async fn list<D: Document>(&self, query: Query) -> Result<Page<Versioned<D>>, StoreError> {
         let page = self.find(query).await?;
-        Ok(Page {
-            items: read_all(&page.items)?,
-            next: page.next,
-        })
+        Ok(Page { items: read_all(&page.items)?, next: page.next })
     }
 
     async fn first<D: Document>(&self, query: Query) -> Result<Option<Versioned<D>>, StoreError> {
@@ -96,12 +92,5 @@ impl<S: Store + ?Sized> StoreExt for S {
 }
 
 fn read_all<D: Document>(rows: &[crate::Stored]) -> Result<Vec<Versioned<D>>, StoreError> {
-    rows.iter()
-        .map(|row| {
-            Ok(Versioned {
-                value: D::read(row)?,
-                version: row.version,
-            })
-        })
-        .collect()
+    rows.iter().map(|row| Ok(Versioned { value: D::read(row)?, version: row.version })).collect()
 }

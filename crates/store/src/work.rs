@@ -83,13 +83,7 @@ impl fmt::Display for Cause {
             Self::Request { key, .. } => write!(f, "request {key}"),
             Self::Message { queue, id } => write!(f, "message {queue} {id}"),
             Self::Timer(timer) => {
-                write!(
-                    f,
-                    "timer {} {} {}",
-                    timer.document,
-                    timer.name,
-                    timer.at.as_millis()
-                )
+                write!(f, "timer {} {} {}", timer.document, timer.name, timer.at.as_millis())
             }
             Self::Outcome { document, call } => write!(f, "outcome {document} {call}"),
             Self::Tick { name } => write!(f, "tick {name}"),
@@ -254,12 +248,7 @@ impl Work {
     ) -> Result<&mut Self, StoreError> {
         let document = DocumentRef::of::<D>(value.id());
         let data = encode(&document, value)?;
-        self.writes.push(Write::Insert {
-            document,
-            data,
-            keys: value.keys(),
-            by_request,
-        });
+        self.writes.push(Write::Insert { document, data, keys: value.keys(), by_request });
         Ok(self)
     }
 
@@ -272,32 +261,21 @@ impl Work {
         let document = DocumentRef::of::<D>(after.id());
         let data = encode(&document, after)?;
         let (version, keys) = (before.version, after.keys());
-        self.writes.push(Write::Replace {
-            document,
-            version,
-            data,
-            keys,
-        });
+        self.writes.push(Write::Replace { document, version, data, keys });
         Ok(self)
     }
 
     /// Removes what was read.
     pub fn delete<D: Document>(&mut self, read: &Versioned<D>) -> &mut Self {
         let document = DocumentRef::of::<D>(read.value.id());
-        self.writes.push(Write::Delete {
-            document,
-            version: read.version,
-        });
+        self.writes.push(Write::Delete { document, version: read.version });
         self
     }
 
     /// What was read must not have changed when this commits.
     pub fn require<D: Document>(&mut self, read: &Versioned<D>) -> &mut Self {
         let document = DocumentRef::of::<D>(read.value.id());
-        self.writes.push(Write::Require {
-            document,
-            version: read.version,
-        });
+        self.writes.push(Write::Require { document, version: read.version });
         self
     }
 
@@ -310,12 +288,7 @@ impl Work {
         at_least: i64,
     ) -> &mut Self {
         let document = DocumentRef::of::<D>(id);
-        self.writes.push(Write::Adjust {
-            document,
-            field,
-            by,
-            at_least,
-        });
+        self.writes.push(Write::Adjust { document, field, by, at_least });
         self
     }
 
@@ -348,11 +321,7 @@ impl Work {
         at: Timestamp,
     ) -> &mut Self {
         let document = DocumentRef::of::<D>(id);
-        self.timers.push(TimerChange {
-            document,
-            name,
-            at: Some(at),
-        });
+        self.timers.push(TimerChange { document, name, at: Some(at) });
         self
     }
 
@@ -362,11 +331,7 @@ impl Work {
         id: impl fmt::Display,
         name: &'static str,
     ) -> &mut Self {
-        self.timers.push(TimerChange {
-            document: DocumentRef::of::<D>(id),
-            name,
-            at: None,
-        });
+        self.timers.push(TimerChange { document: DocumentRef::of::<D>(id), name, at: None });
         self
     }
 
@@ -404,17 +369,16 @@ impl Work {
             || !(self.events.is_empty() && self.calls.is_empty() && self.timers.is_empty());
         if carries && !matches!(first, Write::Insert { .. } | Write::Replace { .. }) {
             let document = first.document();
-            return invalid(format!("its first write, to {document}, cannot carry what it leaves behind: begin with an insert or a replace"));
+            return invalid(format!(
+                "its first write, to {document}, cannot carry what it leaves behind: begin with an insert or a replace"
+            ));
         }
         for (place, write) in self.writes.iter().enumerate() {
             let document = write.document();
             if document.collection.role != self.role {
                 return invalid(format!("{document} does not belong to {}", self.role));
             }
-            if self.writes[..place]
-                .iter()
-                .any(|other| other.document() == document)
-            {
+            if self.writes[..place].iter().any(|other| other.document() == document) {
                 return invalid(format!("it writes {document} twice"));
             }
             self.check_content(write)?;
@@ -440,45 +404,23 @@ impl Work {
     }
 
     fn check_content(&self, write: &Write) -> Result<(), StoreError> {
-        let (Write::Insert {
-            document,
-            data,
-            keys,
-            ..
-        }
-        | Write::Replace {
-            document,
-            data,
-            keys,
-            ..
-        }) = write
+        let (Write::Insert { document, data, keys, .. }
+        | Write::Replace { document, data, keys, .. }) = write
         else {
             return Ok(());
         };
         check_size(&document.to_string(), data.len(), MAX_DOCUMENT_BYTES)?;
         for (place, (index, _)) in keys.iter().enumerate() {
             if document.collection.index(index).is_none() {
-                return Err(StoreError::Invalid(format!(
-                    "{document} has no index {index}"
-                )));
+                return Err(StoreError::Invalid(format!("{document} has no index {index}")));
             }
             if keys[..place].iter().any(|(other, _)| other == index) {
-                return Err(StoreError::Invalid(format!(
-                    "{document} has two keys in {index}"
-                )));
+                return Err(StoreError::Invalid(format!("{document} has two keys in {index}")));
             }
         }
-        let creates = matches!(
-            write,
-            Write::Insert {
-                by_request: true,
-                ..
-            }
-        );
+        let creates = matches!(write, Write::Insert { by_request: true, .. });
         if creates && !matches!(self.cause, Cause::Request { .. }) {
-            return Err(StoreError::Invalid(format!(
-                "{document} is not made by a request"
-            )));
+            return Err(StoreError::Invalid(format!("{document} is not made by a request")));
         }
         Ok(())
     }
@@ -492,30 +434,21 @@ impl Work {
 
 fn check_size(what: &str, bytes: usize, limit: usize) -> Result<(), StoreError> {
     if bytes > limit {
-        return Err(StoreError::TooLarge {
-            what: what.to_owned(),
-            bytes,
-            limit,
-        });
+        return Err(StoreError::TooLarge { what: what.to_owned(), bytes, limit });
     }
     Ok(())
 }
 
 fn encode<D: Document>(document: &DocumentRef, value: &D) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|source| StoreError::Undecodable {
-        document: document.clone(),
-        source,
-    })
+    serde_json::to_string(value)
+        .map_err(|source| StoreError::Undecodable { document: document.clone(), source })
 }
 
 fn hex(bytes: &[u8], count: usize) -> String {
     use fmt::Write as _;
-    bytes
-        .iter()
-        .take(count)
-        .fold(String::with_capacity(count * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().take(count).fold(String::with_capacity(count * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -53,11 +53,7 @@ fn targets(level: &str) -> Option<Targets> {
         .with_default(default)
         .with_targets(quiet)
         // Later ones win.
-        .with_targets(
-            asked
-                .iter()
-                .map(|(target, level)| (target.to_owned(), level)),
-        );
+        .with_targets(asked.iter().map(|(target, level)| (target.to_owned(), level)));
     Some(targets)
 }
 

@@ -74,14 +74,7 @@ impl LogLayer {
         clock: Arc<dyn Clock>,
         sink: Sink,
     ) -> Self {
-        Self {
-            style,
-            service,
-            role,
-            clock,
-            sink,
-            dispatch: OnceLock::new(),
-        }
+        Self { style, service, role, clock, sink, dispatch: OnceLock::new() }
     }
 
     /// The ids of `span`, fixing them if they were not.

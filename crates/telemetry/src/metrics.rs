@@ -29,16 +29,14 @@ impl Buckets {
     #[must_use]
     pub const fn bounds(self) -> &'static [f64] {
         match self {
-            Self::Request => &[
-                0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-            ],
+            Self::Request => {
+                &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0]
+            }
             Self::Database => &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0],
-            Self::Wait => &[
-                1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0,
-            ],
-            Self::Count => &[
-                1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0,
-            ],
+            Self::Wait => {
+                &[1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0]
+            }
+            Self::Count => &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0],
         }
     }
 }
@@ -139,8 +137,7 @@ impl Metrics {
     /// usual names (`process_…`). Only Linux has them; elsewhere this does nothing.
     pub fn process(&self) -> Result<(), TelemetryError> {
         #[cfg(target_os = "linux")]
-        self.registry
-            .register(Box::new(crate::process::ProcessCollector::new()?))?;
+        self.registry.register(Box::new(crate::process::ProcessCollector::new()?))?;
         Ok(())
     }
 

@@ -21,28 +21,17 @@ const UNITS: [&str; 4] = ["ratio", "celsius", "info", "minor"];
 
 /// Words in a label's name that mean one value per person or thing: the number of series would
 /// have no bound.
-const UNBOUNDED: [&str; 8] = [
-    "id", "email", "user", "path", "url", "address", "token", "key",
-];
+const UNBOUNDED: [&str; 8] = ["id", "email", "user", "path", "url", "address", "token", "key"];
 
 /// Checks that `name` is `bistro_<role>_<what>_<unit>` and that `labels` are bounded.
 pub(crate) fn check(kind: Kind, name: &str, labels: &[&str]) -> Result<(), NameError> {
-    let wrong = |problem: String| {
-        Err(NameError {
-            name: name.to_owned(),
-            problem,
-        })
-    };
+    let wrong = |problem: String| Err(NameError { name: name.to_owned(), problem });
     let words: Vec<&str> = name.split('_').collect();
     let well_formed = words.len() >= 4
         && words[0] == "bistro"
         && words.iter().all(|word| {
-            word.bytes()
-                .next()
-                .is_some_and(|b| b.is_ascii_alphanumeric())
-                && word
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            word.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+                && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         });
     if !well_formed {
         return wrong("is not of the form bistro_<role>_<what>_<unit>".to_owned());
@@ -63,13 +52,10 @@ pub(crate) fn check(kind: Kind, name: &str, labels: &[&str]) -> Result<(), NameE
         }
         _ => {}
     }
-    let unbounded = labels
-        .iter()
-        .find(|label| label.split('_').any(|word| UNBOUNDED.contains(&word)));
+    let unbounded =
+        labels.iter().find(|label| label.split('_').any(|word| UNBOUNDED.contains(&word)));
     match unbounded {
-        Some(label) => wrong(format!(
-            "has the label {label}, which has no bounded set of values"
-        )),
+        Some(label) => wrong(format!("has the label {label}, which has no bounded set of values")),
         None => Ok(()),
     }
 }
@@ -84,10 +70,7 @@ mod tests {
             (Kind::Counter, "bistro_orders_placed_total"),
             (Kind::Gauge, "bistro_orders_open_orders"),
             (Kind::Gauge, "bistro_orders_outbox_oldest_age_seconds"),
-            (
-                Kind::Histogram,
-                "bistro_gateway_http_request_duration_seconds",
-            ),
+            (Kind::Histogram, "bistro_gateway_http_request_duration_seconds"),
             (Kind::Histogram, "bistro_store_commit_works"),
             (Kind::Gauge, "bistro_store_cache_hit_ratio"),
         ] {
@@ -98,55 +81,15 @@ mod tests {
     #[test]
     fn others_say_what_is_wrong() {
         for (kind, name, labels, said) in [
-            (
-                Kind::Counter,
-                "orders_placed_total",
-                &[][..],
-                "not of the form",
-            ),
+            (Kind::Counter, "orders_placed_total", &[][..], "not of the form"),
             (Kind::Counter, "bistro_placed_total", &[], "not of the form"),
-            (
-                Kind::Counter,
-                "bistro_orders_Placed_total",
-                &[],
-                "not of the form",
-            ),
-            (
-                Kind::Counter,
-                "bistro_orders__placed_total",
-                &[],
-                "not of the form",
-            ),
-            (
-                Kind::Counter,
-                "bistro_orders_placed_seconds",
-                &[],
-                "ends in _total",
-            ),
-            (
-                Kind::Gauge,
-                "bistro_orders_open_total",
-                &[],
-                "does not end in _total",
-            ),
-            (
-                Kind::Gauge,
-                "bistro_orders_is_open",
-                &[],
-                "does not end in a unit",
-            ),
-            (
-                Kind::Counter,
-                "bistro_orders_placed_total",
-                &["order_id"],
-                "label order_id",
-            ),
-            (
-                Kind::Counter,
-                "bistro_orders_placed_total",
-                &["state", "email"],
-                "label email",
-            ),
+            (Kind::Counter, "bistro_orders_Placed_total", &[], "not of the form"),
+            (Kind::Counter, "bistro_orders__placed_total", &[], "not of the form"),
+            (Kind::Counter, "bistro_orders_placed_seconds", &[], "ends in _total"),
+            (Kind::Gauge, "bistro_orders_open_total", &[], "does not end in _total"),
+            (Kind::Gauge, "bistro_orders_is_open", &[], "does not end in a unit"),
+            (Kind::Counter, "bistro_orders_placed_total", &["order_id"], "label order_id"),
+            (Kind::Counter, "bistro_orders_placed_total", &["state", "email"], "label email"),
         ] {
             let error = check(kind, name, labels).unwrap_err().to_string();
             assert!(error.contains(said), "{name}: {error}");

@@ -51,9 +51,6 @@ impl Default for Options {
 impl Options {
     /// A variable's value, if it is set to anything.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        self.environment
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
+        self.environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 }

@@ -44,9 +44,7 @@ fn endpoint(options: &Options) -> Result<Option<String>, TelemetryError> {
     let named = options
         .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         .or_else(|| options.variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
-    if options
-        .variable("OTEL_SDK_DISABLED")
-        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    if options.variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
     {
         return Ok(None);
     }
@@ -62,10 +60,7 @@ fn endpoint(options: &Options) -> Result<Option<String>, TelemetryError> {
             });
         }
     };
-    for variable in [
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-    ] {
+    for variable in ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"] {
         match options.variable(variable) {
             None | Some("grpc") => {}
             Some(other) if endpoint.is_some() => {
@@ -95,10 +90,9 @@ fn exporter(options: &Options, endpoint: &str) -> Result<SpanExporter, Telemetry
         }
         builder = builder.with_tls_config(tls);
     }
-    builder.build().map_err(|source| TelemetryError::Exporter {
-        endpoint: endpoint.to_owned(),
-        source,
-    })
+    builder
+        .build()
+        .map_err(|source| TelemetryError::Exporter { endpoint: endpoint.to_owned(), source })
 }
 
 /// Which traces are kept. All, by default: order volumes allow it, and a collector can drop
@@ -144,9 +138,7 @@ fn resource(options: &Options) -> Resource {
 
 /// The name of the process in logs and traces.
 pub(crate) fn service(options: &Options) -> &str {
-    options
-        .variable("OTEL_SERVICE_NAME")
-        .unwrap_or(&options.service)
+    options.variable("OTEL_SERVICE_NAME").unwrap_or(&options.service)
 }
 
 #[cfg(test)]
@@ -171,18 +163,9 @@ mod tests {
         assert_eq!(goes(options([])), None);
         assert_eq!(goes(options([("OTEL_EXPORTER_OTLP_ENDPOINT", " ")])), None);
         assert_eq!(goes(options([general])).as_deref(), Some("http://a:4317"));
-        assert_eq!(
-            goes(options([general, traces])).as_deref(),
-            Some("http://b:4317")
-        );
-        assert_eq!(
-            goes(options([general, ("OTEL_TRACES_EXPORTER", "none")])),
-            None
-        );
-        assert_eq!(
-            goes(options([general, ("OTEL_SDK_DISABLED", "TRUE")])),
-            None
-        );
+        assert_eq!(goes(options([general, traces])).as_deref(), Some("http://b:4317"));
+        assert_eq!(goes(options([general, ("OTEL_TRACES_EXPORTER", "none")])), None);
+        assert_eq!(goes(options([general, ("OTEL_SDK_DISABLED", "TRUE")])), None);
         assert_eq!(
             goes(options([("OTEL_TRACES_EXPORTER", "otlp")])).as_deref(),
             Some("http://localhost:4317")
@@ -191,21 +174,15 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
-        for (variable, value) in [
-            ("OTEL_TRACES_EXPORTER", "zipkin"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-        ] {
+        for (variable, value) in
+            [("OTEL_TRACES_EXPORTER", "zipkin"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]
+        {
             let error = endpoint(&options([
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4317"),
                 (variable, value),
             ]))
             .unwrap_err();
-            assert!(
-                error
-                    .to_string()
-                    .starts_with(&format!("{variable}={value}")),
-                "{error}"
-            );
+            assert!(error.to_string().starts_with(&format!("{variable}={value}")), "{error}");
         }
         for (sampler_name, argument) in
             [("often", "1"), ("traceidratio", "2"), ("traceidratio", "x")]
@@ -215,10 +192,7 @@ mod tests {
                 ("OTEL_TRACES_SAMPLER_ARG", argument),
             ]))
             .unwrap_err();
-            assert!(
-                error.to_string().starts_with("OTEL_TRACES_SAMPLER"),
-                "{error}"
-            );
+            assert!(error.to_string().starts_with("OTEL_TRACES_SAMPLER"), "{error}");
         }
     }
 

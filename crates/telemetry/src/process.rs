@@ -30,17 +30,11 @@ impl ProcessCollector {
                 "CPU time used, in user and system mode, in seconds.",
             ))?,
             cpu_update: Mutex::new(()),
-            resident: gauge(
-                "process_resident_memory_bytes",
-                "Resident memory, in bytes.",
-            )?,
+            resident: gauge("process_resident_memory_bytes", "Resident memory, in bytes.")?,
             virtual_memory: gauge("process_virtual_memory_bytes", "Virtual memory, in bytes.")?,
             threads: gauge("process_threads", "Threads.")?,
             open_fds: gauge("process_open_fds", "Open file descriptors.")?,
-            max_fds: gauge(
-                "process_max_fds",
-                "File descriptors that may be open at most.",
-            )?,
+            max_fds: gauge("process_max_fds", "File descriptors that may be open at most.")?,
             start_time: Gauge::with_opts(Opts::new(
                 "process_start_time_seconds",
                 "When the process started, in seconds since the Unix epoch.",
@@ -62,10 +56,8 @@ impl ProcessCollector {
 
     fn read(&self) {
         let ticks_per_second = to_f64(rustix::param::clock_ticks_per_second());
-        if let Some(stat) = fs::read_to_string("/proc/self/stat")
-            .ok()
-            .as_deref()
-            .and_then(parse_stat)
+        if let Some(stat) =
+            fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(parse_stat)
         {
             let pages = i64::try_from(rustix::param::page_size()).unwrap_or(i64::MAX);
             self.resident.set(stat.resident_pages.saturating_mul(pages));
@@ -76,13 +68,10 @@ impl ProcessCollector {
                 let used = to_f64(stat.cpu_ticks) / ticks_per_second;
                 self.cpu.inc_by((used - self.cpu.get()).max(0.0));
             }
-            if let Some(boot) = fs::read_to_string("/proc/stat")
-                .ok()
-                .as_deref()
-                .and_then(parse_boot_time)
+            if let Some(boot) =
+                fs::read_to_string("/proc/stat").ok().as_deref().and_then(parse_boot_time)
             {
-                self.start_time
-                    .set(to_f64(boot) + to_f64(stat.start_ticks) / ticks_per_second);
+                self.start_time.set(to_f64(boot) + to_f64(stat.start_ticks) / ticks_per_second);
             }
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
@@ -103,10 +92,7 @@ impl Collector for ProcessCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         self.read();
-        self.all()
-            .into_iter()
-            .flat_map(Collector::collect)
-            .collect()
+        self.all().into_iter().flat_map(Collector::collect).collect()
     }
 }
 
@@ -143,10 +129,7 @@ fn parse_boot_time(text: &str) -> Option<u64> {
     line.trim().parse().ok()
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "ticks and seconds stay far below 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "ticks and seconds stay far below 2^52")]
 fn to_f64(value: u64) -> f64 {
     value as f64
 }
@@ -170,9 +153,6 @@ mod tests {
             })
         );
         assert_eq!(parse_stat("42 (short) S 1"), None);
-        assert_eq!(
-            parse_boot_time("cpu 1 2\nbtime 1700000000\n"),
-            Some(1_700_000_000)
-        );
+        assert_eq!(parse_boot_time("cpu 1 2\nbtime 1700000000\n"), Some(1_700_000_000));
     }
 }

@@ -61,11 +61,7 @@ impl Telemetry {
             .with_location(false)
             .with_threads(false);
         let dispatch = Dispatch::new(Registry::default().with(traces).with(log).with(gate));
-        Ok(Self {
-            dispatch,
-            provider,
-            exporting,
-        })
+        Ok(Self { dispatch, provider, exporting })
     }
 
     /// The dispatcher, for `tracing::dispatcher::with_default` and `set_default`.
@@ -100,9 +96,9 @@ fn style(options: &Options) -> Style {
     match options.format {
         LogFormat::Json => Style::Json,
         LogFormat::Auto if !terminal => Style::Json,
-        LogFormat::Auto | LogFormat::Pretty => Style::Pretty {
-            colors: terminal && options.variable("NO_COLOR").is_none(),
-        },
+        LogFormat::Auto | LogFormat::Pretty => {
+            Style::Pretty { colors: terminal && options.variable("NO_COLOR").is_none() }
+        }
     }
 }
 

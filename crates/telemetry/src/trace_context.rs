@@ -49,12 +49,7 @@ pub fn continue_from(span: &Span, traceparent: &str) {
 }
 
 fn write(ids: &SpanContext) -> String {
-    format!(
-        "00-{}-{}-{:02x}",
-        ids.trace_id(),
-        ids.span_id(),
-        ids.trace_flags().to_u8()
-    )
+    format!("00-{}-{}-{:02x}", ids.trace_id(), ids.span_id(), ids.trace_flags().to_u8())
 }
 
 /// Reads a traceparent as the W3C recommendation (level 1) asks: later versions may say more.
@@ -81,9 +76,7 @@ fn parse(text: &str) -> Option<SpanContext> {
 /// Reads `digits` lowercase hexadecimal digits.
 fn hexadecimal(text: &str, digits: usize) -> Option<u128> {
     let fits = text.len() == digits
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     fits.then(|| u128::from_str_radix(text, 16).ok()).flatten()
 }
 
@@ -103,10 +96,7 @@ mod tests {
         let unsampled = EXAMPLE.replace("-01", "-00");
         assert_eq!(write(&parse(&unsampled).unwrap()), unsampled);
         // Only the sampled flag is known.
-        assert_eq!(
-            write(&parse(&EXAMPLE.replace("-01", "-ff")).unwrap()),
-            EXAMPLE
-        );
+        assert_eq!(write(&parse(&EXAMPLE.replace("-01", "-ff")).unwrap()), EXAMPLE);
     }
 
     #[test]

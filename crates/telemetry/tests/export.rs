@@ -40,10 +40,7 @@ async fn spans_arrive_before_the_shutdown_ends() {
     let (mut outer_ids, mut inner_ids) = (String::new(), String::new());
     with_default(telemetry.dispatch(), || {
         let outer = info_span!("serve", otel.kind = "server", method = "PlaceOrder");
-        continue_from(
-            &outer,
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        );
+        continue_from(&outer, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         let _outer = outer.enter();
         let inner = info_span!("commit");
         let _inner = inner.enter();
@@ -75,10 +72,7 @@ async fn spans_arrive_before_the_shutdown_ends() {
 async fn a_trace_that_is_not_sampled_has_ids_and_is_not_sent() {
     let receiver = OtlpReceiver::start().await.unwrap();
     let telemetry = telemetry(
-        &[
-            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
-            ("OTEL_TRACES_SAMPLER_ARG", "0"),
-        ],
+        &[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0")],
         &receiver.url(),
     );
     with_default(telemetry.dispatch(), || {
@@ -104,9 +98,7 @@ async fn a_collector_that_is_away_does_not_hold_up_the_shutdown() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_behind_tls_is_spoken_to_with_tls() {
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .unwrap();
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let endpoint = format!("https://{}", listener.local_addr().unwrap());
     let telemetry = telemetry(&[], &endpoint);
     with_default(telemetry.dispatch(), || drop(info_span!("serve")));

@@ -34,10 +34,7 @@ impl Kept {
         )
         .unwrap();
         assert!(!telemetry.is_exporting());
-        Self {
-            dispatch: telemetry.dispatch().clone(),
-            lines,
-        }
+        Self { dispatch: telemetry.dispatch().clone(), lines }
     }
 
     fn json(level: &str) -> Self {
@@ -85,13 +82,8 @@ fn a_line_says_what_where_and_in_which_trace() {
     let kept = Kept::json("info");
     let mut ids = String::new();
     let line = kept.line(|| {
-        let outer = info_span!(
-            "serve",
-            otel.kind = "server",
-            role = "orders",
-            order = 7,
-            state = "placed"
-        );
+        let outer =
+            info_span!("serve", otel.kind = "server", role = "orders", order = 7, state = "placed");
         let _outer = outer.enter();
         let inner = info_span!("commit", state = tracing::field::Empty);
         let _inner = inner.enter();
@@ -165,11 +157,7 @@ fn people_get_one_line_without_control_characters() {
         let span = info_span!("serve", role = "orders", order = 7);
         let _span = span.enter();
         trace_id = current_trace_id().unwrap();
-        info!(
-            name = "Jo \"Bo\"",
-            plain = "x",
-            "typed \x1b[31mred\nand more"
-        );
+        info!(name = "Jo \"Bo\"", plain = "x", "typed \x1b[31mred\nand more");
     });
     assert_eq!(
         lines,
@@ -214,10 +202,7 @@ fn libraries_that_describe_every_frame_are_quiet_unless_asked_for() {
 
 #[test]
 fn a_level_that_is_none_is_refused() {
-    let options = Options {
-        level: "loud".to_owned(),
-        ..Options::default()
-    };
+    let options = Options { level: "loud".to_owned(), ..Options::default() };
     let clock = Arc::new(FixedClock::default());
     let error = Telemetry::build(&options, clock, Arc::new(|_: &str| {})).unwrap_err();
     assert!(matches!(error, TelemetryError::Level(_)), "{error}");
@@ -257,15 +242,9 @@ fn the_wish_to_be_sampled_passes_through_a_process_that_does_not_export() {
     let kept = Kept::json("info");
     kept.lines(|| {
         let span = info_span!("receive");
-        continue_from(
-            &span,
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        );
+        continue_from(&span, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         let passed_on = traceparent(&span).unwrap();
-        assert!(
-            passed_on.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"),
-            "{passed_on}"
-        );
+        assert!(passed_on.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{passed_on}");
         assert!(passed_on.ends_with("-01"), "{passed_on}");
     });
 }

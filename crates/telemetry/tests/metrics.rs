@@ -27,12 +27,7 @@ fn metrics_show_under_their_names() {
         .with_label_values::<&str>(&[])
         .inc_by(0.25);
     metrics
-        .histogram(
-            "bistro_orders_commit_seconds",
-            "Commits.",
-            &[],
-            Buckets::Database,
-        )
+        .histogram("bistro_orders_commit_seconds", "Commits.", &[], Buckets::Database)
         .unwrap()
         .with_label_values::<&str>(&[])
         .observe(0.02);
@@ -49,10 +44,7 @@ fn metrics_show_under_their_names() {
         r#"bistro_build_info{revision="abc",version="1.2.3"} 1"#,
         "# HELP bistro_orders_placed_total Orders placed.",
     ] {
-        assert!(
-            text.lines().any(|shown| shown == line),
-            "{line} is not in\n{text}"
-        );
+        assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
     }
 }
 
@@ -60,27 +52,17 @@ fn metrics_show_under_their_names() {
 fn registries_do_not_know_of_each_other_and_names_are_taken_once() {
     let (one, other) = (Metrics::new(Registry::new()), Metrics::new(Registry::new()));
     for metrics in [&one, &other] {
-        metrics
-            .counter("bistro_orders_placed_total", "Orders.", &[])
-            .unwrap();
+        metrics.counter("bistro_orders_placed_total", "Orders.", &[]).unwrap();
     }
     let twice = one.counter("bistro_orders_placed_total", "Orders.", &[]);
-    assert!(matches!(
-        twice,
-        Err(TelemetryError::Metrics(prometheus::Error::AlreadyReg))
-    ));
+    assert!(matches!(twice, Err(TelemetryError::Metrics(prometheus::Error::AlreadyReg))));
     let unbounded = one.counter("bistro_orders_seen_total", "Orders.", &["order_id"]);
     assert!(matches!(unbounded, Err(TelemetryError::Name(_))));
 }
 
 #[test]
 fn buckets_ascend() {
-    for buckets in [
-        Buckets::Request,
-        Buckets::Database,
-        Buckets::Wait,
-        Buckets::Count,
-    ] {
+    for buckets in [Buckets::Request, Buckets::Database, Buckets::Wait, Buckets::Count] {
         assert!(buckets.bounds().is_sorted(), "{buckets:?}");
     }
 }

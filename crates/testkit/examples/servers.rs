@@ -1,9 +1,6 @@
 //! `make servers`: a MongoDB and a RabbitMQ to try things out on. They and their data go when
 //! this program ends.
-#![expect(
-    clippy::print_stdout,
-    reason = "what it prints is to be pasted into another terminal"
-)]
+#![expect(clippy::print_stdout, reason = "what it prints is to be pasted into another terminal")]
 
 use anyhow::{Context as _, Result};
 use bistro_testkit::{MongoServer, RabbitServer};
@@ -23,7 +20,5 @@ async fn main() -> Result<()> {
     ] {
         println!("export BISTRO__{name}='{value}'");
     }
-    tokio::signal::ctrl_c()
-        .await
-        .context("cannot wait for Ctrl-C")
+    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")
 }

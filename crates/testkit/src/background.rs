@@ -41,10 +41,7 @@ impl Background {
                 }
             })
             .with_context(|| format!("cannot start the thread {name}"))?;
-        Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 

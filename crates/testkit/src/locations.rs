@@ -22,15 +22,12 @@ pub(crate) fn cache_root() -> Option<PathBuf> {
 /// [`cache_root`] with the two variables as arguments; an empty one counts as unset.
 fn cache_root_from(chosen: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     let set = |path: &PathBuf| !path.as_os_str().is_empty();
-    chosen
-        .filter(set)
-        .or_else(|| home.filter(set).map(|home| home.join(".cache/bistro")))
+    chosen.filter(set).or_else(|| home.filter(set).map(|home| home.join(".cache/bistro")))
 }
 
 /// The `mongod` program in the cache folder `root`.
 pub(crate) fn mongod(root: &Path) -> PathBuf {
-    root.join(format!("mongodb-{MONGODB_VERSION}"))
-        .join("mongod")
+    root.join(format!("mongodb-{MONGODB_VERSION}")).join("mongod")
 }
 
 #[cfg(test)]
@@ -41,10 +38,7 @@ mod tests {
     fn the_variable_wins_over_the_home_folder() {
         let path = |text: &str| Some(PathBuf::from(text));
         assert_eq!(cache_root_from(path("/c"), path("/h")), path("/c"));
-        assert_eq!(
-            cache_root_from(path(""), path("/h")),
-            path("/h/.cache/bistro")
-        );
+        assert_eq!(cache_root_from(path(""), path("/h")), path("/h/.cache/bistro"));
         assert_eq!(cache_root_from(None, path("/h")), path("/h/.cache/bistro"));
         assert_eq!(cache_root_from(None, path("")), None);
     }

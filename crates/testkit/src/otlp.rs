@@ -55,10 +55,7 @@ pub struct Span {
 
 impl OtlpReceiver {
     /// Starts it on a free port of the loopback address.
-    #[expect(
-        clippy::unused_async,
-        reason = "all of the testkit's servers start alike"
-    )]
+    #[expect(clippy::unused_async, reason = "all of the testkit's servers start alike")]
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
         listener.set_nonblocking(true).context("cannot listen")?;
@@ -67,16 +64,9 @@ impl OtlpReceiver {
         let service = TraceServiceServer::new(received.clone());
         let server = Background::spawn("otlp-receiver", async move {
             let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
-            Ok(Server::builder()
-                .add_service(service)
-                .serve_with_incoming(incoming)
-                .await?)
+            Ok(Server::builder().add_service(service).serve_with_incoming(incoming).await?)
         })?;
-        Ok(Self {
-            addr,
-            received,
-            _server: server,
-        })
+        Ok(Self { addr, received, _server: server })
     }
 
     /// The endpoint to configure as `OTEL_EXPORTER_OTLP_ENDPOINT`, for the protocol `grpc`.
@@ -108,11 +98,7 @@ impl OtlpReceiver {
     ) -> Vec<Span> {
         wait::until("the expected spans", deadline, async || {
             let spans = self.spans();
-            if enough(&spans) {
-                Ok(spans)
-            } else {
-                Err(spans)
-            }
+            if enough(&spans) { Ok(spans) } else { Err(spans) }
         })
         .await
     }
@@ -146,15 +132,10 @@ impl TraceService for Collected {
                 .map(|resource| attributes(resource.attributes))
                 .unwrap_or_default();
             let service = about.get("service.name").cloned().unwrap_or_default();
-            let sent = resource
-                .scope_spans
-                .into_iter()
-                .flat_map(|scope| scope.spans);
+            let sent = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
             spans.extend(sent.map(|span| Span::read(span, service.clone())));
         }
-        Ok(Response::new(ExportTraceServiceResponse {
-            partial_success: None,
-        }))
+        Ok(Response::new(ExportTraceServiceResponse { partial_success: None }))
     }
 }
 
@@ -181,10 +162,7 @@ impl Span {
 }
 
 fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {
-    pairs
-        .into_iter()
-        .map(|pair| (pair.key, pair.value.map(text).unwrap_or_default()))
-        .collect()
+    pairs.into_iter().map(|pair| (pair.key, pair.value.map(text).unwrap_or_default())).collect()
 }
 
 fn text(value: AnyValue) -> String {

@@ -26,9 +26,8 @@ impl Port {
     /// Takes a free port.
     pub fn reserve() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let folder = locations::cache_root()
-            .context("neither BISTRO_CACHE nor HOME is set")?
-            .join("ports");
+        let folder =
+            locations::cache_root().context("neither BISTRO_CACHE nor HOME is set")?.join("ports");
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
         for _ in 0..COUNT {
@@ -41,10 +40,7 @@ impl Port {
             let lock =
                 File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
             if lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
-                return Ok(Self {
-                    number,
-                    _lock: lock,
-                });
+                return Ok(Self { number, _lock: lock });
             }
         }
         bail!("no port is free between {FIRST} and {}", FIRST + COUNT)
@@ -70,10 +66,8 @@ mod tests {
     #[test]
     fn ports_are_free_and_differ() {
         let ports: Vec<Port> = (0..20).map(|_| Port::reserve().unwrap()).collect();
-        let listeners: Vec<TcpListener> = ports
-            .iter()
-            .map(|port| TcpListener::bind(port.addr()).unwrap())
-            .collect();
+        let listeners: Vec<TcpListener> =
+            ports.iter().map(|port| TcpListener::bind(port.addr()).unwrap()).collect();
         assert_eq!(listeners.len(), 20);
     }
 }

@@ -29,13 +29,7 @@ pub struct Process {
 
 impl Process {
     pub(crate) fn new(name: &str, child: Child, log: PathBuf, registration: PathBuf) -> Self {
-        Self {
-            name: name.to_owned(),
-            child,
-            log,
-            registration,
-            ended: None,
-        }
+        Self { name: name.to_owned(), child, log, registration, ended: None }
     }
 
     /// The program's process id, which is its process group's id too.
@@ -62,10 +56,8 @@ impl Process {
     /// How the program ended; None while it runs.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         if self.ended.is_none()
-            && let Some(status) = self
-                .child
-                .try_wait()
-                .with_context(|| format!("cannot look after {}", self.name))?
+            && let Some(status) =
+                self.child.try_wait().with_context(|| format!("cannot look after {}", self.name))?
         {
             self.reaped(status);
         }
@@ -76,10 +68,8 @@ impl Process {
     pub fn kill(&mut self) -> Result<()> {
         if self.ended()?.is_none() {
             self.signal_group(Signal::KILL)?;
-            let status = self
-                .child
-                .wait()
-                .with_context(|| format!("cannot wait for {}", self.name))?;
+            let status =
+                self.child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
             self.reaped(status);
         }
         Ok(())

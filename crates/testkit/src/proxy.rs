@@ -84,24 +84,12 @@ impl FaultProxy {
         let relay = Relay {
             listen: port.addr(),
             upstream,
-            settings: watch::Sender::new(Settings {
-                fault: Fault::Pass,
-                version: 0,
-                cuts: 0,
-            }),
+            settings: watch::Sender::new(Settings { fault: Fault::Pass, version: 0, cuts: 0 }),
             open: Arc::new(count),
         };
         let relay = Background::spawn("fault-proxy", relay.run(received))?;
-        let proxy = Self {
-            port,
-            orders,
-            open,
-            _relay: relay,
-        };
-        proxy
-            .set(Fault::Pass)
-            .await
-            .context("the proxy cannot listen")?;
+        let proxy = Self { port, orders, open, _relay: relay };
+        proxy.set(Fault::Pass).await.context("the proxy cannot listen")?;
         Ok(proxy)
     }
 
@@ -129,13 +117,8 @@ impl FaultProxy {
 
     async fn order(&self, change: Change) -> Result<()> {
         let (done, answer) = oneshot::channel();
-        self.orders
-            .send((change, done))
-            .context("the proxy has ended")?;
-        answer
-            .await
-            .context("the proxy has ended")?
-            .context("the proxy cannot listen")
+        self.orders.send((change, done)).context("the proxy has ended")?;
+        answer.await.context("the proxy has ended")?.context("the proxy cannot listen")
     }
 }
 
@@ -242,14 +225,8 @@ impl Connection {
         self.client.set_nodelay(true)?;
         let (from_client, to_client) = self.client.split();
         let (from_server, to_server) = server.split();
-        let requests = Pump {
-            direction: Direction::ToServer,
-            settings: self.settings.clone(),
-        };
-        let answers = Pump {
-            direction: Direction::ToClient,
-            settings: self.settings.clone(),
-        };
+        let requests = Pump { direction: Direction::ToServer, settings: self.settings.clone() };
+        let answers = Pump { direction: Direction::ToClient, settings: self.settings.clone() };
         tokio::try_join!(
             requests.run(from_client, to_server),
             answers.run(from_server, to_client)
@@ -259,10 +236,7 @@ impl Connection {
 
     /// Makes both sides see a reset when the sockets are closed next: a failure, not an end in good order.
     fn reset(&self) {
-        for side in [Some(&self.client), self.server.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        for side in [Some(&self.client), self.server.as_ref()].into_iter().flatten() {
             // Fails only on a socket that is gone already.
             let _ = side.set_zero_linger();
         }

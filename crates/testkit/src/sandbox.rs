@@ -69,11 +69,7 @@ impl Sandbox {
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", REGISTER])
-            .arg(self.groups())
-            .arg(program)
-            .current_dir(&self.path);
+        command.args(["-c", REGISTER]).arg(self.groups()).arg(program).current_dir(&self.path);
         command
     }
 
@@ -86,9 +82,8 @@ impl Sandbox {
             .append(true)
             .open(&log)
             .with_context(|| format!("cannot write {}", log.display()))?;
-        let errors = output
-            .try_clone()
-            .with_context(|| format!("cannot write {}", log.display()))?;
+        let errors =
+            output.try_clone().with_context(|| format!("cannot write {}", log.display()))?;
         let child = command
             .process_group(0)
             .stdin(Stdio::null())

@@ -72,12 +72,7 @@ impl<E: Engine> Server<E> {
         let engine = E::prepare(&sandbox)?;
         let port = Port::reserve()?;
         let process = sandbox.spawn(engine.command(&sandbox, port.addr()), E::NAME)?;
-        let mut server = Self {
-            engine,
-            process,
-            sandbox,
-            port,
-        };
+        let mut server = Self { engine, process, sandbox, port };
         server.until_ready().await?;
         Ok(server)
     }
@@ -138,9 +133,8 @@ impl<E: Engine> Server<E> {
     /// Starts it again on the same data and port, and returns once it serves clients. One that runs is stopped first.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
-        self.process = self
-            .sandbox
-            .spawn(self.engine.command(&self.sandbox, self.addr()), E::NAME)?;
+        self.process =
+            self.sandbox.spawn(self.engine.command(&self.sandbox, self.addr()), E::NAME)?;
         self.until_ready().await
     }
 

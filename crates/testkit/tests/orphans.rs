@@ -68,10 +68,7 @@ async fn a_sandbox_dropped_before_its_process_leaves_nothing() -> Result<()> {
     let processes = traces(&folder, process.id()).await;
     drop(sandbox);
     until_gone(&folder, &processes).await;
-    wait::until("it ended", DEADLINE, async || {
-        process.ended().unwrap().ok_or(())
-    })
-    .await;
+    wait::until("it ended", DEADLINE, async || process.ended().unwrap().ok_or(())).await;
     Ok(())
 }
 
@@ -114,9 +111,8 @@ impl Inner {
         let output = BufReader::new(self.child.stdout.take().context("no output")?);
         for line in output.lines() {
             let line = line?;
-            if let Some((leader, folder)) = line
-                .split_once("started ")
-                .and_then(|(_, told)| told.split_once(' '))
+            if let Some((leader, folder)) =
+                line.split_once("started ").and_then(|(_, told)| told.split_once(' '))
             {
                 let folder = PathBuf::from(folder);
                 let processes = traces(&folder, leader.parse()?).await;
@@ -137,9 +133,13 @@ impl Inner {
 async fn tell(sandbox: &Sandbox, process: &Process) {
     println!("started {} {}", process.id(), sandbox.path().display());
     let seen = sandbox.path().join("seen");
-    wait::until("the outer test looks", DEADLINE, async || {
-        if seen.exists() { Ok(()) } else { Err(()) }
-    })
+    wait::until(
+        "the outer test looks",
+        DEADLINE,
+        async || {
+            if seen.exists() { Ok(()) } else { Err(()) }
+        },
+    )
     .await;
 }
 

@@ -20,20 +20,11 @@ fn pair(key: &str, value: any_value::Value) -> KeyValue {
 }
 
 fn exported(span: Span) -> ExportTraceServiceRequest {
-    let service = pair(
-        "service.name",
-        any_value::Value::StringValue("orders".to_owned()),
-    );
+    let service = pair("service.name", any_value::Value::StringValue("orders".to_owned()));
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
-            resource: Some(Resource {
-                attributes: vec![service],
-                ..Resource::default()
-            }),
-            scope_spans: vec![ScopeSpans {
-                spans: vec![span],
-                ..ScopeSpans::default()
-            }],
+            resource: Some(Resource { attributes: vec![service], ..Resource::default() }),
+            scope_spans: vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }],
             ..ResourceSpans::default()
         }],
     }
@@ -56,29 +47,16 @@ async fn spans_arrive_in_plain_types() -> Result<()> {
         span_id: vec![2; 8],
         parent_span_id: vec![1; 8],
         attributes: vec![pair("writes", any_value::Value::IntValue(3))],
-        links: vec![Link {
-            trace_id: vec![0xcd; 16],
-            span_id: vec![3; 8],
-            ..Link::default()
-        }],
-        status: Some(Status {
-            code: status::StatusCode::Error.into(),
-            ..Status::default()
-        }),
+        links: vec![Link { trace_id: vec![0xcd; 16], span_id: vec![3; 8], ..Link::default() }],
+        status: Some(Status { code: status::StatusCode::Error.into(), ..Status::default() }),
         ..Span::default()
     };
     client.export(exported(root)).await?;
     client.export(exported(child)).await?;
 
-    let spans = receiver
-        .wait_for(|spans| spans.len() == 2, Duration::from_secs(5))
-        .await;
+    let spans = receiver.wait_for(|spans| spans.len() == 2, Duration::from_secs(5)).await;
     assert_eq!(
-        (
-            spans[0].name.as_str(),
-            spans[0].service.as_str(),
-            spans[0].kind
-        ),
+        (spans[0].name.as_str(), spans[0].service.as_str(), spans[0].kind),
         ("POST /orders", "orders", SpanKind::Server)
     );
     assert_eq!(spans[0].trace_id, "ab".repeat(16));
@@ -98,7 +76,5 @@ async fn spans_arrive_in_plain_types() -> Result<()> {
 #[should_panic(expected = "the expected spans")]
 async fn spans_that_stay_away_fail_the_test() {
     let receiver = OtlpReceiver::start().await.unwrap();
-    receiver
-        .wait_for(|spans| !spans.is_empty(), Duration::from_millis(50))
-        .await;
+    receiver.wait_for(|spans| !spans.is_empty(), Duration::from_millis(50)).await;
 }

@@ -64,11 +64,9 @@ async fn bytes_pass_and_an_end_in_good_order_stays_one() -> Result<()> {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await?;
     assert_eq!(rest.len(), 300_000);
-    wait::until("no connection is open", DEADLINE, async || {
-        match proxy.connections() {
-            0 => Ok(()),
-            open => Err(open),
-        }
+    wait::until("no connection is open", DEADLINE, async || match proxy.connections() {
+        0 => Ok(()),
+        open => Err(open),
     })
     .await;
     Ok(())
@@ -120,10 +118,7 @@ async fn a_black_hole_holds_everything_and_loses_nothing() -> Result<()> {
     let mut new = TcpStream::connect(proxy.addr()).await?;
     old.write_all(b"b").await?;
     new.write_all(b"c").await?;
-    assert!(
-        timeout(SILENCE, heard.recv()).await.is_err(),
-        "a byte passed"
-    );
+    assert!(timeout(SILENCE, heard.recv()).await.is_err(), "a byte passed");
 
     proxy.set(Fault::Pass).await?;
     assert_eq!(timeout(DEADLINE, old.read_u8()).await??, b'b');
@@ -154,12 +149,7 @@ async fn a_lost_answer_means_that_the_request_got_through() -> Result<()> {
     assert_eq!(ask(&mut stream, "a").await?, "a");
     assert_eq!(heard.recv().await.as_deref(), Some("a".as_bytes()));
 
-    proxy
-        .set(Fault::CutAfter {
-            direction: Direction::ToClient,
-            bytes: 0,
-        })
-        .await?;
+    proxy.set(Fault::CutAfter { direction: Direction::ToClient, bytes: 0 }).await?;
     assert!(is_broken(&ask(&mut stream, "pay").await.unwrap_err()));
     assert_eq!(heard.recv().await.as_deref(), Some("pay".as_bytes()));
     Ok(())
@@ -169,12 +159,7 @@ async fn a_lost_answer_means_that_the_request_got_through() -> Result<()> {
 async fn a_request_is_cut_in_its_middle_in_every_connection_anew() -> Result<()> {
     let (upstream, mut heard) = echo().await?;
     let proxy = FaultProxy::start(upstream).await?;
-    proxy
-        .set(Fault::CutAfter {
-            direction: Direction::ToServer,
-            bytes: 3,
-        })
-        .await?;
+    proxy.set(Fault::CutAfter { direction: Direction::ToServer, bytes: 3 }).await?;
     for _ in 0..2 {
         let mut stream = TcpStream::connect(proxy.addr()).await?;
         assert!(is_broken(&ask(&mut stream, "abcdef").await.unwrap_err()));

@@ -15,22 +15,17 @@ const DEADLINE: Duration = Duration::from_secs(10);
 async fn greets(addr: SocketAddr) -> Result<()> {
     let mut stream = TcpStream::connect(addr).await?;
     stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
-    let frame = timeout(Duration::from_millis(500), stream.read_u8())
-        .await
-        .context("silence")??;
+    let frame =
+        timeout(Duration::from_millis(500), stream.read_u8()).await.context("silence")??;
     anyhow::ensure!(frame == 1, "not a method frame: {frame}");
     Ok(())
 }
 
 async fn until_refused(addr: SocketAddr) {
-    wait::until(
-        "nobody listens",
-        DEADLINE,
-        async || match TcpStream::connect(addr).await {
-            Ok(_) => Err("somebody does"),
-            Err(_) => Ok(()),
-        },
-    )
+    wait::until("nobody listens", DEADLINE, async || match TcpStream::connect(addr).await {
+        Ok(_) => Err("somebody does"),
+        Err(_) => Ok(()),
+    })
     .await;
 }
 
@@ -53,11 +48,7 @@ async fn mongo_is_primary_again_after_stop_and_kill_on_the_same_port() -> Result
     // `restart` returns once the node is primary. It founds a set only if the data knows of none, so the log says
     // whether the data survived.
     let log = std::fs::read_to_string(mongo.process().log())?;
-    assert_eq!(
-        log.matches("replSetInitiate admin command received")
-            .count(),
-        1
-    );
+    assert_eq!(log.matches("replSetInitiate admin command received").count(), 1);
     Ok(())
 }
 
@@ -93,10 +84,7 @@ async fn a_paused_server_is_silent_until_it_is_resumed_and_can_be_stopped() -> R
     greets(rabbit.addr()).await?;
     rabbit.pause()?;
     rabbit.stop().await?;
-    assert!(
-        rabbit.pause().is_err(),
-        "a server that is not running cannot be paused"
-    );
+    assert!(rabbit.pause().is_err(), "a server that is not running cannot be paused");
     Ok(())
 }
 
@@ -110,11 +98,7 @@ async fn two_servers_at_once_do_not_meet() -> Result<()> {
 /// Each test has its own runtime: the shared server survives the one that started it.
 #[test]
 fn a_shared_server_outlives_the_runtime_that_started_it() -> Result<()> {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     let first = runtime()?.block_on(RabbitServer::shared())?.addr();
     let second = runtime()?.block_on(async {
         let shared = RabbitServer::shared().await?;

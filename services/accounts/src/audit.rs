@@ -14,16 +14,9 @@ pub(crate) async fn page(engine: &Engine, request: AuditRequest) -> Result<Audit
     let wanted = request.page.unwrap_or_default();
     let wanted = PageRequest::new(wanted.limit, Some(wanted.cursor));
     let first = wanted.cursor.is_none();
-    let users = engine
-        .store()
-        .list::<User>(Query::all::<User>().page(&wanted)?)
-        .await?;
+    let users = engine.store().list::<User>(Query::all::<User>().page(&wanted)?).await?;
     Ok(AuditPage {
-        backlog: if first {
-            Some(engine.audit_backlog(&[]).await?)
-        } else {
-            None
-        },
+        backlog: if first { Some(engine.audit_backlog(&[]).await?) } else { None },
         next_cursor: users.next.unwrap_or_default(),
         rows: users.items.iter().map(row).collect(),
     })

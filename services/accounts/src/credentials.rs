@@ -41,10 +41,7 @@ pub(crate) fn check(request: &RegisterRequest, with_admin: bool) -> Result<Regis
     }
     let name = request.name.trim();
     if !(1..=MAX_NAME).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        refuse(
-            "name".to_owned(),
-            format!("write 1 to {MAX_NAME} characters on one line"),
-        );
+        refuse("name".to_owned(), format!("write 1 to {MAX_NAME} characters on one line"));
     }
     let mut roles = vec![Role::Customer];
     for (place, text) in request.roles.iter().enumerate() {
@@ -60,11 +57,7 @@ pub(crate) fn check(request: &RegisterRequest, with_admin: bool) -> Result<Regis
     roles.sort_unstable();
     roles.dedup();
     if wrong.is_empty() {
-        Ok(Registration {
-            email,
-            name: name.to_owned(),
-            roles,
-        })
+        Ok(Registration { email, name: name.to_owned(), roles })
     } else {
         Err(Error::fields(wrong))
     }
@@ -99,9 +92,7 @@ fn is_email(text: &str) -> bool {
 
 fn is_label(label: &str) -> bool {
     (1..=MAX_LABEL).contains(&label.len())
-        && label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !label.starts_with('-')
         && !label.ends_with('-')
 }
@@ -138,25 +129,15 @@ mod tests {
             roles: vec!["king".into(), "admin".into()],
         };
         let error = check(&request, false).unwrap_err();
-        let paths: Vec<_> = error
-            .field_errors()
-            .iter()
-            .map(|field| field.path.as_str())
-            .collect();
+        let paths: Vec<_> = error.field_errors().iter().map(|field| field.path.as_str()).collect();
         assert_eq!(paths, ["email", "password", "name", "roles[0]", "roles[1]"]);
     }
 
     #[test]
     fn only_the_operator_makes_administrators() {
-        let request = RegisterRequest {
-            roles: vec!["admin".into()],
-            ..ada()
-        };
+        let request = RegisterRequest { roles: vec!["admin".into()], ..ada() };
         assert!(check(&request, false).is_err());
-        assert_eq!(
-            check(&request, true).unwrap().roles,
-            [Role::Customer, Role::Admin]
-        );
+        assert_eq!(check(&request, true).unwrap().roles, [Role::Customer, Role::Admin]);
     }
 
     #[test]
@@ -168,12 +149,7 @@ mod tests {
 
     #[test]
     fn addresses_have_the_shape_that_browsers_accept() {
-        for good in [
-            "a@b.c",
-            "ada.l+x@sub.example.org",
-            "o'neil@example.co",
-            "a@1-2.de",
-        ] {
+        for good in ["a@b.c", "ada.l+x@sub.example.org", "o'neil@example.co", "a@1-2.de"] {
             assert!(is_email(good), "{good}");
         }
         let long = format!("{}@example.org", "a".repeat(65));

@@ -62,9 +62,7 @@ impl Passwords {
         let hashed = self
             .in_turn(move || argon2.hash_password_with_salt(password.expose().as_bytes(), &salt))
             .await?;
-        hashed
-            .map(|hash| PasswordHash(hash.to_string()))
-            .map_err(Error::internal)
+        hashed.map(|hash| PasswordHash(hash.to_string())).map_err(Error::internal)
     }
 
     /// Whether `password` is the one with this hash. It never is where there is no hash; finding
@@ -97,10 +95,7 @@ impl Passwords {
             let message = "too many people log in at this moment; try again in a second";
             Error::new(ErrorCode::Unavailable, message).retry_after(COME_BACK)
         })?;
-        let turn = Arc::clone(&self.turns)
-            .acquire_owned()
-            .await
-            .map_err(Error::internal)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Error::internal)?;
         let done = tokio::task::spawn_blocking(move || {
             // Held until the hash is done, also when the asker has gone away meanwhile.
             let _held = (place, turn);
@@ -121,27 +116,10 @@ mod tests {
     #[tokio::test]
     async fn only_the_password_that_was_hashed_is_right() {
         let passwords = Passwords::new(2).unwrap();
-        let hash = passwords
-            .hash(password("correct horse"), [7; 16])
-            .await
-            .unwrap();
-        assert!(
-            hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{}",
-            hash.0
-        );
-        assert!(
-            passwords
-                .verify(password("correct horse"), Some(hash.clone()))
-                .await
-                .unwrap()
-        );
-        assert!(
-            !passwords
-                .verify(password("correct horsf"), Some(hash.clone()))
-                .await
-                .unwrap()
-        );
+        let hash = passwords.hash(password("correct horse"), [7; 16]).await.unwrap();
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
+        assert!(passwords.verify(password("correct horse"), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify(password("correct horsf"), Some(hash.clone())).await.unwrap());
         assert_eq!(format!("{hash:?}"), "***");
     }
 
@@ -159,9 +137,7 @@ mod tests {
     async fn who_finds_no_room_to_wait_is_told_when_to_come_back() {
         let passwords = Passwords::new(1).unwrap();
         let all = u32::try_from(1 + WAITING).unwrap();
-        let held = Arc::clone(&passwords.places)
-            .try_acquire_many_owned(all)
-            .unwrap();
+        let held = Arc::clone(&passwords.places).try_acquire_many_owned(all).unwrap();
         let refused = passwords.verify(password("x"), None).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::Unavailable);
         assert_eq!(refused.retry_delay(), Some(COME_BACK));

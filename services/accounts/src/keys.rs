@@ -24,13 +24,8 @@ use crate::{
     tokens::Signer,
 };
 
-pub(crate) static KEY_RINGS: Collection = Collection {
-    role: "accounts",
-    name: "key_rings",
-    schema: 1,
-    compatible_from: 1,
-    indexes: &[],
-};
+pub(crate) static KEY_RINGS: Collection =
+    Collection { role: "accounts", name: "key_rings", schema: 1, compatible_from: 1, indexes: &[] };
 
 /// The id of the one ring.
 const THE_RING: &str = "ring";
@@ -88,29 +83,17 @@ impl KeyRing {
 
     /// What makes tokens now.
     fn signer(&self, sealer: &Sealer) -> Result<Signer, Error> {
-        let current = self
-            .signing
-            .iter()
-            .find(|key| key.kid == self.current)
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorCode::Internal,
-                    "the key ring does not hold the key that it says signs",
-                )
-            })?;
+        let current = self.signing.iter().find(|key| key.kid == self.current).ok_or_else(|| {
+            Error::new(ErrorCode::Internal, "the key ring does not hold the key that it says signs")
+        })?;
         let seed = sealer.open(&current.kid, &current.seed)?;
         Signer::new(&current.kid, &seed, &sealer.open(REFRESH, &self.refresh)?)
     }
 
     fn public(&self) -> Result<Vec<PublicKey>, Error> {
         let key = |key: &StoredKey| {
-            let ed25519 = URL_SAFE_NO_PAD
-                .decode(&key.public)
-                .map_err(Error::internal)?;
-            Ok(PublicKey {
-                kid: key.kid.clone(),
-                ed25519,
-            })
+            let ed25519 = URL_SAFE_NO_PAD.decode(&key.public).map_err(Error::internal)?;
+            Ok(PublicKey { kid: key.kid.clone(), ed25519 })
         };
         self.signing.iter().map(key).collect()
     }
@@ -134,11 +117,7 @@ pub(crate) struct Keys {
 impl Keys {
     /// The keys that are stored, or will be, encrypted under `secret`.
     pub(crate) fn new(engine: Engine, secret: &[u8]) -> Result<Self, Error> {
-        Ok(Self {
-            engine,
-            sealer: Arc::new(Sealer::new(secret)?),
-            signer: Arc::default(),
-        })
+        Ok(Self { engine, sealer: Arc::new(Sealer::new(secret)?), signer: Arc::default() })
     }
 
     /// What makes tokens now; made on first use.
@@ -157,9 +136,7 @@ impl Keys {
             return Ok(ring.value);
         }
         let ring = KeyRing::make(&self.sealer, self.engine.now())?;
-        let mut work = self.engine.work(Cause::Tick {
-            name: "key_ring".to_owned(),
-        });
+        let mut work = self.engine.work(Cause::Tick { name: "key_ring".to_owned() });
         work.insert(&ring)?;
         match self.engine.commit(work).await {
             Ok(_) => {
@@ -184,20 +161,10 @@ mod tests {
     /// The key and thumbprint of RFC 8037, appendix A.
     #[test]
     fn a_key_is_named_by_the_thumbprint_of_the_standard() {
-        let seed = URL_SAFE_NO_PAD
-            .decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
-            .unwrap();
-        let public = SigningKey::from_bytes(&seed.try_into().unwrap())
-            .verifying_key()
-            .to_bytes();
-        assert_eq!(
-            URL_SAFE_NO_PAD.encode(public),
-            "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
-        );
-        assert_eq!(
-            thumbprint(&public),
-            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
-        );
+        let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").unwrap();
+        let public = SigningKey::from_bytes(&seed.try_into().unwrap()).verifying_key().to_bytes();
+        assert_eq!(URL_SAFE_NO_PAD.encode(public), "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        assert_eq!(thumbprint(&public), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
     #[test]

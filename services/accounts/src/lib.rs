@@ -56,13 +56,7 @@ pub static SPEC: RoleSpec = RoleSpec {
 };
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
-    let RoleContext {
-        engine,
-        config,
-        authority,
-        registry,
-        ..
-    } = context;
+    let RoleContext { engine, config, authority, registry, .. } = context;
     let keys = match &config.auth.key_encryption_secret {
         Some(secret) => Keys::new(engine.clone(), secret.expose().as_bytes())?,
         None => Keys::new(engine.clone(), &authority.derive("accounts/keys"))?,

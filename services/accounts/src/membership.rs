@@ -8,10 +8,7 @@ use crate::documents::User;
 const MAX_MEMBERSHIPS: usize = 100;
 
 fn owns(user: &User, restaurant: Id<kinds::Restaurant>) -> bool {
-    let owner = Membership {
-        restaurant,
-        role: StaffRole::Owner,
-    };
+    let owner = Membership { restaurant, role: StaffRole::Owner };
     user.memberships.contains(&owner)
 }
 
@@ -48,11 +45,7 @@ pub(crate) fn add(
     now: Timestamp,
 ) -> Result<Option<User>, Error> {
     let mut after = user.clone();
-    match after
-        .memberships
-        .iter()
-        .position(|member| member.restaurant == restaurant)
-    {
+    match after.memberships.iter().position(|member| member.restaurant == restaurant) {
         Some(place) => after.memberships[place].role = role,
         None if after.memberships.len() >= MAX_MEMBERSHIPS => {
             let message = format!("a user can work for at most {MAX_MEMBERSHIPS} restaurants");
@@ -102,34 +95,16 @@ mod tests {
     fn only_owners_and_administrators_add_members() {
         let now = Timestamp::from_millis(1);
         let place = Id::from_bits(7);
-        assert_eq!(
-            may_add(&user(), place).unwrap_err().code(),
-            ErrorCode::PermissionDenied
-        );
-        let manager = add(&user(), place, StaffRole::Manager, now)
-            .unwrap()
-            .unwrap();
+        assert_eq!(may_add(&user(), place).unwrap_err().code(), ErrorCode::PermissionDenied);
+        let manager = add(&user(), place, StaffRole::Manager, now).unwrap().unwrap();
         assert!(may_add(&manager, place).is_err());
-        let owner = add(&manager, place, StaffRole::Owner, now)
-            .unwrap()
-            .unwrap();
+        let owner = add(&manager, place, StaffRole::Owner, now).unwrap().unwrap();
         assert!(may_add(&owner, place).is_ok());
         assert!(may_add(&owner, Id::from_bits(8)).is_err());
-        assert!(
-            may_add(
-                &User {
-                    roles: vec![Role::Admin],
-                    ..user()
-                },
-                place
-            )
-            .is_ok()
-        );
+        assert!(may_add(&User { roles: vec![Role::Admin], ..user() }, place).is_ok());
         assert!(may_set_own(&owner, place, StaffRole::Owner).is_ok());
         assert_eq!(
-            may_set_own(&owner, place, StaffRole::Chef)
-                .unwrap_err()
-                .code(),
+            may_set_own(&owner, place, StaffRole::Chef).unwrap_err().code(),
             ErrorCode::WrongState
         );
     }
@@ -139,16 +114,10 @@ mod tests {
         let now = Timestamp::from_millis(1);
         let mut busy = user();
         for number in 0..100 {
-            busy = add(&busy, Id::from_bits(number), StaffRole::Chef, now)
-                .unwrap()
-                .unwrap();
+            busy = add(&busy, Id::from_bits(number), StaffRole::Chef, now).unwrap().unwrap();
         }
         assert!(add(&busy, Id::from_bits(100), StaffRole::Chef, now).is_err());
-        assert!(
-            add(&busy, Id::from_bits(99), StaffRole::Owner, now)
-                .unwrap()
-                .is_some()
-        );
+        assert!(add(&busy, Id::from_bits(99), StaffRole::Owner, now).unwrap().is_some());
     }
 
     proptest! {

@@ -15,9 +15,7 @@ impl Metrics {
         let counter = |name: &str, help: &str| -> Result<IntCounterVec, Error> {
             let counter =
                 IntCounterVec::new(Opts::new(name, help), &["outcome"]).map_err(Error::internal)?;
-            registry
-                .register(Box::new(counter.clone()))
-                .map_err(Error::internal)?;
+            registry.register(Box::new(counter.clone())).map_err(Error::internal)?;
             Ok(counter)
         };
         Ok(Self {

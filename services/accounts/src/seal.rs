@@ -39,17 +39,9 @@ impl Sealer {
         plain: &[u8],
         nonce: [u8; NONCE],
     ) -> Result<Sealed, Error> {
-        let payload = Payload {
-            msg: plain,
-            aad: name.as_bytes(),
-        };
-        let sealed = self
-            .0
-            .encrypt(&Nonce::from(nonce), payload)
-            .map_err(Error::internal)?;
-        Ok(Sealed(
-            STANDARD.encode([nonce.as_slice(), &sealed].concat()),
-        ))
+        let payload = Payload { msg: plain, aad: name.as_bytes() };
+        let sealed = self.0.encrypt(&Nonce::from(nonce), payload).map_err(Error::internal)?;
+        Ok(Sealed(STANDARD.encode([nonce.as_slice(), &sealed].concat())))
     }
 
     /// Decrypts what was sealed under `name`.
@@ -58,10 +50,7 @@ impl Sealer {
         let Some((nonce, sealed)) = bytes.split_first_chunk::<NONCE>() else {
             return Err(Error::new(ErrorCode::Internal, "a stored key is cut off"));
         };
-        let payload = Payload {
-            msg: sealed,
-            aad: name.as_bytes(),
-        };
+        let payload = Payload { msg: sealed, aad: name.as_bytes() };
         let plain = self.0.decrypt(&Nonce::from(*nonce), payload).map_err(|cause| {
             Error::new(
                 ErrorCode::Internal,
@@ -84,14 +73,8 @@ mod tests {
         let text = sealer.seal("a", &[5; 32], [1; NONCE]).unwrap();
         assert_eq!(sealer.open("a", &text).unwrap(), [5; 32]);
         assert!(sealer.open("b", &text).is_err());
-        let other = Sealer::new(b"another")
-            .unwrap()
-            .open("a", &text)
-            .unwrap_err();
-        assert!(
-            other.message().contains("auth.key_encryption_secret"),
-            "{other}"
-        );
+        let other = Sealer::new(b"another").unwrap().open("a", &text).unwrap_err();
+        assert!(other.message().contains("auth.key_encryption_secret"), "{other}");
         for cut in [0, 8, text.0.len() - 4] {
             assert!(sealer.open("a", &Sealed(text.0[..cut].to_owned())).is_err());
         }

@@ -88,11 +88,7 @@ impl Accounts for AccountsService {
         request: Request<LogOutRequest>,
     ) -> Result<Response<LogOutResponse>, Status> {
         let (asked, _) = ask(request)?;
-        answer(
-            self.end_session(&asked.principal)
-                .await
-                .map(|()| LogOutResponse {}),
-        )
+        answer(self.end_session(&asked.principal).await.map(|()| LogOutResponse {}))
     }
 
     async fn get_me(
@@ -121,21 +117,13 @@ impl Accounts for AccountsService {
         request: Request<ListKeysRequest>,
     ) -> Result<Response<ListKeysResponse>, Status> {
         ask(request)?;
-        answer(
-            self.keys
-                .public()
-                .await
-                .map(|keys| ListKeysResponse { keys }),
-        )
+        answer(self.keys.public().await.map(|keys| ListKeysResponse { keys }))
     }
 
     async fn audit(&self, request: Request<AuditRequest>) -> Result<Response<AuditPage>, Status> {
         let (asked, request) = ask(request)?;
         let audited = async {
-            asked
-                .principal
-                .require_admin()
-                .or_else(|_| asked.principal.require_workload())?;
+            asked.principal.require_admin().or_else(|_| asked.principal.require_workload())?;
             audit::page(&self.engine, request).await
         };
         answer(audited.await)

@@ -117,10 +117,7 @@ impl Session {
 
     /// The same session, ended.
     pub(crate) fn revoke(&self, now: Timestamp) -> Self {
-        Self {
-            revoked_at: self.revoked_at.or(Some(now)),
-            ..self.clone()
-        }
+        Self { revoked_at: self.revoked_at.or(Some(now)), ..self.clone() }
     }
 }
 
@@ -155,25 +152,16 @@ mod tests {
     fn a_token_is_traded_once_and_again_for_a_moment() {
         let second = rotated(&session(), at(100));
         assert_eq!(second.refresh(1, at(109), LIFETIMES), Verdict::Again);
-        assert!(matches!(
-            second.refresh(1, at(110), LIFETIMES),
-            Verdict::Revoke(_)
-        ));
+        assert!(matches!(second.refresh(1, at(110), LIFETIMES), Verdict::Revoke(_)));
         // The moment is over at once when the new token was used, too.
         let third = rotated(&second, at(101));
-        assert!(matches!(
-            third.refresh(1, at(101), LIFETIMES),
-            Verdict::Revoke(_)
-        ));
+        assert!(matches!(third.refresh(1, at(101), LIFETIMES), Verdict::Revoke(_)));
     }
 
     #[test]
     fn a_session_lives_while_it_is_used() {
         let used = rotated(&session(), at(3_599));
-        assert!(matches!(
-            used.refresh(2, at(7_198), LIFETIMES),
-            Verdict::Rotate(_)
-        ));
+        assert!(matches!(used.refresh(2, at(7_198), LIFETIMES), Verdict::Rotate(_)));
         assert_eq!(used.refresh(2, at(7_199), LIFETIMES), Verdict::Refuse);
         assert_eq!(session().refresh(9, at(0), LIFETIMES), Verdict::Refuse);
     }

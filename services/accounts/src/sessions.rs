@@ -49,19 +49,14 @@ impl AccountsService {
         }
         let user = self.user_of_email(&email).await?;
         let password = Secret::new(request.password);
-        if !self
-            .check_password(&email, password, user.as_deref())
-            .await?
-        {
+        if !self.check_password(&email, password, user.as_deref()).await? {
             return Err(wrong_credentials());
         }
         // Nobody has the right password of nobody.
         let user = user.ok_or_else(wrong_credentials)?;
         let signer = self.keys.signer().await?;
         let key = URL_SAFE_NO_PAD.encode(entropy::random::<32>()?);
-        let mut work = self
-            .engine
-            .work(Cause::request("anonymous", "accounts.log_in", &key, &[]));
+        let mut work = self.engine.work(Cause::request("anonymous", "accounts.log_in", &key, &[]));
         let session = Session::begin(work.ids().id("session"), user.id, work.time, self.lifetimes);
         work.insert(&session)?;
         self.engine.commit(work).await?;
@@ -77,17 +72,11 @@ impl AccountsService {
         user: Option<&User>,
     ) -> Result<bool, Error> {
         let account = Sha256::digest(email).into();
-        self.throttle
-            .lock()
-            .begin(account, self.engine.now())
-            .map_err(|wait| {
-                let message = "too many wrong passwords for this address; wait before the next try";
-                Error::new(ErrorCode::RateLimited, message).retry_after(wait)
-            })?;
-        let checked = self
-            .passwords
-            .verify(password, user.map(|user| user.password.clone()))
-            .await;
+        self.throttle.lock().begin(account, self.engine.now()).map_err(|wait| {
+            let message = "too many wrong passwords for this address; wait before the next try";
+            Error::new(ErrorCode::RateLimited, message).retry_after(wait)
+        })?;
+        let checked = self.passwords.verify(password, user.map(|user| user.password.clone())).await;
         match checked {
             Ok(true) => self.throttle.lock().succeeded(&account),
             Ok(false) => {}
@@ -106,11 +95,7 @@ impl AccountsService {
             let Some(before) = self.engine.store().load::<Session>(&id.to_string()).await? else {
                 return Err(self.refused());
             };
-            let Some(user) = self
-                .engine
-                .store()
-                .load::<User>(&before.user.to_string())
-                .await?
+            let Some(user) = self.engine.store().load::<User>(&before.user.to_string()).await?
             else {
                 return Err(self.refused());
             };
@@ -139,11 +124,7 @@ impl AccountsService {
             return principal.require_user().map(|_| ());
         };
         for _ in 0..ROUNDS {
-            let Some(before) = self
-                .engine
-                .store()
-                .load::<Session>(&session.to_string())
-                .await?
+            let Some(before) = self.engine.store().load::<Session>(&session.to_string()).await?
             else {
                 return Ok(());
             };
@@ -157,9 +138,7 @@ impl AccountsService {
 
     /// False when somebody else changed the session meanwhile.
     async fn replace(&self, before: &Versioned<Session>, after: &Session) -> Result<bool, Error> {
-        let mut work = self.engine.work(Cause::Tick {
-            name: format!("session/{}", after.id),
-        });
+        let mut work = self.engine.work(Cause::Tick { name: format!("session/{}", after.id) });
         work.replace(before, after)?;
         match self.engine.commit(work).await {
             Ok(_) => Ok(true),
@@ -189,22 +168,13 @@ impl AccountsService {
 }
 
 fn wrong_credentials() -> Error {
-    Error::new(
-        ErrorCode::WrongCredentials,
-        "the e-mail address or the password is wrong",
-    )
+    Error::new(ErrorCode::WrongCredentials, "the e-mail address or the password is wrong")
 }
 
 fn ended() -> Error {
-    Error::new(
-        ErrorCode::Unauthenticated,
-        "the session has ended; log in again",
-    )
+    Error::new(ErrorCode::Unauthenticated, "the session has ended; log in again")
 }
 
 fn busy() -> Error {
-    Error::new(
-        ErrorCode::Conflict,
-        "others keep changing this session; try again",
-    )
+    Error::new(ErrorCode::Conflict, "others keep changing this session; try again")
 }

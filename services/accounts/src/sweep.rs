@@ -24,10 +24,7 @@ pub(crate) struct Sweeper {
 #[async_trait]
 impl Reactor for Sweeper {
     fn ticks(&self) -> &'static [Tick] {
-        &[Tick {
-            name: TICK,
-            every: EVERY,
-        }]
+        &[Tick { name: TICK, every: EVERY }]
     }
 
     async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
@@ -41,9 +38,7 @@ impl Reactor for Sweeper {
             if expired.is_empty() {
                 return Ok(());
             }
-            let mut work = self.engine.work(Cause::Tick {
-                name: TICK.to_owned(),
-            });
+            let mut work = self.engine.work(Cause::Tick { name: TICK.to_owned() });
             for session in &expired {
                 work.delete(session);
             }

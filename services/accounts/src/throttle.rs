@@ -41,10 +41,7 @@ impl Throttle {
     ///
     /// A try counts as failed until [`Throttle::succeeded`], so that many at once gain nothing.
     pub(crate) fn begin(&mut self, account: Account, now: Timestamp) -> Result<(), Duration> {
-        let known = self
-            .tries
-            .get(&account)
-            .filter(|tries| now.since(tries.last) < FORGET);
+        let known = self.tries.get(&account).filter(|tries| now.since(tries.last) < FORGET);
         let count = match known {
             Some(tries) if now < tries.not_before => return Err(tries.not_before.since(now)),
             Some(tries) => tries.count.saturating_add(1),
@@ -54,14 +51,7 @@ impl Throttle {
             self.make_room(now);
         }
         let not_before = now + wait_after(count);
-        self.tries.insert(
-            account,
-            Tries {
-                count,
-                last: now,
-                not_before,
-            },
-        );
+        self.tries.insert(account, Tries { count, last: now, not_before });
         Ok(())
     }
 
@@ -88,10 +78,7 @@ impl Throttle {
         if self.tries.len() < REMEMBERED {
             return;
         }
-        let least = self
-            .tries
-            .iter()
-            .min_by_key(|(_, tries)| (tries.count, tries.last));
+        let least = self.tries.iter().min_by_key(|(_, tries)| (tries.count, tries.last));
         if let Some(account) = least.map(|(account, _)| *account) {
             self.tries.remove(&account);
         }
@@ -102,9 +89,7 @@ impl Throttle {
 fn wait_after(count: u32) -> Duration {
     match count.checked_sub(FREE) {
         None => Duration::ZERO,
-        Some(more) => FIRST_WAIT
-            .saturating_mul(2_u32.saturating_pow(more))
-            .min(LONGEST_WAIT),
+        Some(more) => FIRST_WAIT.saturating_mul(2_u32.saturating_pow(more)).min(LONGEST_WAIT),
     }
 }
 

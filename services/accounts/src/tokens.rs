@@ -15,9 +15,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use sha2::Sha256;
 
 /// What stands before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
-const PKCS8: [u8; 16] = [
-    0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
-];
+const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 /// Makes tokens. Does not print.
 pub(crate) struct Signer {
@@ -29,10 +27,7 @@ pub(crate) struct Signer {
 impl Signer {
     /// Signs access tokens with the Ed25519 key of `seed`, refresh tokens with `refresh`.
     pub(crate) fn new(kid: &str, seed: &[u8; 32], refresh: &[u8; 32]) -> Result<Self, Error> {
-        let header = Header {
-            kid: Some(kid.to_owned()),
-            ..Header::new(Algorithm::EdDSA)
-        };
+        let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::EdDSA) };
         Ok(Self {
             header,
             signing: EncodingKey::from_ed_der(&[PKCS8.as_slice(), seed].concat()),
@@ -48,12 +43,7 @@ impl Signer {
     /// The refresh token of this generation of `session`.
     pub(crate) fn refresh(&self, session: Id<kinds::Session>, generation: i64) -> String {
         let named = format!("{session}.{generation}");
-        let secret = self
-            .refresh
-            .clone()
-            .chain_update(&named)
-            .finalize()
-            .into_bytes();
+        let secret = self.refresh.clone().chain_update(&named).finalize().into_bytes();
         format!("{named}.{}", URL_SAFE_NO_PAD.encode(secret))
     }
 
@@ -62,11 +52,7 @@ impl Signer {
         let (named, secret) = token.rsplit_once('.')?;
         let secret = URL_SAFE_NO_PAD.decode(secret).ok()?;
         // Takes the same time wherever the first wrong byte is.
-        self.refresh
-            .clone()
-            .chain_update(named)
-            .verify_slice(&secret)
-            .ok()?;
+        self.refresh.clone().chain_update(named).verify_slice(&secret).ok()?;
         let (session, generation) = named.split_once('.')?;
         Some((session.parse().ok()?, generation.parse().ok()?))
     }

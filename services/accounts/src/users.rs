@@ -63,11 +63,7 @@ impl AccountsService {
         if self.user_of_email(&new.email).await?.is_some() {
             return Err(taken());
         }
-        let make = || async {
-            self.passwords
-                .hash(password.clone(), entropy::random()?)
-                .await
-        };
+        let make = || async { self.passwords.hash(password.clone(), entropy::random()?).await };
         let user = User {
             id: work.ids().id("user"),
             email: new.email.clone(),
@@ -91,10 +87,7 @@ impl AccountsService {
         let user = self.engine.store().load::<User>(&mark.document.id).await?;
         let user = user.ok_or_else(|| Error::not_found("user of this request any more"))?;
         // A check like that of a login, and limited like it, since it tells as much.
-        if self
-            .check_password(&new.email, password.clone(), Some(&user))
-            .await?
-        {
+        if self.check_password(&new.email, password.clone(), Some(&user)).await? {
             return Ok(message(&user));
         }
         Err(Error::new(
@@ -109,22 +102,17 @@ impl AccountsService {
         asked: &Asked,
         request: &AddMembershipRequest,
     ) -> Result<UserMessage, Error> {
-        let user: Id<kinds::User> = request
-            .user_id
-            .parse()
-            .map_err(|cause| Error::field("user_id", format!("{cause}")))?;
+        let user: Id<kinds::User> =
+            request.user_id.parse().map_err(|cause| Error::field("user_id", format!("{cause}")))?;
         let restaurant: Id<kinds::Restaurant> = request
             .restaurant_id
             .parse()
             .map_err(|cause| Error::field("restaurant_id", format!("{cause}")))?;
-        let role: StaffRole = request
-            .role
-            .parse()
-            .map_err(|cause: Error| Error::field("role", cause.message()))?;
+        let role: StaffRole =
+            request.role.parse().map_err(|cause: Error| Error::field("role", cause.message()))?;
         let command = asked.command("accounts.add_membership", request)?;
         let decide = |mut work: Work| async move {
-            self.may_set(&asked.principal, user, restaurant, role)
-                .await?;
+            self.may_set(&asked.principal, user, restaurant, role).await?;
             let before = self.engine.store().require::<User, _>("user", user).await?;
             match membership::add(&before, restaurant, role, work.time)? {
                 Some(after) => {
@@ -139,9 +127,7 @@ impl AccountsService {
             Ok(message(&user))
         };
         let mark_at = MarkAt::Document(DocumentRef::of::<User>(user));
-        self.engine
-            .request(&command, &mark_at, decide, replay)
-            .await
+        self.engine.request(&command, &mark_at, decide, replay).await
     }
 
     /// Asks the stored user and not the token, which may be older than a new restaurant.
@@ -159,11 +145,7 @@ impl AccountsService {
                 let asker = self.engine.store().load::<User>(&id.to_string()).await?;
                 let asker = asker.ok_or_else(Error::unauthenticated)?;
                 membership::may_add(&asker, restaurant)?;
-                if *id == user {
-                    membership::may_set_own(&asker, restaurant, role)
-                } else {
-                    Ok(())
-                }
+                if *id == user { membership::may_set_own(&asker, restaurant, role) } else { Ok(()) }
             }
         }
     }

@@ -25,9 +25,7 @@ pub(crate) async fn page(
     principal: &Principal,
     request: &AuditRequest,
 ) -> Result<AuditPage, Error> {
-    principal
-        .require_workload()
-        .or_else(|_| principal.require_admin())?;
+    principal.require_workload().or_else(|_| principal.require_admin())?;
     let asked = wire::page(request.page.as_ref());
     let backlog = match asked.cursor {
         None => Some(backlog(engine).await?),
@@ -36,33 +34,19 @@ pub(crate) async fn page(
     let cursor = asked.cursor.as_deref().unwrap_or(ITEMS);
     let (rows, next_cursor) = if let Some(rest) = cursor.strip_prefix(ITEMS) {
         let page = list::<Item>(engine, asked.limit, rest).await?;
-        let rows = page
-            .items
-            .iter()
-            .filter(|item| item.counted || item.stocked != 0);
-        let next = page
-            .next
-            .map_or_else(|| RESERVATIONS.to_owned(), |next| format!("{ITEMS}{next}"));
+        let rows = page.items.iter().filter(|item| item.counted || item.stocked != 0);
+        let next =
+            page.next.map_or_else(|| RESERVATIONS.to_owned(), |next| format!("{ITEMS}{next}"));
         (rows.map(|item| item_row(item)).collect(), next)
     } else if let Some(rest) = cursor.strip_prefix(RESERVATIONS) {
         let page = list::<Reservation>(engine, asked.limit, rest).await?;
         let next = page.next.map(|next| format!("{RESERVATIONS}{next}"));
-        let rows = page
-            .items
-            .iter()
-            .map(|reservation| reservation_row(reservation));
+        let rows = page.items.iter().map(|reservation| reservation_row(reservation));
         (rows.collect(), next.unwrap_or_default())
     } else {
-        return Err(Error::field(
-            "page.cursor",
-            "write the next_cursor of the page before",
-        ));
+        return Err(Error::field("page.cursor", "write the next_cursor of the page before"));
     };
-    Ok(AuditPage {
-        rows,
-        next_cursor,
-        backlog,
-    })
+    Ok(AuditPage { rows, next_cursor, backlog })
 }
 
 async fn list<D: Document>(
@@ -71,22 +55,14 @@ async fn list<D: Document>(
     cursor: &str,
 ) -> Result<Page<Versioned<D>>, Error> {
     let request = PageRequest::new(limit, Some(cursor.to_owned()));
-    Ok(engine
-        .store()
-        .list::<D>(Query::all::<D>().page(&request)?)
-        .await?)
+    Ok(engine.store().list::<D>(Query::all::<D>().page(&request)?).await?)
 }
 
 fn item_row(item: &Item) -> AuditRow {
     AuditRow {
         id: item.id.to_string(),
         kind: "item".to_owned(),
-        state: if item.available {
-            "available"
-        } else {
-            "unavailable"
-        }
-        .to_owned(),
+        state: if item.available { "available" } else { "unavailable" }.to_owned(),
         restaurant_id: item.restaurant.to_string(),
         numbers: HashMap::from([
             ("free".to_owned(), item.free),
@@ -106,10 +82,7 @@ fn reservation_row(reservation: &Reservation) -> AuditRow {
         kind: "reservation".to_owned(),
         state: reservation.state.as_str().to_owned(),
         order_id: reservation.order().to_string(),
-        restaurant_id: reservation
-            .restaurant
-            .map(|id| id.to_string())
-            .unwrap_or_default(),
+        restaurant_id: reservation.restaurant.map(|id| id.to_string()).unwrap_or_default(),
         numbers: reservation.taken.iter().map(quantity).collect(),
         changed_at_ms: reservation.changed_at.as_millis(),
         due_at_ms: due.map_or(0, Timestamp::as_millis),

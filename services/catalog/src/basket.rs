@@ -47,10 +47,7 @@ impl Refusal {
 /// Reads the lines, or says what is wrong with all of them.
 pub(crate) fn read(lines: &[BasketLine]) -> Result<Vec<Line>, Error> {
     if lines.is_empty() || lines.len() > MAX_LINES {
-        return Err(Error::field(
-            "lines",
-            format!("write 1 to {MAX_LINES} lines"),
-        ));
+        return Err(Error::field("lines", format!("write 1 to {MAX_LINES} lines")));
     }
     let wrong = |line: &BasketLine| !(1..=MAX_QUANTITY).contains(&line.quantity);
     let mistakes: Vec<FieldError> = (lines.iter().enumerate())
@@ -63,19 +60,14 @@ pub(crate) fn read(lines: &[BasketLine]) -> Result<Vec<Line>, Error> {
     if !mistakes.is_empty() {
         return Err(Error::fields(mistakes));
     }
-    let read = |line: &BasketLine| Line {
-        item: line.item_id.parse().ok(),
-        quantity: line.quantity,
-    };
+    let read =
+        |line: &BasketLine| Line { item: line.item_id.parse().ok(), quantity: line.quantity };
     Ok(lines.iter().map(read).collect())
 }
 
 /// The ids of the items asked for, each once.
 pub(crate) fn item_ids(lines: &[Line]) -> Vec<String> {
-    quantities(lines)
-        .into_keys()
-        .map(|item| item.to_string())
-        .collect()
+    quantities(lines).into_keys().map(|item| item.to_string()).collect()
 }
 
 /// How many of each item all lines together ask for.
@@ -97,10 +89,8 @@ pub(crate) fn judge<'a>(
 ) -> Vec<(Option<&'a Item>, Option<Refusal>)> {
     let asked = quantities(lines);
     let judge = |line: &Line| {
-        let item = line
-            .item
-            .and_then(|id| items.get(&id))
-            .filter(|item| item.restaurant == restaurant);
+        let item =
+            line.item.and_then(|id| items.get(&id)).filter(|item| item.restaurant == restaurant);
         let refusal = match item {
             None => Some(Refusal::NotFound),
             Some(item) if !item.available => Some(Refusal::Unavailable),
@@ -120,13 +110,8 @@ pub(crate) fn take(
     items: &Items,
 ) -> Result<Vec<Taken>, Error> {
     let judged = judge(restaurant, lines, items);
-    if judged
-        .iter()
-        .any(|(_, refusal)| *refusal == Some(Refusal::NotFound))
-    {
-        return Err(Error::not_found(
-            "such item on the restaurant's menu; ask for a new quote",
-        ));
+    if judged.iter().any(|(_, refusal)| *refusal == Some(Refusal::NotFound)) {
+        return Err(Error::not_found("such item on the restaurant's menu; ask for a new quote"));
     }
     let mut missing: Vec<String> = Vec::new();
     for (item, refusal) in &judged {
@@ -144,10 +129,7 @@ pub(crate) fn take(
         }
     }
     if !missing.is_empty() {
-        let message = format!(
-            "sold out: {}; change the order and try again",
-            missing.join(", ")
-        );
+        let message = format!("sold out: {}; change the order and try again", missing.join(", "));
         return Err(Error::new(ErrorCode::SoldOut, message));
     }
     Ok(quantities(lines)
@@ -184,10 +166,7 @@ mod tests {
     }
 
     fn line(id: u128, quantity: u32) -> Line {
-        Line {
-            item: Some(Id::from_bits(id)),
-            quantity,
-        }
+        Line { item: Some(Id::from_bits(id)), quantity }
     }
 
     #[test]
@@ -195,19 +174,9 @@ mod tests {
         let items = Items::from([item(1, true, 3)]);
         assert_eq!(judge(HERE, &[line(1, 3)], &items)[0].1, None);
         let twice = judge(HERE, &[line(1, 2), line(1, 2)], &items);
-        assert!(
-            twice
-                .iter()
-                .all(|(_, refusal)| *refusal == Some(Refusal::SoldOut))
-        );
+        assert!(twice.iter().all(|(_, refusal)| *refusal == Some(Refusal::SoldOut)));
         let taken = take(HERE, &[line(1, 1), line(1, 2)], &items).unwrap();
-        assert_eq!(
-            taken,
-            [Taken {
-                item: Id::from_bits(1),
-                quantity: 3
-            }]
-        );
+        assert_eq!(taken, [Taken { item: Id::from_bits(1), quantity: 3 }]);
     }
 
     #[test]
@@ -215,10 +184,7 @@ mod tests {
         let items = Items::from([item(1, false, 0)]);
         let elsewhere = judge(Id::from_bits(2), &[line(1, 1)], &items);
         assert_eq!(elsewhere[0].1, Some(Refusal::NotFound));
-        let rubbish = [Line {
-            item: None,
-            quantity: 1,
-        }];
+        let rubbish = [Line { item: None, quantity: 1 }];
         assert_eq!(judge(HERE, &rubbish, &items)[0].1, Some(Refusal::NotFound));
     }
 
@@ -229,29 +195,15 @@ mod tests {
         let items = Items::from([item(1, true, 1), (id, off)]);
         let error = take(HERE, &[line(1, 1), line(1, 1), line(2, 1)], &items).unwrap_err();
         assert_eq!(error.code(), ErrorCode::SoldOut);
-        assert_eq!(
-            error.message().matches("dish 1 (1 left)").count(),
-            1,
-            "{error}"
-        );
-        assert!(
-            error.message().contains("dish 2 (not to be had now)"),
-            "{error}"
-        );
+        assert_eq!(error.message().matches("dish 1 (1 left)").count(), 1, "{error}");
+        assert!(error.message().contains("dish 2 (not to be had now)"), "{error}");
     }
 
     #[test]
     fn quantities_out_of_bounds_are_all_said() {
-        let asked = |quantity| BasketLine {
-            item_id: String::new(),
-            quantity,
-        };
+        let asked = |quantity| BasketLine { item_id: String::new(), quantity };
         let error = read(&[asked(0), asked(1), asked(MAX_QUANTITY + 1)]).unwrap_err();
-        let paths: Vec<_> = error
-            .field_errors()
-            .iter()
-            .map(|field| field.path.as_str())
-            .collect();
+        let paths: Vec<_> = error.field_errors().iter().map(|field| field.path.as_str()).collect();
         assert_eq!(paths, ["lines[0].quantity", "lines[2].quantity"]);
         assert!(read(&[]).is_err());
     }

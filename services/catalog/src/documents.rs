@@ -191,13 +191,8 @@ pub(crate) struct Import {
 }
 
 impl Document for Import {
-    const COLLECTION: &'static Collection = &Collection {
-        role: ROLE,
-        name: "imports",
-        schema: 1,
-        compatible_from: 1,
-        indexes: &[],
-    };
+    const COLLECTION: &'static Collection =
+        &Collection { role: ROLE, name: "imports", schema: 1, compatible_from: 1, indexes: &[] };
 
     fn id(&self) -> String {
         self.id.clone()

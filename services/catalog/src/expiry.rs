@@ -41,9 +41,7 @@ pub(crate) async fn settle_due(engine: &Engine, peers: &Peers) -> Result<(), Err
             return Ok(());
         }
         let states = states(peers, &due).await?;
-        let cause = Cause::Tick {
-            name: TICK.to_owned(),
-        };
+        let cause = Cause::Tick { name: TICK.to_owned() };
         let work = settle(engine.work(cause), &due, &states)?;
         match engine.commit(work).await {
             Ok(_) if due.len() < BATCH as usize => return Ok(()),
@@ -61,19 +59,10 @@ async fn states(
     due: &[Versioned<Reservation>],
 ) -> Result<HashMap<String, String>, Error> {
     let mut orders = OrdersClient::new(peers.channel("orders")?.as_workload());
-    let ids = due
-        .iter()
-        .map(|reservation| reservation.order().to_string())
-        .collect();
+    let ids = due.iter().map(|reservation| reservation.order().to_string()).collect();
     let answer = orders.get_states(GetStatesRequest { ids }).await;
-    let states = answer
-        .map_err(|status| error_of(&status))?
-        .into_inner()
-        .states;
-    Ok(states
-        .into_iter()
-        .map(|order| (order.id, order.state))
-        .collect())
+    let states = answer.map_err(|status| error_of(&status))?.into_inner().states;
+    Ok(states.into_iter().map(|order| (order.id, order.state)).collect())
 }
 
 /// Fills `work` with what becomes of each reservation, and with one adjustment per item.
@@ -91,10 +80,7 @@ fn settle(
             given_back.extend(back.iter().cloned());
             after
         } else {
-            Reservation {
-                check_at: now + AGAIN,
-                ..before.value.clone()
-            }
+            Reservation { check_at: now + AGAIN, ..before.value.clone() }
         };
         work.replace(before, &after)?;
     }
@@ -126,10 +112,7 @@ mod tests {
 
     fn held(order: u128, item: u128, quantity: i64) -> Versioned<Reservation> {
         let then = Timestamp::from_millis(0);
-        let taken = vec![Taken {
-            item: Id::from_bits(item),
-            quantity,
-        }];
+        let taken = vec![Taken { item: Id::from_bits(item), quantity }];
         let value = reservations::held(Id::from_bits(order), Id::from_bits(9), taken, then, then);
         Versioned { value, version: 1 }
     }
@@ -138,20 +121,11 @@ mod tests {
     fn one_work_settles_all_and_writes_each_item_once() {
         let due = [held(1, 7, 2), held(2, 7, 3), held(3, 8, 1), held(4, 7, 5)];
         let state = |order: u128, state: &str| {
-            (
-                Id::<kinds::Order>::from_bits(order).to_string(),
-                state.to_owned(),
-            )
+            (Id::<kinds::Order>::from_bits(order).to_string(), state.to_owned())
         };
-        let states = [
-            state(1, "cancelled"),
-            state(2, "expired"),
-            state(3, "accepted"),
-            state(4, "placed"),
-        ];
-        let cause = Cause::Tick {
-            name: TICK.to_owned(),
-        };
+        let states =
+            [state(1, "cancelled"), state(2, "expired"), state(3, "accepted"), state(4, "placed")];
+        let cause = Cause::Tick { name: TICK.to_owned() };
         let work = Work::new("catalog", cause, Timestamp::from_millis(1000), None);
         let work = settle(work, &due, &states.into_iter().collect()).unwrap();
         work.check().unwrap();

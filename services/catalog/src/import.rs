@@ -46,9 +46,7 @@ impl Catalog {
             changed_at: self.engine.now(),
         };
         for (part, rows) in rows.chunks(ROWS_PER_WORK).enumerate() {
-            done = self
-                .import_part(&command, &restaurant, &done, (part, rows))
-                .await?;
+            done = self.import_part(&command, &restaurant, &done, (part, rows)).await?;
         }
         Ok(v1::ImportMenuResponse {
             added: done.added,
@@ -95,15 +93,9 @@ impl Catalog {
             // A later part that is done already knows the counts of this one too.
             let replay = |_| async {
                 let import = self.engine.store().load::<Import>(&so_far.id).await?;
-                import
-                    .map(|import| import.value)
-                    .ok_or_else(|| Error::not_found("such import"))
+                import.map(|import| import.value).ok_or_else(|| Error::not_found("such import"))
             };
-            match self
-                .engine
-                .request(&command, &mark_at, decide, replay)
-                .await
-            {
+            match self.engine.request(&command, &mark_at, decide, replay).await {
                 Err(error) if error.code() == ErrorCode::AlreadyExists && round < ROUNDS => {}
                 result => return result,
             }
@@ -119,11 +111,7 @@ impl Catalog {
         query.limit = ITEMS_PER_PAGE;
         loop {
             let page = self.engine.store().list::<Item>(query.clone()).await?;
-            items.extend(
-                page.items
-                    .into_iter()
-                    .map(|item| (menu::name_key(&item.name), item)),
-            );
+            items.extend(page.items.into_iter().map(|item| (menu::name_key(&item.name), item)));
             let Some(next) = page.next else {
                 return Ok(items);
             };
@@ -135,10 +123,9 @@ impl Catalog {
 /// The request that is the part `part` of `command`.
 fn part_of(command: &Command, part: usize) -> Command {
     let cause = match &command.cause {
-        Cause::Request { key, body_hash } => Cause::Request {
-            key: format!("{key}#{part}"),
-            body_hash: body_hash.clone(),
-        },
+        Cause::Request { key, body_hash } => {
+            Cause::Request { key: format!("{key}#{part}"), body_hash: body_hash.clone() }
+        }
         other => other.clone(),
     };
     Command { cause }
@@ -159,11 +146,7 @@ fn plan(
     work: &Work,
 ) -> (Import, Vec<Change>) {
     let (now, ids) = (work.time, work.ids());
-    let mut after = Import {
-        parts: done.parts + 1,
-        changed_at: now,
-        ..done.clone()
-    };
+    let mut after = Import { parts: done.parts + 1, changed_at: now, ..done.clone() };
     let mut changes = Vec::new();
     for row in rows {
         let key = menu::name_key(&row.name);
@@ -208,15 +191,8 @@ mod tests {
         let (first, second) = (part_of(&command, 0), part_of(&command, 1));
         assert_ne!(first.cause.mark_key(), second.cause.mark_key());
         assert_ne!(first.cause.mark_key(), command.cause.mark_key());
-        let Cause::Request { body_hash, .. } = &second.cause else {
-            panic!("a request")
-        };
-        let Cause::Request {
-            body_hash: whole, ..
-        } = &command.cause
-        else {
-            panic!("a request")
-        };
+        let Cause::Request { body_hash, .. } = &second.cause else { panic!("a request") };
+        let Cause::Request { body_hash: whole, .. } = &command.cause else { panic!("a request") };
         assert_eq!(body_hash, whole);
     }
 
@@ -240,36 +216,20 @@ mod tests {
             unchanged: 0,
             changed_at: restaurant.created_at,
         };
-        let row = |name: &str, price_minor| Row {
-            name: name.to_owned(),
-            price_minor,
-            stock: None,
-        };
-        let cause = Cause::Tick {
-            name: "test".to_owned(),
-        };
+        let row = |name: &str, price_minor| Row { name: name.to_owned(), price_minor, stock: None };
+        let cause = Cause::Tick { name: "test".to_owned() };
         let work = Work::new("catalog", cause, Timestamp::from_millis(3), None);
         let rows = [row("Soup", 500), row("Bread", 200)];
         let (first, added) = plan(&restaurant, &done, &rows, &HashMap::new(), &work);
-        assert_eq!(
-            (first.added, first.changed, first.unchanged, first.parts),
-            (2, 0, 0, 1)
-        );
+        assert_eq!((first.added, first.changed, first.unchanged, first.parts), (2, 0, 0, 1));
         let items = added.into_iter().filter_map(|change| match change {
-            Change::Add(item) => Some((
-                menu::name_key(&item.name),
-                Versioned {
-                    value: item,
-                    version: 1,
-                },
-            )),
+            Change::Add(item) => {
+                Some((menu::name_key(&item.name), Versioned { value: item, version: 1 }))
+            }
             Change::Edit(..) => None,
         });
         let rows = [row("SOUP", 500), row("Bread", 200), row("Tea", 0)];
         let (second, _) = plan(&restaurant, &first, &rows, &items.collect(), &work);
-        assert_eq!(
-            (second.added, second.changed, second.unchanged, second.parts),
-            (3, 1, 1, 2)
-        );
+        assert_eq!((second.added, second.changed, second.unchanged, second.parts), (3, 1, 1, 2));
     }
 }

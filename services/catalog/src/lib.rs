@@ -53,10 +53,7 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     Ok(RoleParts {
         grpc: Some(tonic::service::Routes::new(server)),
         services: vec![catalog_server::SERVICE_NAME],
-        reactor: Some(Arc::new(CatalogReactor {
-            engine: context.engine,
-            peers: context.peers,
-        })),
+        reactor: Some(Arc::new(CatalogReactor { engine: context.engine, peers: context.peers })),
         ..RoleParts::default()
     })
 }

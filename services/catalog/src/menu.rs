@@ -34,9 +34,7 @@ pub(crate) fn check_name(name: &str) -> Result<String, String> {
         return Err("the name is empty; write what it is called".to_owned());
     }
     if length > MAX_NAME {
-        return Err(format!(
-            "the name has {length} characters; write at most {MAX_NAME}"
-        ));
+        return Err(format!("the name has {length} characters; write at most {MAX_NAME}"));
     }
     if name.chars().any(char::is_control) {
         return Err("the name holds control characters; leave them out".to_owned());
@@ -49,9 +47,7 @@ pub(crate) fn check_price(price_minor: i64) -> Result<(), String> {
     if (0..=MAX_PRICE).contains(&price_minor) {
         return Ok(());
     }
-    Err(format!(
-        "the price is {price_minor}; write 0 to {MAX_PRICE} minor units"
-    ))
+    Err(format!("the price is {price_minor}; write 0 to {MAX_PRICE} minor units"))
 }
 
 /// A sentence that says what is wrong with a stock, if something is.
@@ -59,9 +55,7 @@ pub(crate) fn check_stock(stock: i64) -> Result<(), String> {
     if (0..=MAX_STOCK).contains(&stock) {
         return Ok(());
     }
-    Err(format!(
-        "the stock is {stock}; write 0 to {MAX_STOCK}, or nothing if it is not counted"
-    ))
+    Err(format!("the stock is {stock}; write 0 to {MAX_STOCK}, or nothing if it is not counted"))
 }
 
 /// A row that is fit to be imported.
@@ -75,10 +69,8 @@ pub(crate) struct Row {
 /// The rows that are fit, in their order, and why the others are not.
 pub(crate) fn check_rows(rows: &[MenuRow]) -> Result<(Vec<Row>, Vec<RejectedRow>), Error> {
     if rows.len() > MAX_ROWS {
-        let message = format!(
-            "{} rows are too many; import at most {MAX_ROWS} at once",
-            rows.len()
-        );
+        let message =
+            format!("{} rows are too many; import at most {MAX_ROWS} at once", rows.len());
         return Err(Error::new(ErrorCode::TooLarge, message));
     }
     let (mut fit, mut rejected) = (Vec::new(), Vec::new());
@@ -91,10 +83,7 @@ pub(crate) fn check_rows(rows: &[MenuRow]) -> Result<(Vec<Row>, Vec<RejectedRow>
             }
             Err(reasons) => {
                 let reason = reasons.join("; ");
-                rejected.push(RejectedRow {
-                    line: row.line,
-                    reason,
-                });
+                rejected.push(RejectedRow { line: row.line, reason });
             }
         }
     }
@@ -113,11 +102,7 @@ fn check_row(row: &MenuRow, lines: &HashMap<String, u32>) -> Result<Row, Vec<Str
         reasons.push(format!("line {line} has the same name; keep one of them"));
     }
     if reasons.is_empty() {
-        return Ok(Row {
-            name,
-            price_minor: row.price_minor,
-            stock: row.stock,
-        });
+        return Ok(Row { name, price_minor: row.price_minor, stock: row.stock });
     }
     Err(reasons)
 }
@@ -139,34 +124,21 @@ pub(crate) fn imported(item: &Item, row: &Row, now: Timestamp) -> Option<Item> {
 /// The item with `free` to order, or not counted any more. What reservations hold stays theirs.
 pub(crate) fn with_stock(item: &Item, free: Option<i64>) -> Item {
     match free {
-        Some(free) => Item {
-            counted: true,
-            free,
-            stocked: item.stocked + (free - item.free),
-            ..item.clone()
-        },
-        None => Item {
-            counted: false,
-            ..item.clone()
-        },
+        Some(free) => {
+            Item { counted: true, free, stocked: item.stocked + (free - item.free), ..item.clone() }
+        }
+        None => Item { counted: false, ..item.clone() },
     }
 }
 
 /// The item after an edit at `now`.
 pub(crate) fn edited(item: Item, now: Timestamp) -> Item {
-    Item {
-        revision: item.revision + 1,
-        changed_at: now,
-        ..item
-    }
+    Item { revision: item.revision + 1, changed_at: now, ..item }
 }
 
 /// The error of a field, from a sentence.
 pub(crate) fn mistake(path: &str, reason: String) -> FieldError {
-    FieldError {
-        path: path.to_owned(),
-        message: reason,
-    }
+    FieldError { path: path.to_owned(), message: reason }
 }
 
 #[cfg(test)]
@@ -177,12 +149,7 @@ mod tests {
     use super::*;
 
     fn row(line: u32, name: &str, price_minor: i64, stock: Option<i64>) -> MenuRow {
-        MenuRow {
-            line,
-            name: name.to_owned(),
-            price_minor,
-            stock,
-        }
+        MenuRow { line, name: name.to_owned(), price_minor, stock }
     }
 
     fn item(counted: bool, free: i64, stocked: i64) -> Item {
@@ -217,12 +184,7 @@ mod tests {
         assert_eq!(names, ["Tomato soup", "Bread"]);
         let lines: Vec<_> = rejected.iter().map(|row| row.line).collect();
         assert_eq!(lines, [3, 4, 5, 7]);
-        assert_eq!(
-            rejected[0].reason.split("; ").count(),
-            6,
-            "{}",
-            rejected[0].reason
-        );
+        assert_eq!(rejected[0].reason.split("; ").count(), 6, "{}", rejected[0].reason);
         assert!(rejected[2].reason.contains("line 2 has the same name"));
     }
 
@@ -236,17 +198,10 @@ mod tests {
     #[test]
     fn an_import_leaves_counted_stock_alone_and_begins_to_count() {
         let now = Timestamp::from_millis(9);
-        let soup = |stock| Row {
-            name: "Soup".to_owned(),
-            price_minor: 500,
-            stock,
-        };
+        let soup = |stock| Row { name: "Soup".to_owned(), price_minor: 500, stock };
         assert_eq!(imported(&item(true, 3, 10), &soup(Some(10)), now), None);
         let begun = imported(&item(false, 0, 0), &soup(Some(10)), now).unwrap();
-        assert_eq!(
-            (begun.counted, begun.free, begun.stocked, begun.revision),
-            (true, 10, 10, 2)
-        );
+        assert_eq!((begun.counted, begun.free, begun.stocked, begun.revision), (true, 10, 10, 2));
     }
 
     proptest! {

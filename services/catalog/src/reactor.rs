@@ -9,10 +9,7 @@ use tracing::error;
 
 use crate::{expiry, restaurants::MEMBERSHIP};
 
-const TICKS: &[Tick] = &[Tick {
-    name: expiry::TICK,
-    every: expiry::EVERY,
-}];
+const TICKS: &[Tick] = &[Tick { name: expiry::TICK, every: expiry::EVERY }];
 
 /// Catalog's reactions.
 pub(crate) struct CatalogReactor {
@@ -28,11 +25,7 @@ impl Reactor for CatalogReactor {
             (MEMBERSHIP, Some(refused)) => {
                 // The restaurant stays: an administrator can give it an owner.
                 let restaurant = &outcome.document.id;
-                error!(
-                    restaurant,
-                    cause = refused.chain(),
-                    "the restaurant has no owner"
-                );
+                error!(restaurant, cause = refused.chain(), "the restaurant has no owner");
                 Ok(None)
             }
             (other, _) => {

@@ -28,9 +28,7 @@ const TABLE: &[(ReservationState, Step, ReservationState)] = &[
 
 /// The state after `step`, if the step is allowed.
 pub(crate) fn next(state: ReservationState, step: Step) -> Option<ReservationState> {
-    let row = TABLE
-        .iter()
-        .find(|(from, by, _)| *from == state && *by == step);
+    let row = TABLE.iter().find(|(from, by, _)| *from == state && *by == step);
     row.map(|(_, _, to)| *to)
 }
 
@@ -77,11 +75,7 @@ pub(crate) fn step(
         Step::Commit => &[],
         Step::Release => before.taken.as_slice(),
     };
-    let after = Reservation {
-        state,
-        changed_at: now,
-        ..before.clone()
-    };
+    let after = Reservation { state, changed_at: now, ..before.clone() };
     Some((after, given_back))
 }
 
@@ -153,10 +147,7 @@ mod tests {
         assert_eq!(verdict(None, false), Verdict::Wait);
         assert_eq!(verdict(None, true), Verdict::Do(Step::Release));
         assert_eq!(verdict(Some("completed"), false), Verdict::Do(Step::Commit));
-        assert_eq!(
-            verdict(Some("cancelled"), false),
-            Verdict::Do(Step::Release)
-        );
+        assert_eq!(verdict(Some("cancelled"), false), Verdict::Do(Step::Release));
     }
 
     proptest! {

@@ -49,11 +49,7 @@ impl Catalog {
             }
         };
         let mark_at = MarkAt::Collection(Restaurant::COLLECTION);
-        self.engine
-            .request(&command, &mark_at, decide, |mark| {
-                self.marked_restaurant(mark)
-            })
-            .await
+        self.engine.request(&command, &mark_at, decide, |mark| self.marked_restaurant(mark)).await
     }
 
     pub(crate) async fn set_open(
@@ -70,22 +66,12 @@ impl Catalog {
             if before.open == message.open {
                 return Ok(Decision::Answer(wire::restaurant(&before)));
             }
-            let after = Restaurant {
-                open: message.open,
-                ..before.value.clone()
-            };
+            let after = Restaurant { open: message.open, ..before.value.clone() };
             work.replace(&before, &after)?;
-            Ok(Decision::commit(
-                work,
-                wire::restaurant_at(&after, before.version + 1),
-            ))
+            Ok(Decision::commit(work, wire::restaurant_at(&after, before.version + 1)))
         };
         let mark_at = MarkAt::Document(DocumentRef::of::<Restaurant>(id));
-        self.engine
-            .request(&command, &mark_at, decide, |mark| {
-                self.marked_restaurant(mark)
-            })
-            .await
+        self.engine.request(&command, &mark_at, decide, |mark| self.marked_restaurant(mark)).await
     }
 
     pub(crate) async fn list_restaurants(
@@ -142,14 +128,8 @@ impl Catalog {
             available: message.available,
             ..item.clone()
         };
-        self.edit_item(
-            asked,
-            "catalog.update_item",
-            message,
-            (&message.id, message.version),
-            edit,
-        )
-        .await
+        self.edit_item(asked, "catalog.update_item", message, (&message.id, message.version), edit)
+            .await
     }
 
     pub(crate) async fn set_stock(
@@ -161,14 +141,8 @@ impl Catalog {
             return Err(Error::field("free", reason));
         }
         let edit = |item: &Item| menu::with_stock(item, message.free);
-        self.edit_item(
-            asked,
-            "catalog.set_stock",
-            message,
-            (&message.id, message.version),
-            edit,
-        )
-        .await
+        self.edit_item(asked, "catalog.set_stock", message, (&message.id, message.version), edit)
+            .await
     }
 
     /// Edits the item `id` if it is at `version`.
@@ -198,9 +172,7 @@ impl Catalog {
         };
         let replay = |_: Mark| async move { Ok(wire::item(&*self.item(id).await?)) };
         let mark_at = MarkAt::Document(DocumentRef::of::<Item>(id));
-        self.engine
-            .request(&command, &mark_at, decide, replay)
-            .await
+        self.engine.request(&command, &mark_at, decide, replay).await
     }
 
     /// The restaurant, or the error that says there is none.
@@ -257,13 +229,10 @@ fn checked(message: &v1::CreateRestaurantRequest) -> Result<(String, Currency, S
         mistakes.push(menu::mistake("name", reason));
         String::new()
     });
-    let currency = message
-        .currency
-        .parse()
-        .unwrap_or_else(|wrong: bistro_core::MoneyError| {
-            mistakes.push(menu::mistake("currency", wrong.to_string()));
-            Currency::GBP
-        });
+    let currency = message.currency.parse().unwrap_or_else(|wrong: bistro_core::MoneyError| {
+        mistakes.push(menu::mistake("currency", wrong.to_string()));
+        Currency::GBP
+    });
     if !looks_like_zone(&message.time_zone) {
         let reason = "write an IANA time zone, such as Europe/London".to_owned();
         mistakes.push(menu::mistake("time_zone", reason));
@@ -279,9 +248,7 @@ fn checked(message: &v1::CreateRestaurantRequest) -> Result<(String, Currency, S
 fn looks_like_zone(name: &str) -> bool {
     let part = |part: &str| {
         part.starts_with(|first: char| first.is_ascii_alphabetic())
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c))
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c))
     };
     name.len() <= 64 && name.split('/').all(part)
 }
@@ -305,22 +272,10 @@ mod tests {
 
     #[test]
     fn time_zones_have_the_form_of_iana_names() {
-        for good in [
-            "Europe/London",
-            "UTC",
-            "America/Argentina/Buenos_Aires",
-            "Etc/GMT+1",
-        ] {
+        for good in ["Europe/London", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+1"] {
             assert!(looks_like_zone(good), "{good}");
         }
-        for bad in [
-            "",
-            "/",
-            "Europe/",
-            "../etc/passwd",
-            "Europe London",
-            "+01:00",
-        ] {
+        for bad in ["", "/", "Europe/", "../etc/passwd", "Europe London", "+01:00"] {
             assert!(!looks_like_zone(bad), "{bad}");
         }
     }

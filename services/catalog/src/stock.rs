@@ -27,11 +27,8 @@ impl Catalog {
         let lines = basket::read(&message.lines)?;
         let (restaurant, items) = tokio::try_join!(self.restaurant(id), self.items(&lines))?;
         let judged = basket::judge(id, &lines, &items);
-        let priced = message
-            .lines
-            .iter()
-            .zip(judged)
-            .map(|(line, (item, refusal))| v1::PricedLine {
+        let priced =
+            message.lines.iter().zip(judged).map(|(line, (item, refusal))| v1::PricedLine {
                 item_id: line.item_id.clone(),
                 name: item.map(|item| item.name.clone()).unwrap_or_default(),
                 quantity: line.quantity,
@@ -87,9 +84,7 @@ impl Catalog {
             Ok(counted(present.map_or(0, |present| present.taken.len())))
         };
         let mark_at = MarkAt::Document(reference(order));
-        self.engine
-            .request(&command, &mark_at, decide, replay)
-            .await
+        self.engine.request(&command, &mark_at, decide, replay).await
     }
 
     /// Gives an order's stock back, or keeps it from being taken.
@@ -119,9 +114,7 @@ impl Catalog {
         };
         let replay = |_: Mark| async { Ok(v1::ReleaseResponse {}) };
         let mark_at = MarkAt::Document(reference(order));
-        self.engine
-            .request(&command, &mark_at, decide, replay)
-            .await
+        self.engine.request(&command, &mark_at, decide, replay).await
     }
 
     async fn reservation(
@@ -132,15 +125,8 @@ impl Catalog {
     }
 
     async fn items(&self, lines: &[Line]) -> Result<Items, Error> {
-        let found = self
-            .engine
-            .store()
-            .load_many::<Item>(&basket::item_ids(lines))
-            .await?;
-        Ok(found
-            .into_iter()
-            .map(|item| (item.id, item.value))
-            .collect())
+        let found = self.engine.store().load_many::<Item>(&basket::item_ids(lines)).await?;
+        Ok(found.into_iter().map(|item| (item.id, item.value)).collect())
     }
 
     fn expiry(&self, asked_ms: i64, now: Timestamp) -> Timestamp {
@@ -160,25 +146,18 @@ pub(crate) fn give_back(work: &mut Work, sums: impl IntoIterator<Item = (Id<kind
 
 fn reference(order: Id<kinds::Order>) -> DocumentRef {
     let id = order.sibling::<kinds::Reservation>();
-    DocumentRef {
-        collection: Reservation::COLLECTION,
-        id: id.to_string(),
-    }
+    DocumentRef { collection: Reservation::COLLECTION, id: id.to_string() }
 }
 
 fn require_open(restaurant: &Restaurant) -> Result<(), Error> {
     if restaurant.open {
         return Ok(());
     }
-    let message = format!(
-        "{} does not take orders now; try again when it is open",
-        restaurant.name
-    );
+    let message =
+        format!("{} does not take orders now; try again when it is open", restaurant.name);
     Err(Error::new(ErrorCode::RestaurantClosed, message))
 }
 
 fn counted(lines: usize) -> v1::ReserveResponse {
-    v1::ReserveResponse {
-        counted_lines: u32::try_from(lines).unwrap_or(u32::MAX),
-    }
+    v1::ReserveResponse { counted_lines: u32::try_from(lines).unwrap_or(u32::MAX) }
 }

@@ -8,8 +8,7 @@ use crate::documents::{Item, Restaurant};
 
 /// The id in `field`, or the error that says what an id looks like.
 pub(crate) fn id<K: IdKind>(field: &str, text: &str) -> Result<Id<K>, Error> {
-    text.parse()
-        .map_err(|wrong: bistro_core::IdError| Error::field(field, wrong.to_string()))
+    text.parse().map_err(|wrong: bistro_core::IdError| Error::field(field, wrong.to_string()))
 }
 
 /// The page that is asked for.

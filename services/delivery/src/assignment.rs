@@ -53,7 +53,8 @@ impl Assigner {
     async fn round(&self) -> Result<(), Error> {
         let waiting = Query::prefix::<Delivery>(PENDING, &Key::new()).limit(ROUND);
         for delivery in self.engine.store().list::<Delivery>(waiting).await?.items {
-            let cause = Cause::Tick { name: format!("assign/{}/{}", delivery.id, delivery.version) };
+            let cause =
+                Cause::Tick { name: format!("assign/{}/{}", delivery.id, delivery.version) };
             let mut work = self.engine.work(cause);
             let mut after = delivery.value.clone();
             let Some(courier) = self.choose(&after).await? else { continue };
@@ -121,10 +122,8 @@ impl Assigner {
 fn pick(free: Vec<Versioned<Courier>>, delivery: &Delivery) -> Option<Versioned<Courier>> {
     let declined: HashSet<_> = delivery.declined.iter().collect();
     let least = free.iter().filter(|one| !declined.contains(&one.id)).map(|one| one.load).min()?;
-    let mut candidates: Vec<_> = free
-        .into_iter()
-        .filter(|one| one.load == least && !declined.contains(&one.id))
-        .collect();
+    let mut candidates: Vec<_> =
+        free.into_iter().filter(|one| one.load == least && !declined.contains(&one.id)).collect();
     let place = usize::try_from(delivery.id.bits() % candidates.len() as u128).unwrap_or(0);
     Some(candidates.swap_remove(place))
 }

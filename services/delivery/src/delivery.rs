@@ -142,7 +142,10 @@ impl Delivery {
     ) -> Result<Option<Id<kinds::Courier>>, Error> {
         let had = self.courier;
         self.state = self.state.after(step).ok_or_else(|| {
-            let message = format!("the delivery is {}; it is too late or too early for that", self.state.as_str());
+            let message = format!(
+                "the delivery is {}; it is too late or too early for that",
+                self.state.as_str()
+            );
             Error::new(ErrorCode::WrongState, message)
         })?;
         self.changed_at = now;

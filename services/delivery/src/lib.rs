@@ -43,14 +43,16 @@ pub static SPEC: RoleSpec = RoleSpec {
 };
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
-    let assigner = assignment::Assigner::new(
-        context.engine.clone(),
-        context.config.delivery.offer_timeout,
-    );
+    let assigner =
+        assignment::Assigner::new(context.engine.clone(), context.config.delivery.offer_timeout);
     let service =
         service::DeliveryService { engine: context.engine.clone(), assigner: assigner.clone() };
+    let limit = context.config.limits.grpc_message;
+    let service = DeliveryServer::new(service)
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(limit);
     let mut parts = RoleParts {
-        grpc: Some(Routes::new(DeliveryServer::new(service))),
+        grpc: Some(Routes::new(service)),
         services: vec![SERVICE_NAME],
         reactor: Some(Arc::new(reactor::DeliveryReactor {
             engine: context.engine,

@@ -70,11 +70,7 @@ impl Reactor for DeliveryReactor {
 
 impl DeliveryReactor {
     /// An order waits to be brought.
-    async fn ready(
-        &self,
-        mut work: Work,
-        mut delivery: Delivery,
-    ) -> Result<Option<Work>, Error> {
+    async fn ready(&self, mut work: Work, mut delivery: Delivery) -> Result<Option<Work>, Error> {
         if self.engine.store().load::<Delivery>(&delivery.id.to_string()).await?.is_some() {
             // Made before (an order that was recalled becomes ready again), or called off.
             return Ok(None);

@@ -1,8 +1,6 @@
 //! The gRPC service: what couriers may see and do, and the answer.
 
-use bistro_core::{
-    Error, ErrorCode, Id, PageRequest, Principal, Role, StaffRole, kinds,
-};
+use bistro_core::{Error, ErrorCode, Id, PageRequest, Principal, Role, StaffRole, kinds};
 use bistro_eventing::{Decision, Engine, MarkAt};
 use bistro_proto::{
     common::v1::{AuditPage, AuditRequest},
@@ -53,7 +51,8 @@ impl DeliveryService {
         let id = own(&asked.principal)?;
         if !matches!(&asked.principal, Principal::User { roles, .. } if roles.contains(&Role::Courier))
         {
-            let message = "only users with the role courier may; register with roles: [\"courier\"]";
+            let message =
+                "only users with the role courier may; register with roles: [\"courier\"]";
             return Err(Error::new(ErrorCode::PermissionDenied, message));
         }
         if request.name.trim().is_empty() || request.name.chars().count() > MAX_TEXT {
@@ -317,7 +316,10 @@ impl DeliveryApi for DeliveryService {
         answer(self.take(&asked, "delivery.drop_off", Step::DropOff, &request, about).await)
     }
 
-    async fn fail(&self, request: Request<FailRequest>) -> Result<Response<DeliveryRecord>, Status> {
+    async fn fail(
+        &self,
+        request: Request<FailRequest>,
+    ) -> Result<Response<DeliveryRecord>, Status> {
         let (asked, request) = ask(request)?;
         if !(1..=MAX_TEXT).contains(&request.reason.chars().count()) {
             let why = format!("say why, in 1 to {MAX_TEXT} characters");

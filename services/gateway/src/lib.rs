@@ -26,9 +26,7 @@ pub use openapi::openapi;
 pub static SPEC: RoleSpec = RoleSpec {
     name: "gateway",
     about: "the public edge: REST, live updates, OpenAPI, rate limits",
-    needs: &[
-        "accounts", "catalog", "orders", "payments", "kitchen", "delivery",
-    ],
+    needs: &["accounts", "catalog", "orders", "payments", "kitchen", "delivery"],
     collections: &[],
     queues: &[],
     build,
@@ -45,8 +43,5 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
         stopping: context.engine.stopping(),
         rng: rand::make_rng(),
     })?;
-    Ok(RoleParts {
-        http: Some(routes::router(edge)),
-        ..RoleParts::default()
-    })
+    Ok(RoleParts { http: Some(routes::router(edge)), ..RoleParts::default() })
 }

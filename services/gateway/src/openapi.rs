@@ -22,15 +22,8 @@ use crate::{
 };
 
 /// What is answered with its version as the entity tag.
-const TAGGED: &[&str] = &[
-    "Restaurant",
-    "Item",
-    "Order",
-    "Payment",
-    "Ticket",
-    "Courier",
-    "Delivery",
-];
+const TAGGED: &[&str] =
+    &["Restaurant", "Item", "Order", "Payment", "Ticket", "Courier", "Delivery"];
 /// The security scheme's name.
 const BEARER: &str = "bearer";
 
@@ -75,16 +68,13 @@ pub fn openapi() -> String {
 /// Adds what follows from the rules, so that no handler has to say it again.
 fn complete(document: &mut openapi::OpenApi) {
     let components = document.components.get_or_insert_default();
-    components
-        .responses
-        .insert("Problem".to_owned(), RefOr::T(problem()));
+    components.responses.insert("Problem".to_owned(), RefOr::T(problem()));
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An access token from `POST /api/v1/sessions`"));
-    components.security_schemes.insert(
-        BEARER.to_owned(),
-        RefOr::T(SecurityScheme::Http(bearer.build())),
-    );
+    components
+        .security_schemes
+        .insert(BEARER.to_owned(), RefOr::T(SecurityScheme::Http(bearer.build())));
     for (path, item) in &mut document.paths.paths {
         let operations = [
             (Method::GET, &mut item.get),
@@ -129,52 +119,29 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
         }
     }
     if has_tag && *method == Method::GET {
-        let mut known = header(
-            "If-None-Match",
-            "ETags of what you have; 304 if one is this one's",
-            "\"3\"",
-        );
+        let mut known =
+            header("If-None-Match", "ETags of what you have; 304 if one is this one's", "\"3\"");
         known.required = Required::False;
-        operation
-            .parameters
-            .get_or_insert_default()
-            .push(RefOr::T(known));
-        let same = ResponseBuilder::new()
-            .description("What you have is what is here")
-            .build();
-        operation
-            .responses
-            .responses
-            .insert("304".to_owned(), RefOr::T(same));
+        operation.parameters.get_or_insert_default().push(RefOr::T(known));
+        let same = ResponseBuilder::new().description("What you have is what is here").build();
+        operation.responses.responses.insert("304".to_owned(), RefOr::T(same));
     }
     let problem = RefOr::Ref(Ref::from_response_name("Problem"));
-    operation
-        .responses
-        .responses
-        .insert("default".to_owned(), problem);
+    operation.responses.responses.insert("default".to_owned(), problem);
 }
 
 /// Names the headers of `response`; true if an entity tag is among them.
 fn describe_headers(status: &str, response: &mut Response) -> bool {
     let has_tag = response.content.values().any(|content| match content {
-        RefOr::T(Content {
-            schema: Some(RefOr::Ref(schema)),
-            ..
-        }) => schema
-            .ref_location
-            .rsplit('/')
-            .next()
-            .is_some_and(|name| TAGGED.contains(&name)),
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
+            schema.ref_location.rsplit('/').next().is_some_and(|name| TAGGED.contains(&name))
+        }
         _ => false,
     });
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let mut add = |name: &str, about: &str| {
-        let header = HeaderBuilder::new()
-            .schema(Some(text()))
-            .description(Some(about));
-        response
-            .headers
-            .insert(name.to_owned(), RefOr::T(header.build()));
+        let header = HeaderBuilder::new().schema(Some(text())).description(Some(about));
+        response.headers.insert(name.to_owned(), RefOr::T(header.build()));
     };
     add("X-Request-Id", "Names this request in the platform's logs");
     if status == "201" {
@@ -187,9 +154,7 @@ fn describe_headers(status: &str, response: &mut Response) -> bool {
 }
 
 fn problem() -> Response {
-    let body = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Problem")))
-        .build();
+    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     ResponseBuilder::new()
         .description("What went wrong (RFC 9457). 429 and 503 have Retry-After.")
         .content("application/problem+json", body)
@@ -222,17 +187,11 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
 fn path_parameter(name: &str, collection: &str) -> Parameter {
     let (schema, about): (RefOr<Schema>, &str) = match (name, collection) {
         ("line", _) => (
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .minimum(Some(0))
-                .into(),
+            ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
             "The item's place on the ticket, from 0",
         ),
         ("role", _) => (
-            ObjectBuilder::new()
-                .schema_type(Type::String)
-                .enum_values(Some(AUDITED_ROLES))
-                .into(),
+            ObjectBuilder::new().schema_type(Type::String).enum_values(Some(AUDITED_ROLES)).into(),
             "The role",
         ),
         ("user_id", _) => (id("usr"), "The user"),

@@ -37,10 +37,7 @@ where
             .map(Ok::<_, std::convert::Infallible>),
     ));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // nginx would hold events back to fill its buffer.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -65,13 +62,7 @@ where
 {
     let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = Events {
-        orders,
-        heartbeat,
-        stopping,
-        ended: false,
-        _guard: guard,
-    };
+    let events = Events { orders, heartbeat, stopping, ended: false, _guard: guard };
     stream::unfold(events, |mut events| async move {
         if events.ended {
             return None;

@@ -24,10 +24,7 @@ use tonic::service::Routes;
 const QUEUE: Queue = Queue {
     name: "kitchen.events",
     role: "kitchen",
-    kinds: &[
-        "bistro.orders.v1.OrderAccepted",
-        "bistro.orders.v1.OrderEnded",
-    ],
+    kinds: &["bistro.orders.v1.OrderAccepted", "bistro.orders.v1.OrderEnded"],
 };
 
 static SHELF: Collection = shelf_collection("kitchen");
@@ -43,13 +40,17 @@ pub static SPEC: RoleSpec = RoleSpec {
 };
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
+    let limit = context.config.limits.grpc_message;
     let service = service::KitchenService { engine: context.engine.clone() };
+    let service = KitchenServer::new(service)
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(limit);
     let reactor = reactor::KitchenReactor {
         engine: context.engine,
         orders: context.peers.channel("orders")?.as_workload(),
     };
     Ok(RoleParts {
-        grpc: Some(Routes::new(KitchenServer::new(service))),
+        grpc: Some(Routes::new(service)),
         services: vec![SERVICE_NAME],
         reactor: Some(Arc::new(reactor)),
         ..RoleParts::default()
@@ -63,10 +64,7 @@ mod tests {
 
     #[test]
     fn the_queue_names_kinds_as_the_protocols_do() {
-        let kinds = [
-            orders::OrderAccepted::full_name(),
-            orders::OrderEnded::full_name(),
-        ];
+        let kinds = [orders::OrderAccepted::full_name(), orders::OrderEnded::full_name()];
         assert_eq!(super::QUEUE.kinds, kinds);
     }
 }

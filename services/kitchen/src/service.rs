@@ -176,7 +176,10 @@ impl Kitchen for KitchenService {
         answer(self.list(&asked, request).await)
     }
 
-    async fn start(&self, request: Request<ItemRequest>) -> Result<Response<TicketMessage>, Status> {
+    async fn start(
+        &self,
+        request: Request<ItemRequest>,
+    ) -> Result<Response<TicketMessage>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.act(&asked, Action::Start, &request).await)
     }
@@ -186,7 +189,10 @@ impl Kitchen for KitchenService {
         answer(self.act(&asked, Action::Bump, &request).await)
     }
 
-    async fn recall(&self, request: Request<ItemRequest>) -> Result<Response<TicketMessage>, Status> {
+    async fn recall(
+        &self,
+        request: Request<ItemRequest>,
+    ) -> Result<Response<TicketMessage>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.act(&asked, Action::Recall, &request).await)
     }

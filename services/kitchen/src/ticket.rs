@@ -162,7 +162,8 @@ impl Ticket {
     ) -> Result<Change, Error> {
         let before = self.state();
         if before.is_end() {
-            let message = format!("the ticket is {}; nothing on it changes any more", before.as_str());
+            let message =
+                format!("the ticket is {}; nothing on it changes any more", before.as_str());
             return Err(Error::new(ErrorCode::WrongState, message));
         }
         match line {
@@ -202,7 +203,8 @@ impl Ticket {
         if changed {
             return Ok(());
         }
-        let message = format!("the ticket is {}; that changes nothing on it", self.state().as_str());
+        let message =
+            format!("the ticket is {}; that changes nothing on it", self.state().as_str());
         Err(Error::new(ErrorCode::WrongState, message))
     }
 

@@ -45,4 +45,3 @@ fn row(order: &Versioned<Order>) -> AuditRow {
         currency: order.total.currency.code().to_owned(),
     }
 }
-

@@ -45,7 +45,8 @@ impl Gauges {
             let prefix = Key::new().text(state.as_str());
             let query = Query::prefix::<Order>(OPEN_BY_STATE, &prefix).limit(COUNTED);
             let orders = engine.store().list::<Order>(query).await?.items;
-            let oldest = orders.first().map_or(0, |order| engine.now().since(order.since()).as_secs());
+            let oldest =
+                orders.first().map_or(0, |order| engine.now().since(order.since()).as_secs());
             let problems = orders.iter().filter(|order| !order.problem.is_empty()).count();
             let labels = &[state.as_str()];
             let number = |count| i64::try_from(count).unwrap_or(i64::MAX);

@@ -56,9 +56,12 @@ pub static SPEC: RoleSpec = RoleSpec {
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let reactor = reactor::OrdersReactor::new(&context)?;
-    let service = service::OrdersService::new(&context)?;
+    let limit = context.config.limits.grpc_message;
+    let service = OrdersServer::new(service::OrdersService::new(&context)?)
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(limit);
     Ok(RoleParts {
-        grpc: Some(Routes::new(OrdersServer::new(service))),
+        grpc: Some(Routes::new(service)),
         services: vec![SERVICE_NAME],
         reactor: Some(Arc::new(reactor)),
         ..RoleParts::default()
@@ -67,7 +70,9 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
 
 #[cfg(test)]
 mod tests {
-    use bistro_proto::{delivery::v1 as delivery, kitchen::v1 as kitchen, payments::v1 as payments};
+    use bistro_proto::{
+        delivery::v1 as delivery, kitchen::v1 as kitchen, payments::v1 as payments,
+    };
     use prost::Name as _;
 
     #[test]

@@ -35,7 +35,8 @@ impl Signer {
         principal: &str,
         now: Timestamp,
     ) -> Result<QuoteContent, Error> {
-        let forged = || Error::field("quote", "is not a quote of ours; ask for one: POST /api/v1/quotes");
+        let forged =
+            || Error::field("quote", "is not a quote of ours; ask for one: POST /api/v1/quotes");
         let (bytes, tag) = token.split_once('.').ok_or_else(forged)?;
         let bytes = URL_SAFE_NO_PAD.decode(bytes).map_err(|_| forged())?;
         let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| forged())?;

@@ -149,7 +149,12 @@ impl Reactor for OrdersReactor {
             }
             label => {
                 let Some(refused) = &outcome.refused else { return Ok(None) };
-                error!(order = outcome.document.id, label, cause = refused.chain(), "a call was refused");
+                error!(
+                    order = outcome.document.id,
+                    label,
+                    cause = refused.chain(),
+                    "a call was refused"
+                );
                 let before = self.order(&outcome.document.id).await?;
                 saga::note_problem(&mut work, &before, format!("{label}: {}", refused.code()))?;
                 Ok(Some(work))
@@ -186,9 +191,10 @@ fn what_came(outcome: &Outcome) -> Result<Placed, Error> {
             .caused_by(cause)
     };
     let Some(reserved) = outcome.answers.first() else {
-        let why = outcome.refused.clone().unwrap_or_else(|| {
-            Error::new(ErrorCode::Internal, "the call ended without an answer")
-        });
+        let why = outcome
+            .refused
+            .clone()
+            .unwrap_or_else(|| Error::new(ErrorCode::Internal, "the call ended without an answer"));
         return Ok(Placed::NoStock(why));
     };
     let reserved = ReserveResponse::decode(reserved.as_slice()).map_err(unreadable)?;

@@ -7,7 +7,9 @@ use bistro_core::{Error, ErrorCode, Timestamp};
 use bistro_proto::{
     catalog::v1::{BasketLine, ReleaseRequest, ReserveRequest},
     common::v1::Money as MoneyMessage,
-    orders::v1::{OrderAccepted, OrderCompleted, OrderConfirmed, OrderEnded, OrderReady, QuoteLine},
+    orders::v1::{
+        OrderAccepted, OrderCompleted, OrderConfirmed, OrderEnded, OrderReady, QuoteLine,
+    },
     payments::v1::{AuthorizeRequest, CaptureRequest, VoidRequest},
 };
 use bistro_store::{CallStep, Versioned, Work};
@@ -73,10 +75,10 @@ pub(crate) fn place(
     confirm_by: Timestamp,
     reservation_expires: Timestamp,
 ) -> Result<(), Error> {
-    let lines = order.lines.iter().map(|line| BasketLine {
-        item_id: line.item.to_string(),
-        quantity: line.quantity,
-    });
+    let lines = order
+        .lines
+        .iter()
+        .map(|line| BasketLine { item_id: line.item.to_string(), quantity: line.quantity });
     let reserve = ReserveRequest {
         order_id: order.id.to_string(),
         restaurant_id: order.restaurant.to_string(),

@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bistro_config::Config;
-use bistro_core::{
-    Currency, Error, FieldError, Id, Money, Page, PageRequest, Principal, kinds,
-};
+use bistro_core::{Currency, Error, FieldError, Id, Money, Page, PageRequest, Principal, kinds};
 use bistro_eventing::{Decision, Engine, MarkAt};
 use bistro_proto::{
     catalog::v1::{BasketLine, PriceBasketRequest, PricedLine, catalog_client::CatalogClient},
@@ -78,12 +76,14 @@ impl OrdersService {
 
     async fn quote(&self, asked: &Asked, request: CreateQuoteRequest) -> Result<Quote, Error> {
         check_basket(&request)?;
-        let lines = request.lines.iter().map(|line| BasketLine {
-            item_id: line.item_id.clone(),
-            quantity: line.quantity,
-        });
-        let basket =
-            PriceBasketRequest { restaurant_id: request.restaurant_id.clone(), lines: lines.collect() };
+        let lines = request
+            .lines
+            .iter()
+            .map(|line| BasketLine { item_id: line.item_id.clone(), quantity: line.quantity });
+        let basket = PriceBasketRequest {
+            restaurant_id: request.restaurant_id.clone(),
+            lines: lines.collect(),
+        };
         let priced = CatalogClient::new(self.catalog.clone())
             .price_basket(basket)
             .await
@@ -118,7 +118,11 @@ impl OrdersService {
         })
     }
 
-    async fn place(&self, asked: &Asked, request: PlaceOrderRequest) -> Result<OrderMessage, Error> {
+    async fn place(
+        &self,
+        asked: &Asked,
+        request: PlaceOrderRequest,
+    ) -> Result<OrderMessage, Error> {
         if asked.principal == Principal::Anonymous {
             return Err(Error::unauthenticated());
         }
@@ -193,7 +197,11 @@ impl OrdersService {
             .await
     }
 
-    async fn list(&self, asked: &Asked, request: ListOrdersRequest) -> Result<ListOrdersResponse, Error> {
+    async fn list(
+        &self,
+        asked: &Asked,
+        request: ListOrdersRequest,
+    ) -> Result<ListOrdersResponse, Error> {
         let state = match request.state.as_str() {
             "" => None,
             text => Some(text.parse::<State>()?),
@@ -245,7 +253,11 @@ impl OrdersService {
         }
     }
 
-    async fn states(&self, asked: &Asked, request: GetStatesRequest) -> Result<GetStatesResponse, Error> {
+    async fn states(
+        &self,
+        asked: &Asked,
+        request: GetStatesRequest,
+    ) -> Result<GetStatesResponse, Error> {
         asked.principal.require_workload()?;
         if request.ids.len() > MAX_STATES {
             return Err(Error::field("ids", format!("ask for at most {MAX_STATES} at once")));
@@ -318,13 +330,17 @@ fn new_order(
     request: &PlaceOrderRequest,
 ) -> Result<Order, Error> {
     // The content was signed by this role; what does not read now is a mistake of its own.
-    let broken = |what| Error::new(bistro_core::ErrorCode::Internal, format!("a signed quote has no {what}"));
+    let broken = |what| {
+        Error::new(bistro_core::ErrorCode::Internal, format!("a signed quote has no {what}"))
+    };
     let fulfilment = Fulfilment::parse(&quote.fulfilment).ok_or_else(|| broken("fulfilment"))?;
     let mut wrong = Vec::new();
     if request.payment_method.is_empty() || request.payment_method.len() > MAX_TEXT {
         wrong.push(FieldError {
             path: "payment_method".to_owned(),
-            message: "send the payment provider's token for the card, such as card_ok in the sandbox".to_owned(),
+            message:
+                "send the payment provider's token for the card, such as card_ok in the sandbox"
+                    .to_owned(),
         });
     }
     if fulfilment == Fulfilment::Delivery && request.address.trim().is_empty() {
@@ -395,7 +411,10 @@ fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
 
 #[tonic::async_trait]
 impl Orders for OrdersService {
-    async fn create_quote(&self, request: Request<CreateQuoteRequest>) -> Result<Response<Quote>, Status> {
+    async fn create_quote(
+        &self,
+        request: Request<CreateQuoteRequest>,
+    ) -> Result<Response<Quote>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.quote(&asked, request).await)
     }
@@ -408,7 +427,10 @@ impl Orders for OrdersService {
         answer(self.place(&asked, request).await)
     }
 
-    async fn get_order(&self, request: Request<GetOrderRequest>) -> Result<Response<OrderMessage>, Status> {
+    async fn get_order(
+        &self,
+        request: Request<GetOrderRequest>,
+    ) -> Result<Response<OrderMessage>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.visible(&asked, &request.id).await.map(|order| present::stored(&order)))
     }

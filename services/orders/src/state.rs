@@ -115,8 +115,18 @@ const TABLE: &[(State, Step, State)] = &[
 impl State {
     /// Every state, in the order of a life.
     pub(crate) const ALL: &'static [Self] = &[
-        Placed, Confirmed, Accepted, Preparing, Ready, InDelivery, Completed, Rejected,
-        PaymentFailed, Expired, Cancelled, Failed,
+        Placed,
+        Confirmed,
+        Accepted,
+        Preparing,
+        Ready,
+        InDelivery,
+        Completed,
+        Rejected,
+        PaymentFailed,
+        Expired,
+        Cancelled,
+        Failed,
     ];
 
     /// Where `step` leads from here, if it may be taken.
@@ -194,7 +204,10 @@ impl FromStr for State {
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::ALL.iter().find(|state| state.as_str() == text).copied().ok_or_else(|| {
             let known: Vec<&str> = Self::ALL.iter().map(|state| state.as_str()).collect();
-            Error::field("state", format!("{text:?} is not a state; write one of {}", known.join(", ")))
+            Error::field(
+                "state",
+                format!("{text:?} is not a state; write one of {}", known.join(", ")),
+            )
         })
     }
 }
@@ -206,10 +219,22 @@ mod tests {
     use super::*;
 
     const STEPS: &[Step] = &[
-        Step::Confirm, Step::RefuseStock, Step::RefusePayment, Step::GiveUpConfirming,
-        Step::Accept, Step::Reject, Step::Expire, Step::CancelByCustomer, Step::CancelByStaff,
-        Step::StartCooking, Step::FinishCooking, Step::Recall, Step::PickUp, Step::DropOff,
-        Step::HandOver, Step::FailDelivery,
+        Step::Confirm,
+        Step::RefuseStock,
+        Step::RefusePayment,
+        Step::GiveUpConfirming,
+        Step::Accept,
+        Step::Reject,
+        Step::Expire,
+        Step::CancelByCustomer,
+        Step::CancelByStaff,
+        Step::StartCooking,
+        Step::FinishCooking,
+        Step::Recall,
+        Step::PickUp,
+        Step::DropOff,
+        Step::HandOver,
+        Step::FailDelivery,
     ];
 
     proptest! {

@@ -26,9 +26,7 @@ pub(crate) async fn page(
     principal: &Principal,
     request: &AuditRequest,
 ) -> Result<AuditPage, Error> {
-    principal
-        .require_workload()
-        .or_else(|_| principal.require_admin())?;
+    principal.require_workload().or_else(|_| principal.require_admin())?;
     let asked = wire::page(request.page.as_ref());
     let backlog = match asked.cursor {
         None => Some(backlog(engine).await?),
@@ -37,34 +35,16 @@ pub(crate) async fn page(
     let cursor = asked.cursor.as_deref().unwrap_or(PAYMENTS);
     let (rows, next_cursor) = if let Some(rest) = cursor.strip_prefix(PAYMENTS) {
         let page = list::<Payment>(engine, asked.limit, rest).await?;
-        let next = page
-            .next
-            .map_or_else(|| LEDGER.to_owned(), |next| format!("{PAYMENTS}{next}"));
-        (
-            page.items
-                .iter()
-                .map(|payment| payment_row(payment))
-                .collect(),
-            next,
-        )
+        let next = page.next.map_or_else(|| LEDGER.to_owned(), |next| format!("{PAYMENTS}{next}"));
+        (page.items.iter().map(|payment| payment_row(payment)).collect(), next)
     } else if let Some(rest) = cursor.strip_prefix(LEDGER) {
         let page = list::<Entry>(engine, asked.limit, rest).await?;
         let next = page.next.map(|next| format!("{LEDGER}{next}"));
-        (
-            page.items.iter().map(|entry| entry_row(entry)).collect(),
-            next.unwrap_or_default(),
-        )
+        (page.items.iter().map(|entry| entry_row(entry)).collect(), next.unwrap_or_default())
     } else {
-        return Err(Error::field(
-            "page.cursor",
-            "write the next_cursor of the page before",
-        ));
+        return Err(Error::field("page.cursor", "write the next_cursor of the page before"));
     };
-    Ok(AuditPage {
-        rows,
-        next_cursor,
-        backlog,
-    })
+    Ok(AuditPage { rows, next_cursor, backlog })
 }
 
 async fn list<D: Document>(
@@ -73,19 +53,13 @@ async fn list<D: Document>(
     cursor: &str,
 ) -> Result<Page<Versioned<D>>, Error> {
     let request = PageRequest::new(limit, Some(cursor.to_owned()));
-    Ok(engine
-        .store()
-        .list::<D>(Query::all::<D>().page(&request)?)
-        .await?)
+    Ok(engine.store().list::<D>(Query::all::<D>().page(&request)?).await?)
 }
 
 fn payment_row(payment: &Payment) -> AuditRow {
     let tender = payment.tender.as_ref();
     let numbers = [
-        (
-            "amount_minor",
-            tender.map_or(0, |tender| tender.amount.amount_minor),
-        ),
+        ("amount_minor", tender.map_or(0, |tender| tender.amount.amount_minor)),
         ("captured_minor", payment.captured_minor),
         ("refunded_minor", payment.refunded_minor),
         ("authorizations", i64::from(payment.authorizations)),
@@ -97,26 +71,18 @@ fn payment_row(payment: &Payment) -> AuditRow {
         kind: "payment".to_owned(),
         state: payment.state.as_str().to_owned(),
         order_id: payment.order().to_string(),
-        restaurant_id: tender
-            .map(|tender| tender.restaurant.to_string())
-            .unwrap_or_default(),
-        numbers: numbers
-            .map(|(name, number)| (name.to_owned(), number))
-            .into(),
+        restaurant_id: tender.map(|tender| tender.restaurant.to_string()).unwrap_or_default(),
+        numbers: numbers.map(|(name, number)| (name.to_owned(), number)).into(),
         changed_at_ms: payment.changed_at.as_millis(),
         due_at_ms: payment.due_at.map_or(0, Timestamp::as_millis),
-        currency: tender
-            .map(|tender| tender.amount.currency.to_string())
-            .unwrap_or_default(),
+        currency: tender.map(|tender| tender.amount.currency.to_string()).unwrap_or_default(),
     }
 }
 
 fn entry_row(entry: &Entry) -> AuditRow {
     let mut numbers: HashMap<String, i64> = HashMap::new();
     for line in &entry.lines {
-        *numbers
-            .entry(format!("account:{}", line.account.as_str()))
-            .or_default() += line.minor;
+        *numbers.entry(format!("account:{}", line.account.as_str())).or_default() += line.minor;
     }
     AuditRow {
         id: entry.id.to_string(),

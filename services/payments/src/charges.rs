@@ -37,10 +37,7 @@ impl Charges {
             return Answer::Approved(FREE.to_owned());
         }
         let (key, provider) = (&authorize_key(payment), &self.provider);
-        self.ask("authorize", || {
-            provider.authorize(key, tender.amount, &tender.method)
-        })
-        .await
+        self.ask("authorize", || provider.authorize(key, tender.amount, &tender.method)).await
     }
 
     /// What became of an authorization that was pending or not answered.
@@ -64,10 +61,7 @@ impl Charges {
             return Answer::Approved(FREE.to_owned());
         }
         let (key, provider) = (&format!("{}/capture", payment.id), &self.provider);
-        self.ask("capture", || {
-            provider.capture(key, reference, tender.amount)
-        })
-        .await
+        self.ask("capture", || provider.capture(key, reference, tender.amount)).await
     }
 
     /// Gives back whatever was authorized for the payment.
@@ -84,13 +78,9 @@ impl Charges {
         intent: &RefundIntent,
     ) -> Answer {
         let reference = payment.authorization.as_deref().unwrap_or(FREE);
-        let (key, provider) = (
-            &format!("{}/refund/{}", payment.id, intent.number),
-            &self.provider,
-        );
+        let (key, provider) = (&format!("{}/refund/{}", payment.id, intent.number), &self.provider);
         let amount = Money::new(intent.minor, tender.amount.currency);
-        self.ask("refund", || provider.refund(key, reference, amount))
-            .await
+        self.ask("refund", || provider.refund(key, reference, amount)).await
     }
 
     async fn ask<F: Future<Output = Answer>>(
@@ -101,21 +91,16 @@ impl Charges {
         let mut asked = 0;
         loop {
             asked += 1;
-            let answer = tokio::time::timeout(PATIENCE, ask())
-                .await
-                .unwrap_or_else(|_| {
-                    Answer::Unknown("the provider did not answer in time".to_owned())
-                });
+            let answer = tokio::time::timeout(PATIENCE, ask()).await.unwrap_or_else(|_| {
+                Answer::Unknown("the provider did not answer in time".to_owned())
+            });
             let word = match &answer {
                 Answer::Approved(_) => "approved",
                 Answer::Declined(_) => "declined",
                 Answer::Pending => "pending",
                 Answer::Unknown(_) => "unknown",
             };
-            self.metrics
-                .answers
-                .with_label_values(&[operation, word])
-                .inc();
+            self.metrics.answers.with_label_values(&[operation, word]).inc();
             if asked >= ASKS || !matches!(answer, Answer::Unknown(_)) {
                 return answer;
             }
@@ -179,15 +164,9 @@ mod tests {
 
     fn charges(mut answers: Vec<Option<Answer>>) -> (Charges, Arc<Scripted>) {
         answers.reverse();
-        let scripted = Arc::new(Scripted {
-            answers: Mutex::new(answers),
-            asked: Mutex::default(),
-        });
+        let scripted = Arc::new(Scripted { answers: Mutex::new(answers), asked: Mutex::default() });
         let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
-        (
-            Charges::new(Arc::clone(&scripted) as Arc<dyn Provider>, metrics),
-            scripted,
-        )
+        (Charges::new(Arc::clone(&scripted) as Arc<dyn Provider>, metrics), scripted)
     }
 
     fn tender(minor: i64) -> Tender {
@@ -226,10 +205,7 @@ mod tests {
         let (charges, provider) = charges(vec![None, Some(approved())]);
         let answer = charges.follow_up(Id::from_bits(1), &tender(5)).await;
         assert_eq!(answer, approved());
-        assert_eq!(
-            *provider.asked.lock(),
-            ["lookup authorize", "authorize authorize"]
-        );
+        assert_eq!(*provider.asked.lock(), ["lookup authorize", "authorize authorize"]);
     }
 
     #[tokio::test]

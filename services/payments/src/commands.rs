@@ -32,9 +32,7 @@ impl Payments {
         let command = asked.command("payments.authorize", message)?;
         let decide = |mut work: Work| async move {
             if let Some(present) = self.payment(order).await? {
-                return Ok(Decision::Answer(
-                    self.authorized_already(&present, tender).await?,
-                ));
+                return Ok(Decision::Answer(self.authorized_already(&present, tender).await?));
             }
             let payment = states::pending(order, tender.clone(), work.time);
             let after = match self.charges.authorize(payment.id, tender).await {
@@ -52,9 +50,7 @@ impl Payments {
             Ok(standing(&present, present.version))
         };
         let mark_at = MarkAt::Document(Payment::reference(order));
-        self.engine
-            .request(&command, &mark_at, decide, replay)
-            .await?
+        self.engine.request(&command, &mark_at, decide, replay).await?
     }
 
     /// The answer to an authorization that finds the order's payment.
@@ -87,24 +83,17 @@ impl Payments {
         let command = asked.command("payments.capture", message)?;
         let decide = |work: Work| async move {
             let before = self.payment(order).await?.ok_or_else(|| missing(order))?;
-            if matches!(
-                before.state,
-                State::Captured | State::PartiallyRefunded | State::Refunded
-            ) {
+            if matches!(before.state, State::Captured | State::PartiallyRefunded | State::Refunded)
+            {
                 return Ok(Decision::Answer(wire::payment(&before)));
             }
             states::next(before.state, states::Step::Capture)?;
             let (work, after) = self.try_capture(work, &before).await?;
-            Ok(Decision::commit(
-                work,
-                wire::payment_at(&after, before.version + 1),
-            ))
+            Ok(Decision::commit(work, wire::payment_at(&after, before.version + 1)))
         };
         let replay = |_: Mark| self.present(order);
         let mark_at = MarkAt::Document(Payment::reference(order));
-        self.engine
-            .request(&command, &mark_at, decide, replay)
-            .await
+        self.engine.request(&command, &mark_at, decide, replay).await
     }
 
     /// Gives the authorization back, or all that was taken and not refunded yet.
@@ -135,22 +124,12 @@ impl Payments {
                 _ => return Ok(Decision::Answer(wire::payment(&before))),
             };
             replace(&mut work, &before, &after)?;
-            Ok(Decision::commit(
-                work,
-                wire::payment_at(&after, before.version + 1),
-            ))
+            Ok(Decision::commit(work, wire::payment_at(&after, before.version + 1)))
         };
         let replay = |_: Mark| self.present(order);
         let mark_at = MarkAt::Document(Payment::reference(order));
-        let answer = self
-            .engine
-            .request(&command, &mark_at, decide, replay)
-            .await?;
-        if self.finish_refund(order).await {
-            self.present(order).await
-        } else {
-            Ok(answer)
-        }
+        let answer = self.engine.request(&command, &mark_at, decide, replay).await?;
+        if self.finish_refund(order).await { self.present(order).await } else { Ok(answer) }
     }
 
     /// Has the provider void whatever it authorized; an error unless it is known to be done.
@@ -170,10 +149,7 @@ impl Payments {
         &self,
         order: Id<kinds::Order>,
     ) -> Result<Option<Versioned<Payment>>, StoreError> {
-        self.engine
-            .store()
-            .load(&Payment::reference(order).id)
-            .await
+        self.engine.store().load(&Payment::reference(order).id).await
     }
 
     /// The order's payment as it is now.

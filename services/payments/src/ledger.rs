@@ -71,14 +71,7 @@ pub(crate) struct Line {
 pub(crate) fn capture(payment: &Payment, tender: &Tender, minor: i64, at: Timestamp) -> Entry {
     let lines = lines(Account::CardsReceivable, Account::RestaurantPayable, minor);
     // The order's sibling: a second capture would have the first one's id.
-    entry(
-        payment.id.sibling(),
-        Kind::Capture,
-        payment,
-        tender,
-        lines,
-        at,
-    )
+    entry(payment.id.sibling(), Kind::Capture, payment, tender, lines, at)
 }
 
 /// The entry of a payment's refund `number`.
@@ -90,24 +83,13 @@ pub(crate) fn refund(
     at: Timestamp,
 ) -> Entry {
     let lines = lines(Account::Refunds, Account::CardsReceivable, minor);
-    let source = IdSource::from_cause(
-        payment.id.time(),
-        &format!("{} refund {number}", payment.id),
-    );
+    let source =
+        IdSource::from_cause(payment.id.time(), &format!("{} refund {number}", payment.id));
     entry(source.id("entry"), Kind::Refund, payment, tender, lines, at)
 }
 
 fn lines(debit: Account, credit: Account, minor: i64) -> Vec<Line> {
-    vec![
-        Line {
-            account: debit,
-            minor,
-        },
-        Line {
-            account: credit,
-            minor: -minor,
-        },
-    ]
+    vec![Line { account: debit, minor }, Line { account: credit, minor: -minor }]
 }
 
 fn entry(
@@ -131,11 +113,7 @@ fn entry(
 
 /// The sum of an entry's lines, which is 0 for a sound one.
 pub(crate) fn imbalance(entry: &Entry) -> i64 {
-    entry
-        .lines
-        .iter()
-        .map(|line| line.minor)
-        .fold(0, i64::saturating_add)
+    entry.lines.iter().map(|line| line.minor).fold(0, i64::saturating_add)
 }
 
 /// What has been summed up of an account.

@@ -52,11 +52,7 @@ pub static SPEC: RoleSpec = RoleSpec {
     name: ROLE,
     about: "card payments, refunds and the ledger",
     needs: &["orders"],
-    collections: &[
-        Payment::COLLECTION,
-        Entry::COLLECTION,
-        SandboxRecord::COLLECTION,
-    ],
+    collections: &[Payment::COLLECTION, Entry::COLLECTION, SandboxRecord::COLLECTION],
     queues: &[],
     build,
 };

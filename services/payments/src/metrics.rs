@@ -18,10 +18,7 @@ impl Metrics {
     pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
         let metrics = Self {
             answers: IntCounterVec::new(
-                Opts::new(
-                    "bistro_payments_provider_answers_total",
-                    "Answers of the card provider",
-                ),
+                Opts::new("bistro_payments_provider_answers_total", "Answers of the card provider"),
                 &["operation", "answer"],
             )
             .map_err(Error::internal)?,
@@ -39,15 +36,9 @@ impl Metrics {
             )
             .map_err(Error::internal)?,
         };
-        registry
-            .register(Box::new(metrics.answers.clone()))
-            .map_err(Error::internal)?;
-        registry
-            .register(Box::new(metrics.unsettled.clone()))
-            .map_err(Error::internal)?;
-        registry
-            .register(Box::new(metrics.imbalance.clone()))
-            .map_err(Error::internal)?;
+        registry.register(Box::new(metrics.answers.clone())).map_err(Error::internal)?;
+        registry.register(Box::new(metrics.unsettled.clone())).map_err(Error::internal)?;
+        registry.register(Box::new(metrics.imbalance.clone())).map_err(Error::internal)?;
         Ok(metrics)
     }
 }

@@ -31,9 +31,7 @@ impl Payments {
             return Err(Error::unauthenticated());
         }
         let found = self.payment(order).await?;
-        let works_there = found
-            .as_ref()
-            .is_some_and(|payment| may_see(&asked.principal, payment));
+        let works_there = found.as_ref().is_some_and(|payment| may_see(&asked.principal, payment));
         if !works_there && asked.principal.require_workload().is_err() {
             self.ask_orders(order).await?;
         }
@@ -44,14 +42,8 @@ impl Payments {
     /// Passes whoever orders shows the order to: it is asked with the asker's own token.
     async fn ask_orders(&self, order: Id<kinds::Order>) -> Result<(), Error> {
         let mut orders = OrdersClient::new(self.peers.channel("orders")?);
-        let request = GetOrderRequest {
-            id: order.to_string(),
-        };
-        match orders
-            .get_order(request)
-            .await
-            .map_err(|status| error_of(&status))
-        {
+        let request = GetOrderRequest { id: order.to_string() };
+        match orders.get_order(request).await.map_err(|status| error_of(&status)) {
             Ok(_) => Ok(()),
             Err(error) if error.code() == ErrorCode::NotFound => Err(missing(order)),
             Err(error) => Err(error),
@@ -66,17 +58,12 @@ impl Payments {
         message: &v1::GetBalancesRequest,
     ) -> Result<v1::GetBalancesResponse, Error> {
         let query = if message.restaurant_id.is_empty() {
-            asked
-                .principal
-                .require_workload()
-                .or_else(|_| asked.principal.require_admin())?;
+            asked.principal.require_workload().or_else(|_| asked.principal.require_admin())?;
             Query::all::<Entry>()
         } else {
             let restaurant = wire::id("restaurant_id", &message.restaurant_id)?;
             if asked.principal.require_workload().is_err() {
-                asked
-                    .principal
-                    .require_staff(restaurant, &[StaffRole::Manager])?;
+                asked.principal.require_staff(restaurant, &[StaffRole::Manager])?;
             }
             Query::prefix::<Entry>(BY_RESTAURANT, &bistro_store::Key::new().id(restaurant))
         };
@@ -90,11 +77,7 @@ impl Payments {
             }
         };
         Ok(v1::GetBalancesResponse {
-            balances: balances
-                .0
-                .iter()
-                .map(|(key, sum)| balance(*key, *sum))
-                .collect(),
+            balances: balances.0.iter().map(|(key, sum)| balance(*key, *sum)).collect(),
             imbalance: (balances.imbalance().into_iter())
                 .map(|(currency, minor)| wire::money(Money::new(minor, currency)))
                 .collect(),
@@ -122,8 +105,5 @@ fn may_see(principal: &Principal, payment: &Payment) -> bool {
     let staff = [StaffRole::Manager, StaffRole::Chef];
     let of_restaurant = |restaurant| principal.require_staff(restaurant, &staff).is_ok();
     principal.require_admin().is_ok()
-        || payment
-            .tender
-            .as_ref()
-            .is_some_and(|tender| of_restaurant(tender.restaurant))
+        || payment.tender.as_ref().is_some_and(|tender| of_restaurant(tender.restaurant))
 }

@@ -16,10 +16,7 @@ use crate::{
     service::Payments,
 };
 
-const TICKS: &[Tick] = &[Tick {
-    name: "gauges",
-    every: Duration::from_secs(15),
-}];
+const TICKS: &[Tick] = &[Tick { name: "gauges", every: Duration::from_secs(15) }];
 /// Entries read at once.
 const ENTRIES_PER_PAGE: u32 = 500;
 /// Payments counted at most, per thing they wait for.
@@ -45,11 +42,7 @@ struct Checked {
 impl PaymentsReactor {
     /// Reactions that keep `metrics`' gauges.
     pub(crate) fn new(payments: Arc<Payments>, metrics: Arc<Metrics>) -> Self {
-        Self {
-            payments,
-            metrics,
-            checked: Mutex::default(),
-        }
+        Self { payments, metrics, checked: Mutex::default() }
     }
 
     async fn count_unsettled(&self) -> Result<(), Error> {
@@ -66,16 +59,10 @@ impl PaymentsReactor {
     async fn check_ledger(&self) -> Result<(), Error> {
         let mut checked = self.checked.lock().clone();
         let from = Key::new().time(checked.until - OVERLAP);
-        let mut query = Query::prefix::<Entry>(BY_TIME, &Key::new())
-            .from(&from)
-            .limit(ENTRIES_PER_PAGE);
+        let mut query =
+            Query::prefix::<Entry>(BY_TIME, &Key::new()).from(&from).limit(ENTRIES_PER_PAGE);
         loop {
-            let page = self
-                .payments
-                .engine
-                .store()
-                .list::<Entry>(query.clone())
-                .await?;
+            let page = self.payments.engine.store().list::<Entry>(query.clone()).await?;
             for entry in &page.items {
                 checked.until = checked.until.max(entry.at);
                 let off_by = ledger::imbalance(entry);
@@ -86,9 +73,7 @@ impl PaymentsReactor {
             let Some(next) = page.next else { break };
             query.after = Some(Cursor::decode(&next)?);
         }
-        self.metrics
-            .imbalance
-            .set(checked.unbalanced.values().sum());
+        self.metrics.imbalance.set(checked.unbalanced.values().sum());
         *self.checked.lock() = checked;
         Ok(())
     }

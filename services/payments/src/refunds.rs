@@ -34,22 +34,12 @@ impl Payments {
             let (due_at, now) = (work.time + retries::RECOVERY, work.time);
             let after = states::refunding(&before, message.amount_minor, due_at, now)?;
             replace(&mut work, &before, &after)?;
-            Ok(Decision::commit(
-                work,
-                wire::payment_at(&after, before.version + 1),
-            ))
+            Ok(Decision::commit(work, wire::payment_at(&after, before.version + 1)))
         };
         let replay = |_: Mark| self.present(order);
         let mark_at = MarkAt::Document(Payment::reference(order));
-        let answer = self
-            .engine
-            .request(&command, &mark_at, decide, replay)
-            .await?;
-        if self.finish_refund(order).await {
-            self.present(order).await
-        } else {
-            Ok(answer)
-        }
+        let answer = self.engine.request(&command, &mark_at, decide, replay).await?;
+        if self.finish_refund(order).await { self.present(order).await } else { Ok(answer) }
     }
 
     /// Does an intended refund at once, as its timer would later; whether there was one.
@@ -63,11 +53,7 @@ impl Payments {
         let (Some(_), Some(at)) = (&before.refund, before.due_at) else {
             return false;
         };
-        let timer = DueTimer {
-            document: Payment::reference(order),
-            name: REFUND.to_owned(),
-            at,
-        };
+        let timer = DueTimer { document: Payment::reference(order), name: REFUND.to_owned(), at };
         let done = async {
             let work = self.engine.work(Cause::Timer(timer));
             if let Some(work) = self.try_refund(work, &before).await? {
@@ -99,18 +85,10 @@ impl Payments {
             }
             Answer::Declined(reason) => {
                 warn!(payment = %before.id, reason, "the provider refused a refund");
-                replace(
-                    &mut work,
-                    before,
-                    &states::refund_refused(before, reason, now),
-                )?;
+                replace(&mut work, before, &states::refund_refused(before, reason, now))?;
             }
             Answer::Pending => {
-                replace(
-                    &mut work,
-                    before,
-                    &retries::put_off(before, String::new(), now),
-                )?;
+                replace(&mut work, before, &retries::put_off(before, String::new(), now))?;
             }
             Answer::Unknown(reason) => {
                 replace(&mut work, before, &retries::put_off(before, reason, now))?;

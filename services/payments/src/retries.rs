@@ -23,10 +23,7 @@ pub(crate) const RECOVERY: Duration = Duration::from_secs(10);
 /// The least time between two asks.
 const LEAST: Duration = Duration::from_millis(500);
 /// How the time between asks grows.
-const BACKOFF: Backoff = Backoff {
-    base: Duration::from_secs(1),
-    cap: Duration::from_mins(1),
-};
+const BACKOFF: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_mins(1) };
 
 /// Asks what became of a pending authorization.
 const AUTHORIZE: &str = "authorize";
@@ -69,11 +66,7 @@ impl Payments {
         work: Work,
         timer: &DueTimer,
     ) -> Result<Option<Work>, Error> {
-        let found = self
-            .engine
-            .store()
-            .load::<Payment>(&timer.document.id)
-            .await?;
+        let found = self.engine.store().load::<Payment>(&timer.document.id).await?;
         let Some(before) = found else { return Ok(None) };
         if timer_of(&before) != Some(timer.name.as_str()) {
             return Ok(None);
@@ -170,10 +163,5 @@ impl Payments {
 
 /// Tells that `event` happened to the payment by the change that `work` makes.
 fn tell<M: Message + Name>(work: &mut Work, before: &Versioned<Payment>, event: &M) {
-    work.event(
-        &M::full_name(),
-        before.id,
-        before.version + 1,
-        event.encode_to_vec(),
-    );
+    work.event(&M::full_name(), before.id, before.version + 1, event.encode_to_vec());
 }

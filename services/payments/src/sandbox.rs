@@ -60,12 +60,7 @@ struct Card {
 }
 
 const fn card(token: &'static str, authorize: Behaviour) -> Card {
-    Card {
-        token,
-        authorize,
-        capture: Approve,
-        refund: Approve,
-    }
+    Card { token, authorize, capture: Approve, refund: Approve }
 }
 
 /// How long the late cards take.
@@ -81,23 +76,14 @@ const CARDS: &[Card] = &[
     card("card_late", Late(LATE, None)),
     card("card_late_declined", Late(LATE, Some("card_declined"))),
     card("card_silent", Silent),
-    Card {
-        capture: DeclineFirst(2, "processing_error"),
-        ..card("card_capture_fails", Approve)
-    },
-    Card {
-        refund: Decline("refund_declined"),
-        ..card("card_refund_declined", Approve)
-    },
+    Card { capture: DeclineFirst(2, "processing_error"), ..card("card_capture_fails", Approve) },
+    Card { refund: Decline("refund_declined"), ..card("card_refund_declined", Approve) },
 ];
 
 const UNKNOWN: Card = card("", Decline("unknown_card"));
 
 fn find(token: &str) -> &'static Card {
-    CARDS
-        .iter()
-        .find(|card| card.token == token)
-        .unwrap_or(&UNKNOWN)
+    CARDS.iter().find(|card| card.token == token).unwrap_or(&UNKNOWN)
 }
 
 /// What the sandbox remembers of a key.
@@ -113,13 +99,8 @@ pub(crate) struct SandboxRecord {
 }
 
 impl Document for SandboxRecord {
-    const COLLECTION: &'static Collection = &Collection {
-        role: ROLE,
-        name: "sandbox",
-        schema: 1,
-        compatible_from: 1,
-        indexes: &[],
-    };
+    const COLLECTION: &'static Collection =
+        &Collection { role: ROLE, name: "sandbox", schema: 1, compatible_from: 1, indexes: &[] };
 
     fn id(&self) -> String {
         self.key.clone()
@@ -205,9 +186,7 @@ impl Sandbox {
         const ROUNDS: u32 = 8;
         let mut round = 1;
         loop {
-            let cause = Cause::Tick {
-                name: format!("sandbox/{key}"),
-            };
+            let cause = Cause::Tick { name: format!("sandbox/{key}") };
             let mut work = self.engine.work(cause);
             let before = self.record(key).await?;
             let mut after = before.as_ref().map_or_else(
@@ -296,22 +275,13 @@ mod tests {
         assert_eq!(ask(find("card_ok").authorize, 1, 0), approved);
         let declined = Answer::Declined("insufficient_funds".to_owned());
         assert_eq!(ask(find("card_insufficient").authorize, 3, 9), declined);
-        assert_eq!(
-            ask(find("4242").authorize, 1, 0),
-            Answer::Declined("unknown_card".to_owned())
-        );
+        assert_eq!(ask(find("4242").authorize, 1, 0), Answer::Declined("unknown_card".to_owned()));
         let timeout = find("card_timeout").authorize;
         assert!(matches!(ask(timeout, 2, 0), Answer::Unknown(_)));
         assert_eq!(ask(timeout, 3, 0), approved);
         let late = find("card_late").authorize;
-        assert_eq!(
-            (ask(late, 9, 2), ask(late, 1, 3)),
-            (Answer::Pending, approved.clone())
-        );
-        assert!(matches!(
-            ask(find("card_late_declined").authorize, 1, 3),
-            Answer::Declined(_)
-        ));
+        assert_eq!((ask(late, 9, 2), ask(late, 1, 3)), (Answer::Pending, approved.clone()));
+        assert!(matches!(ask(find("card_late_declined").authorize, 1, 3), Answer::Declined(_)));
         let capture = find("card_capture_fails").capture;
         assert!(matches!(ask(capture, 2, 9), Answer::Declined(_)));
         assert_eq!(ask(capture, 3, 0), approved);
@@ -329,18 +299,11 @@ mod tests {
         let remembered: Vec<_> = CARDS
             .iter()
             .filter(|card| {
-                [card.authorize, card.capture, card.refund]
-                    .iter()
-                    .any(|b| b.remembers())
+                [card.authorize, card.capture, card.refund].iter().any(|b| b.remembers())
             })
             .map(|card| card.token)
             .collect();
-        let expected = [
-            "card_timeout",
-            "card_late",
-            "card_late_declined",
-            "card_capture_fails",
-        ];
+        let expected = ["card_timeout", "card_late", "card_late_declined", "card_capture_fails"];
         assert_eq!(remembered, expected);
     }
 }

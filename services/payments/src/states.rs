@@ -88,9 +88,7 @@ const TABLE: &[(State, Step, State)] = &[
 
 /// The state after `step`, or the error that says it cannot be.
 pub(crate) fn next(state: State, step: Step) -> Result<State, Error> {
-    let row = TABLE
-        .iter()
-        .find(|(from, by, _)| *from == state && *by == step);
+    let row = TABLE.iter().find(|(from, by, _)| *from == state && *by == step);
     row.map(|(_, _, to)| *to).ok_or_else(|| {
         let (what, state) = (format!("{step:?}").to_lowercase(), state.as_str());
         let message = format!("a payment that is {state} does not allow this ({what})");
@@ -100,11 +98,7 @@ pub(crate) fn next(state: State, step: Step) -> Result<State, Error> {
 
 /// A new payment of `order`, before the provider has answered.
 pub(crate) fn pending(order: Id<kinds::Order>, tender: Tender, now: Timestamp) -> Payment {
-    Payment {
-        tender: Some(tender),
-        state: Pending,
-        ..tombstone(order, String::new(), now)
-    }
+    Payment { tender: Some(tender), state: Pending, ..tombstone(order, String::new(), now) }
 }
 
 /// What a void leaves that came before its authorization: it keeps the money from being taken.
@@ -147,11 +141,7 @@ pub(crate) fn authorized(
 ) -> Result<Payment, Error> {
     let after = stepped(payment, Step::Authorize, now)?;
     let authorizations = payment.authorizations + 1;
-    Ok(Payment {
-        authorization: Some(authorization),
-        authorizations,
-        ..after
-    })
+    Ok(Payment { authorization: Some(authorization), authorizations, ..after })
 }
 
 /// Declined by the provider.
@@ -160,18 +150,12 @@ pub(crate) fn declined(
     reason: String,
     now: Timestamp,
 ) -> Result<Payment, Error> {
-    Ok(Payment {
-        reason,
-        ..stepped(payment, Step::Decline, now)?
-    })
+    Ok(Payment { reason, ..stepped(payment, Step::Decline, now)? })
 }
 
 /// The authorization is given back.
 pub(crate) fn voided(payment: &Payment, reason: String, now: Timestamp) -> Result<Payment, Error> {
-    Ok(Payment {
-        reason,
-        ..stepped(payment, Step::Void, now)?
-    })
+    Ok(Payment { reason, ..stepped(payment, Step::Void, now)? })
 }
 
 /// All of the money is taken, with the entry that says so.
@@ -196,31 +180,14 @@ pub(crate) fn capture_failed(
 ) -> Result<Payment, Error> {
     let after = stepped(payment, Step::FailCapture, now)?;
     // It has failed since the first time.
-    let since = if payment.state == after.state {
-        payment.changed_at
-    } else {
-        now
-    };
+    let since = if payment.state == after.state { payment.changed_at } else { now };
     let attempts = payment.attempts;
-    Ok(put_off(
-        &Payment {
-            attempts,
-            changed_at: since,
-            ..after
-        },
-        reason,
-        due_at,
-    ))
+    Ok(put_off(&Payment { attempts, changed_at: since, ..after }, reason, due_at))
 }
 
 /// The provider was asked in vain; it is asked again at `due_at`.
 pub(crate) fn put_off(payment: &Payment, reason: String, due_at: Timestamp) -> Payment {
-    Payment {
-        reason,
-        attempts: payment.attempts + 1,
-        due_at: Some(due_at),
-        ..payment.clone()
-    }
+    Payment { reason, attempts: payment.attempts + 1, due_at: Some(due_at), ..payment.clone() }
 }
 
 /// The payment with the intent to give `minor` back; 0 means what is left.
@@ -272,22 +239,11 @@ pub(crate) fn refunded(
 
 /// The provider refused the intended refund: the money stays where it is.
 pub(crate) fn refund_refused(payment: &Payment, reason: String, now: Timestamp) -> Payment {
-    Payment {
-        refund: None,
-        reason,
-        attempts: 0,
-        due_at: None,
-        changed_at: now,
-        ..payment.clone()
-    }
+    Payment { refund: None, reason, attempts: 0, due_at: None, changed_at: now, ..payment.clone() }
 }
 
 const fn refund_step(minor: i64, left: i64) -> Step {
-    if minor < left {
-        Step::RefundPart
-    } else {
-        Step::RefundRest
-    }
+    if minor < left { Step::RefundPart } else { Step::RefundRest }
 }
 
 /// What is to be paid.
@@ -307,25 +263,13 @@ mod tests {
     use crate::ledger::{Account, Balances, imbalance};
 
     const NOW: Timestamp = Timestamp::from_millis(7);
-    const STATES: [State; 8] = [
-        Pending,
-        Authorized,
-        CaptureFailed,
-        Captured,
-        PartiallyRefunded,
-        Refunded,
-        Failed,
-        Voided,
-    ];
+    const STATES: [State; 8] =
+        [Pending, Authorized, CaptureFailed, Captured, PartiallyRefunded, Refunded, Failed, Voided];
 
     fn new_payment(minor: i64) -> Payment {
         let amount = Money::new(minor, Currency::GBP);
         let method = "card_ok".to_owned();
-        let tender = Tender {
-            restaurant: Id::from_bits(3),
-            amount,
-            method,
-        };
+        let tender = Tender { restaurant: Id::from_bits(3), amount, method };
         pending(Id::from_bits(1), tender, NOW)
     }
 
@@ -341,10 +285,7 @@ mod tests {
             Step::RefundRest,
         ];
         for end in [Refunded, Failed, Voided] {
-            assert!(
-                steps.iter().all(|step| next(end, *step).is_err()),
-                "{end:?}"
-            );
+            assert!(steps.iter().all(|step| next(end, *step).is_err()), "{end:?}");
         }
     }
 
@@ -352,11 +293,7 @@ mod tests {
     fn money_is_taken_from_what_is_authorized_only() {
         for state in STATES {
             let allowed = next(state, Step::Capture).is_ok();
-            assert_eq!(
-                allowed,
-                matches!(state, Authorized | CaptureFailed),
-                "{state:?}"
-            );
+            assert_eq!(allowed, matches!(state, Authorized | CaptureFailed), "{state:?}");
         }
     }
 
@@ -375,10 +312,7 @@ mod tests {
         assert!(refunding(&payment, 1001, NOW, NOW).is_err());
         assert!(refunding(&payment, -1, NOW, NOW).is_err());
         let under_way = refunding(&payment, 400, NOW, NOW).unwrap();
-        assert_eq!(
-            refunding(&under_way, 1, NOW, NOW).unwrap_err().code(),
-            ErrorCode::Conflict
-        );
+        assert_eq!(refunding(&under_way, 1, NOW, NOW).unwrap_err().code(), ErrorCode::Conflict);
     }
 
     #[derive(Clone, Copy, Debug)]

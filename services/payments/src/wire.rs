@@ -13,8 +13,7 @@ const MAX_METHOD: usize = 255;
 
 /// The id in `field`, or the error that says what an id looks like.
 pub(crate) fn id<K: IdKind>(field: &str, text: &str) -> Result<Id<K>, Error> {
-    text.parse()
-        .map_err(|wrong: bistro_core::IdError| Error::field(field, wrong.to_string()))
+    text.parse().map_err(|wrong: bistro_core::IdError| Error::field(field, wrong.to_string()))
 }
 
 /// The page that is asked for.
@@ -31,21 +30,12 @@ pub(crate) fn reason(text: &str) -> String {
 
 /// What an authorization asks to be paid.
 pub(crate) fn tender(message: &v1::AuthorizeRequest) -> Result<Tender, Error> {
-    let amount = message
-        .amount
-        .as_ref()
-        .ok_or_else(|| Error::field("amount", "is missing"))?;
-    let currency = amount
-        .currency
-        .parse()
-        .map_err(|wrong: bistro_core::MoneyError| {
-            Error::field("amount.currency", wrong.to_string())
-        })?;
+    let amount = message.amount.as_ref().ok_or_else(|| Error::field("amount", "is missing"))?;
+    let currency = amount.currency.parse().map_err(|wrong: bistro_core::MoneyError| {
+        Error::field("amount.currency", wrong.to_string())
+    })?;
     if amount.amount_minor < 0 {
-        return Err(Error::field(
-            "amount.amount_minor",
-            "write 0 or more minor units",
-        ));
+        return Err(Error::field("amount.amount_minor", "write 0 or more minor units"));
     }
     Ok(Tender {
         restaurant: id("restaurant_id", &message.restaurant_id)?,
@@ -62,9 +52,7 @@ fn method(token: &str) -> Result<String, Error> {
         return wrong("write the token that the card provider gave for the card");
     }
     let digits = token.chars().filter(char::is_ascii_digit).count();
-    let nothing_else = token
-        .chars()
-        .all(|c| c.is_ascii_digit() || " -.".contains(c));
+    let nothing_else = token.chars().all(|c| c.is_ascii_digit() || " -.".contains(c));
     if nothing_else && digits >= 12 {
         return wrong("this looks like a card number; send the card provider's token instead");
     }
@@ -77,9 +65,7 @@ pub(crate) fn payment_at(payment: &Payment, version: i64) -> v1::Payment {
     v1::Payment {
         id: payment.id.to_string(),
         order_id: payment.order().to_string(),
-        restaurant_id: tender
-            .map(|tender| tender.restaurant.to_string())
-            .unwrap_or_default(),
+        restaurant_id: tender.map(|tender| tender.restaurant.to_string()).unwrap_or_default(),
         state: payment.state.as_str().to_owned(),
         amount: tender.map(|tender| money(tender.amount)),
         captured_minor: payment.captured_minor,
@@ -96,10 +82,7 @@ pub(crate) fn payment(read: &Versioned<Payment>) -> v1::Payment {
 
 /// An amount.
 pub(crate) fn money(amount: Money) -> common::v1::Money {
-    common::v1::Money {
-        amount_minor: amount.amount_minor,
-        currency: amount.currency.to_string(),
-    }
+    common::v1::Money { amount_minor: amount.amount_minor, currency: amount.currency.to_string() }
 }
 
 /// The error of a declined card.
@@ -114,11 +97,7 @@ mod tests {
 
     #[test]
     fn card_numbers_are_refused_and_tokens_are_not() {
-        for number in [
-            "4242424242424242",
-            "4242 4242 4242 4242",
-            "5555-5555-5555-4444",
-        ] {
+        for number in ["4242424242424242", "4242 4242 4242 4242", "5555-5555-5555-4444"] {
             let error = method(number).unwrap_err();
             assert!(!error.to_string().contains("4242"), "{error}");
         }

@@ -161,7 +161,10 @@ async fn finished(
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         let words = platform.last_words();
-        bail!("bistro simulate ended with {}: {complaint}\nthe platform said: {words}", output.status);
+        bail!(
+            "bistro simulate ended with {}: {complaint}\nthe platform said: {words}",
+            output.status
+        );
     }
     serde_json::from_slice(&output.stdout).context("what simulate reports is not JSON")
 }

@@ -127,7 +127,11 @@ impl Platform {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
             let complaint = String::from_utf8_lossy(&output.stderr);
-            bail!("bistro {} ended with {}: {complaint}\n{text}", arguments.join(" "), output.status);
+            bail!(
+                "bistro {} ended with {}: {complaint}\n{text}",
+                arguments.join(" "),
+                output.status
+            );
         }
         Ok(text)
     }

@@ -84,10 +84,7 @@ impl Workspace {
 
 impl Package {
     fn read(raw: RawPackage, root: &Path) -> Result<Self> {
-        let folder = raw
-            .manifest_path
-            .parent()
-            .context("a manifest without a folder")?;
+        let folder = raw.manifest_path.parent().context("a manifest without a folder")?;
         Ok(Self {
             folder: below(folder, root),
             dependencies: raw
@@ -102,9 +99,9 @@ impl Package {
 impl Dependency {
     fn read(raw: RawDependency, root: &Path) -> Self {
         Self {
-            target: raw.path.map_or(Target::External(raw.name), |path| {
-                Target::Ours(below(&path, root))
-            }),
+            target: raw
+                .path
+                .map_or(Target::External(raw.name), |path| Target::Ours(below(&path, root))),
             kind: match raw.kind {
                 None => Kind::Normal,
                 Some(RawKind::Dev) => Kind::Dev,
@@ -116,9 +113,5 @@ impl Dependency {
 
 /// `folder` as written from the workspace's root.
 fn below(folder: &Path, root: &Path) -> String {
-    folder
-        .strip_prefix(root)
-        .unwrap_or(folder)
-        .to_string_lossy()
-        .into_owned()
+    folder.strip_prefix(root).unwrap_or(folder).to_string_lossy().into_owned()
 }

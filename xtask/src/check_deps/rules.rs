@@ -43,12 +43,8 @@ enum Tables {
     Shipped,
 }
 
-const STORAGE_AND_BUS_ENGINES: &[&str] = &[
-    "crates/store-embedded",
-    "crates/store-mongo",
-    "crates/bus-embedded",
-    "crates/bus-rabbitmq",
-];
+const STORAGE_AND_BUS_ENGINES: &[&str] =
+    &["crates/store-embedded", "crates/store-mongo", "crates/bus-embedded", "crates/bus-rabbitmq"];
 const BINARY: &str = "services/bistro";
 
 /// Every rule. `docs` and the design say the same in prose.
@@ -133,10 +129,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "bus-embedded-on-its-store",
         who: Folders::In(&["crates/bus-embedded"]),
-        what: Forbidden::Ours(Folders::InBut(
-            STORAGE_AND_BUS_ENGINES,
-            &["crates/store-embedded"],
-        )),
+        what: Forbidden::Ours(Folders::InBut(STORAGE_AND_BUS_ENGINES, &["crates/store-embedded"])),
         tables: Tables::All,
         why: "of the engines, bus-embedded may know store-embedded only",
     },
@@ -175,21 +168,12 @@ impl Display for Violation<'_> {
 /// Every dependency in the workspace that a rule forbids, in the order of the crates.
 pub(super) fn violations(workspace: &Workspace) -> Vec<Violation<'_>> {
     let named = workspace.packages.iter().flat_map(|package| {
-        package
-            .dependencies
-            .iter()
-            .map(move |dependency| (package, dependency))
+        package.dependencies.iter().map(move |dependency| (package, dependency))
     });
     named
         .flat_map(|(package, dependency)| {
-            let broken = RULES
-                .iter()
-                .filter(|rule| rule.forbids(package, dependency));
-            broken.map(move |rule| Violation {
-                rule,
-                package,
-                dependency,
-            })
+            let broken = RULES.iter().filter(|rule| rule.forbids(package, dependency));
+            broken.map(move |rule| Violation { rule, package, dependency })
         })
         .collect()
 }

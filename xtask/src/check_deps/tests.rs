@@ -40,107 +40,27 @@ const FORBIDDEN: &[(&str, &str, Option<&str>, &str)] = &[
     ("crates/store", "crates/eventing", None, "contracts-on-core"),
     ("crates/bus", "crates/store", None, "contracts-on-core"),
     ("crates/bus", "proto", BUILD, "contracts-on-core"),
-    (
-        "crates/eventing",
-        "mongodb",
-        None,
-        "mongodb-has-one-dependant",
-    ),
-    (
-        "crates/testkit",
-        "mongodb",
-        None,
-        "mongodb-has-one-dependant",
-    ),
-    (
-        "services/orders",
-        "mongodb",
-        DEV,
-        "mongodb-has-one-dependant",
-    ),
+    ("crates/eventing", "mongodb", None, "mongodb-has-one-dependant"),
+    ("crates/testkit", "mongodb", None, "mongodb-has-one-dependant"),
+    ("services/orders", "mongodb", DEV, "mongodb-has-one-dependant"),
     ("crates/eventing", "lapin", None, "lapin-has-one-dependant"),
-    (
-        "crates/bus-embedded",
-        "rusqlite",
-        None,
-        "sqlite-has-one-dependant",
-    ),
+    ("crates/bus-embedded", "rusqlite", None, "sqlite-has-one-dependant"),
     ("crates/runtime", "kube", None, "kube-in-the-operator"),
     ("tests", "k8s-openapi", DEV, "kube-in-the-operator"),
-    (
-        "services/orders",
-        "services/payments",
-        None,
-        "roles-meet-in-proto",
-    ),
-    (
-        "services/orders",
-        "services/payments",
-        DEV,
-        "roles-meet-in-proto",
-    ),
-    (
-        "services/gateway",
-        "services/bistro",
-        None,
-        "roles-meet-in-proto",
-    ),
-    (
-        "services/orders",
-        "crates/store-embedded",
-        DEV,
-        "roles-know-no-engine",
-    ),
-    (
-        "crates/runtime",
-        "services/orders",
-        None,
-        "roles-are-the-top",
-    ),
+    ("services/orders", "services/payments", None, "roles-meet-in-proto"),
+    ("services/orders", "services/payments", DEV, "roles-meet-in-proto"),
+    ("services/gateway", "services/bistro", None, "roles-meet-in-proto"),
+    ("services/orders", "crates/store-embedded", DEV, "roles-know-no-engine"),
+    ("crates/runtime", "services/orders", None, "roles-are-the-top"),
     ("proto", "services/orders", BUILD, "roles-are-the-top"),
     ("operator", "services/bistro", None, "roles-are-the-top"),
-    (
-        "crates/eventing",
-        "crates/bus-rabbitmq",
-        None,
-        "engines-are-wired-in-the-binary",
-    ),
-    (
-        "crates/store-embedded",
-        "crates/store-mongo",
-        None,
-        "engines-are-wired-in-the-binary",
-    ),
-    (
-        "operator",
-        "crates/store-mongo",
-        None,
-        "engines-are-wired-in-the-binary",
-    ),
-    (
-        "crates/bus-embedded",
-        "crates/store-mongo",
-        None,
-        "bus-embedded-on-its-store",
-    ),
-    (
-        "crates/bus-embedded",
-        "crates/bus-rabbitmq",
-        DEV,
-        "bus-embedded-on-its-store",
-    ),
-    (
-        "crates/eventing",
-        "crates/testkit",
-        None,
-        "testkit-in-tests-only",
-    ),
-    (
-        "services/bistro",
-        "crates/testkit",
-        BUILD,
-        "testkit-in-tests-only",
-    ),
+    ("crates/eventing", "crates/bus-rabbitmq", None, "engines-are-wired-in-the-binary"),
+    ("crates/store-embedded", "crates/store-mongo", None, "engines-are-wired-in-the-binary"),
+    ("operator", "crates/store-mongo", None, "engines-are-wired-in-the-binary"),
+    ("crates/bus-embedded", "crates/store-mongo", None, "bus-embedded-on-its-store"),
+    ("crates/bus-embedded", "crates/bus-rabbitmq", DEV, "bus-embedded-on-its-store"),
+    ("crates/eventing", "crates/testkit", None, "testkit-in-tests-only"),
+    ("services/bistro", "crates/testkit", BUILD, "testkit-in-tests-only"),
     ("xtask", "crates/testkit", None, "testkit-in-tests-only"),
 ];
 
@@ -178,10 +98,7 @@ fn what_a_rule_forbids_fails_with_that_rule_alone() {
     for (folder, target, kind, rule) in FORBIDDEN {
         let found = broken(folder, target, *kind);
         // An engine in a role also breaks the wider rule about engines.
-        assert!(
-            found.contains(rule),
-            "{folder} -> {target} ({kind:?}): {found:?} lacks {rule}"
-        );
+        assert!(found.contains(rule), "{folder} -> {target} ({kind:?}): {found:?} lacks {rule}");
         assert_eq!(found.len(), 1, "{folder} -> {target} ({kind:?}): {found:?}");
     }
 }
@@ -208,10 +125,7 @@ fn every_rule_has_a_case_and_a_name_of_its_own() {
 #[test]
 fn a_violation_reads_as_a_sentence() {
     let workspace = workspace("services/orders", "mongodb", DEV);
-    let said: Vec<String> = violations(&workspace)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let said: Vec<String> = violations(&workspace).iter().map(ToString::to_string).collect();
     let expected = "services/orders/Cargo.toml: [dev-dependencies] mongodb: only crates/store-mongo names the MongoDB \
                     driver; go through the store contract (mongodb-has-one-dependant)";
     assert_eq!(said, [expected]);
@@ -227,10 +141,7 @@ fn several_violations_are_all_told() {
             { "manifest_path": "/repo/services/orders/Cargo.toml", "dependencies": [dependency("kube")] },
         ],
     });
-    assert_eq!(
-        violations(&Workspace::parse(metadata.to_string().as_bytes()).unwrap()).len(),
-        3
-    );
+    assert_eq!(violations(&Workspace::parse(metadata.to_string().as_bytes()).unwrap()).len(), 3);
 }
 
 #[test]
@@ -238,10 +149,7 @@ fn a_manifest_line_is_read_with_its_table_and_its_folder() {
     let workspace = workspace("services/orders", "crates/store", BUILD);
     let package = &workspace.packages[0];
     assert_eq!(package.folder, "services/orders");
-    assert_eq!(
-        package.dependencies[0].target,
-        Target::Ours("crates/store".to_owned())
-    );
+    assert_eq!(package.dependencies[0].target, Target::Ours("crates/store".to_owned()));
     assert_eq!(package.dependencies[0].kind, Kind::Build);
     assert!(Workspace::parse(b"{}").is_err());
 }

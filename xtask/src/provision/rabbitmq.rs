@@ -29,33 +29,18 @@ pub(super) fn install() -> Result<()> {
     }
     let _no_services = NoServices::declare(Path::new(POLICY))?;
     report::line("rabbitmq-server: installing Debian's package (about 25 MB with Erlang)");
-    if apt(&[
-        "install",
-        "--yes",
-        "--no-install-recommends",
-        "rabbitmq-server",
-    ])
-    .is_err()
-    {
+    if apt(&["install", "--yes", "--no-install-recommends", "rabbitmq-server"]).is_err() {
         // Most often the package lists are missing (a fresh image) or name a version that is gone.
         report::line("rabbitmq-server: refreshing the package lists and trying again");
         apt(&["update"])?;
-        apt(&[
-            "install",
-            "--yes",
-            "--no-install-recommends",
-            "rabbitmq-server",
-        ])?;
+        apt(&["install", "--yes", "--no-install-recommends", "rabbitmq-server"])?;
     }
     Ok(())
 }
 
 fn apt(arguments: &[&str]) -> Result<String> {
     tool::run(
-        Command::new("apt-get")
-            .arg("-qq")
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive"),
+        Command::new("apt-get").arg("-qq").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"),
         "on a system without apt, or without its package index, install RabbitMQ 3.10 or later by hand",
     )
 }
@@ -79,16 +64,9 @@ struct NoServices {
 
 impl NoServices {
     fn declare(policy: &Path) -> Result<Self> {
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o755)
-            .open(policy)
-        {
+        match OpenOptions::new().write(true).create_new(true).mode(0o755).open(policy) {
             Ok(mut file) => {
-                let declared = Self {
-                    ours: Some(policy.to_path_buf()),
-                };
+                let declared = Self { ours: Some(policy.to_path_buf()) };
                 file.write_all(b"#!/bin/sh\nexit 101\n")
                     .with_context(|| format!("cannot write {}", policy.display()))?;
                 Ok(declared)

@@ -25,21 +25,14 @@ pub(super) fn run(command: &mut Command, remedy: &str) -> Result<String> {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let all = stdout + &String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{command:?} failed ({}); {remedy}\n{}",
-            output.status,
-            tail(&all)
-        );
+        bail!("{command:?} failed ({}); {remedy}\n{}", output.status, tail(&all));
     }
     Ok(stdout)
 }
 
 /// The last lines of a program's output: they say why it failed.
 fn tail(output: &str) -> String {
-    let lines: Vec<&str> = output
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(KEPT_LINES)..]
         .iter()
         .map(|line| format!("  | {line}"))
@@ -62,11 +55,8 @@ mod tests {
 
     #[test]
     fn a_failed_program_shows_its_last_words() {
-        let error = run(
-            Command::new("sh").args(["-c", "echo why >&2; exit 7"]),
-            "try again",
-        )
-        .unwrap_err();
+        let error =
+            run(Command::new("sh").args(["-c", "echo why >&2; exit 7"]), "try again").unwrap_err();
         let text = error.to_string();
         assert!(
             text.contains("try again") && text.contains("  | why") && text.contains('7'),

@@ -43,7 +43,9 @@ impl Peers {
     /// `role` answers at `url`. Nothing is connected until it is asked.
     pub fn remote(&self, role: &'static str, url: &str) -> Result<(), Error> {
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|source| {
-            let message = format!("{url:?} is not an address for {role}; write peers.{role}: http://host:50051");
+            let message = format!(
+                "{url:?} is not an address for {role}; write peers.{role}: http://host:50051"
+            );
             Error::new(ErrorCode::InvalidArgument, message).caused_by(source)
         })?;
         let endpoint = endpoint
@@ -61,7 +63,8 @@ impl Peers {
     pub fn local(&self, role: &'static str) {
         let slot = Local::default();
         self.local.write().insert(role, Arc::clone(&slot));
-        let direct = Direct { role, slot }.map_err(|never: std::convert::Infallible| match never {});
+        let direct =
+            Direct { role, slot }.map_err(|never: std::convert::Infallible| match never {});
         self.known.write().insert(role, BoxCloneSyncService::new(direct));
     }
 
@@ -120,7 +123,8 @@ impl Service<Request<Body>> for Direct {
                 })
             }
             None => {
-                let early = Error::new(ErrorCode::Unavailable, format!("{} is starting", self.role));
+                let early =
+                    Error::new(ErrorCode::Unavailable, format!("{} is starting", self.role));
                 Box::pin(async move { Ok(status_of(&early).into_http()) })
             }
         }

@@ -44,9 +44,10 @@ impl GrpcServer {
             format!("bistro_{role}_grpc_seconds"),
             "Time that gRPC requests take, in seconds, by method and status",
         )
-        .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0]);
-        let seconds =
-            HistogramVec::new(options, &["method", "status"]).map_err(Error::internal)?;
+        .buckets(vec![
+            0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+        ]);
+        let seconds = HistogramVec::new(options, &["method", "status"]).map_err(Error::internal)?;
         registry.register(Box::new(seconds.clone())).map_err(Error::internal)?;
         Ok(Self { role, routes: routes.prepare(), verifier, seconds: Arc::new(seconds) })
     }
@@ -93,7 +94,8 @@ impl Service<Request<Body>> for GrpcServer {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let server = self.clone();
         let path = request.uri().path().to_owned();
-        let span = tracing::info_span!("serve", otel.kind = "server", role = self.role, method = path);
+        let span =
+            tracing::info_span!("serve", otel.kind = "server", role = self.role, method = path);
         if let Some(traceparent) =
             request.headers().get("traceparent").and_then(|value| value.to_str().ok())
         {
@@ -111,9 +113,7 @@ impl Service<Request<Body>> for GrpcServer {
                     .and_then(|value| value.to_str().ok())
                     .unwrap_or("0");
                 let method = if status == "12" { "unknown" } else { method_of(&path) };
-                seconds
-                    .with_label_values(&[method, status])
-                    .observe(began.elapsed().as_secs_f64());
+                seconds.with_label_values(&[method, status]).observe(began.elapsed().as_secs_f64());
                 Ok(response)
             }
             .instrument(span),

@@ -27,12 +27,7 @@ pub(crate) struct Dish {
 
 impl Dish {
     pub(crate) fn new(id: &str, course: i64) -> Self {
-        Self {
-            id: id.to_owned(),
-            title: id.to_owned(),
-            course,
-            recipe: String::new(),
-        }
+        Self { id: id.to_owned(), title: id.to_owned(), course, recipe: String::new() }
     }
 }
 
@@ -44,10 +39,7 @@ impl Document for Dish {
     }
 
     fn keys(&self) -> Vec<(&'static str, Key)> {
-        vec![
-            ("course", Key::new().int(self.course)),
-            ("title", Key::new().text(&self.title)),
-        ]
+        vec![("course", Key::new().int(self.course)), ("title", Key::new().text(&self.title))]
     }
 }
 

@@ -52,17 +52,9 @@ pub(super) fn line(line: &Line<'_>) -> String {
         level: line.level.as_str(),
         target: line.target,
         message: &line.message,
-        fields: Map(line
-            .fields
-            .iter()
-            .map(|(name, value)| (*name, value))
-            .collect()),
+        fields: Map(line.fields.iter().map(|(name, value)| (*name, value)).collect()),
         span: line.span,
-        context: Map(line
-            .context
-            .iter()
-            .map(|(name, value)| (*name, value))
-            .collect()),
+        context: Map(line.context.iter().map(|(name, value)| (*name, value)).collect()),
         trace_id: trace.map(|ids| ids.trace_id.as_str()),
         span_id: trace.map(|ids| ids.span_id.as_str()),
         service: line.service,

@@ -29,20 +29,11 @@ fn write(text: &mut String, line: &Line<'_>, colors: bool) -> fmt::Result {
     };
     let time = line.time.to_string();
     let time = time.split_once('T').map_or(time.as_str(), |(_, time)| time);
-    write!(
-        text,
-        "{dim}{time}{reset} {color}{:>5}{reset} ",
-        line.level.as_str()
-    )?;
+    write!(text, "{dim}{time}{reset} {color}{:>5}{reset} ", line.level.as_str())?;
     if let Some(role) = &line.role {
         write!(text, "{} ", Plain(role))?;
     }
-    write!(
-        text,
-        "{dim}{}:{reset} {}",
-        line.target,
-        Plain(&line.message)
-    )?;
+    write!(text, "{dim}{}:{reset} {}", line.target, Plain(&line.message))?;
     for (name, value) in &line.fields {
         write!(text, " {dim}{name}={reset}{}", Short(value))?;
     }

@@ -27,11 +27,7 @@ impl Engine for Mongo {
     fn prepare(sandbox: &Sandbox) -> Result<Self> {
         let root = locations::cache_root().context("neither BISTRO_CACHE nor HOME is set")?;
         let program = locations::mongod(&root);
-        ensure!(
-            program.exists(),
-            "there is no {}: run `cargo xtask provision`",
-            program.display()
-        );
+        ensure!(program.exists(), "there is no {}: run `cargo xtask provision`", program.display());
         fs::create_dir(sandbox.path().join("data")).context("cannot make mongod's data folder")?;
         Ok(Self { program })
     }
@@ -40,22 +36,14 @@ impl Engine for Mongo {
         let mut command = sandbox.command(&self.program);
         command
             .args(["--replSet", REPLICA_SET, "--nounixsocket", "--quiet"])
-            .args([
-                "--bind_ip",
-                &addr.ip().to_string(),
-                "--port",
-                &addr.port().to_string(),
-            ])
+            .args(["--bind_ip", &addr.ip().to_string(), "--port", &addr.port().to_string()])
             .arg("--dbpath")
             .arg(sandbox.path().join("data"))
             // Small: several of these run beside a build.
             .args(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "100"])
             .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
             // There is no other node that clients could turn to while this one ends.
-            .args([
-                "--setParameter",
-                "shutdownTimeoutMillisForSignaledShutdown=0",
-            ]);
+            .args(["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"]);
         command
     }
 
@@ -75,14 +63,9 @@ impl Engine for Mongo {
         ];
         let set = vec![
             ("_id".to_owned(), Value::String(REPLICA_SET.to_owned())),
-            (
-                "members".to_owned(),
-                Value::Array(vec![Value::Document(node)]),
-            ),
+            ("members".to_owned(), Value::Array(vec![Value::Document(node)])),
         ];
-        connection
-            .command(&[("replSetInitiate", Value::Document(set))])
-            .await?;
+        connection.command(&[("replSetInitiate", Value::Document(set))]).await?;
         bail!("its replica set has just been founded")
     }
 

@@ -34,49 +34,27 @@ pub(super) struct Connection(TcpStream);
 
 impl Connection {
     pub(super) async fn open(addr: SocketAddr) -> Result<Self> {
-        Ok(Self(
-            TcpStream::connect(addr).await.context("cannot connect")?,
-        ))
+        Ok(Self(TcpStream::connect(addr).await.context("cannot connect")?))
     }
 
     /// Runs a command on the `admin` database. An answer other than `ok: 1` is an error.
     pub(super) async fn command(&mut self, command: &[(&str, Value)]) -> Result<Reply> {
-        let mut fields: Vec<(String, Value)> = command
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect();
+        let mut fields: Vec<(String, Value)> =
+            command.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         fields.push(("$db".to_owned(), Value::String("admin".to_owned())));
-        self.0
-            .write_all(&message(&fields)?)
-            .await
-            .context("cannot send a command")?;
+        self.0.write_all(&message(&fields)?).await.context("cannot send a command")?;
 
-        let length = self
-            .0
-            .read_i32_le()
-            .await
-            .context("no answer to a command")?;
+        let length = self.0.read_i32_le().await.context("no answer to a command")?;
         let rest = usize::try_from(length)?
             .checked_sub(4)
             .filter(|rest| *rest <= LARGEST_MESSAGE)
             .context("an answer of an impossible length")?;
         let mut answer = vec![0; rest];
-        self.0
-            .read_exact(&mut answer)
-            .await
-            .context("half an answer to a command")?;
+        self.0.read_exact(&mut answer).await.context("half an answer to a command")?;
         let mut answer = Bytes(&answer);
-        let (_request, _response_to, kind, _flags, section) = (
-            answer.i32()?,
-            answer.i32()?,
-            answer.i32()?,
-            answer.i32()?,
-            answer.byte()?,
-        );
-        ensure!(
-            kind == OP_MSG && section == 0,
-            "an answer of an unknown kind"
-        );
+        let (_request, _response_to, kind, _flags, section) =
+            (answer.i32()?, answer.i32()?, answer.i32()?, answer.i32()?, answer.byte()?);
+        ensure!(kind == OP_MSG && section == 0, "an answer of an unknown kind");
         let reply = answer.document()?;
         if reply.get("ok") == Some(&Value::Double(1.0)) {
             Ok(reply)
@@ -135,11 +113,8 @@ fn write_value(out: &mut Vec<u8>, value: &Value) -> Result<u8> {
             0x03
         }
         Value::Array(items) => {
-            let fields: Vec<_> = items
-                .iter()
-                .enumerate()
-                .map(|(at, item)| (at.to_string(), item.clone()))
-                .collect();
+            let fields: Vec<_> =
+                items.iter().enumerate().map(|(at, item)| (at.to_string(), item.clone())).collect();
             write_document(out, &fields)?;
             0x04
         }
@@ -160,10 +135,7 @@ struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(count)
-            .context("the answer ends early")?;
+        let (taken, rest) = self.0.split_at_checked(count).context("the answer ends early")?;
         self.0 = rest;
         Ok(taken)
     }
@@ -173,21 +145,14 @@ impl<'a> Bytes<'a> {
     }
 
     fn i32(&mut self) -> Result<i32> {
-        let (word, rest) = self
-            .0
-            .split_first_chunk()
-            .context("the answer ends early")?;
+        let (word, rest) = self.0.split_first_chunk().context("the answer ends early")?;
         self.0 = rest;
         Ok(i32::from_le_bytes(*word))
     }
 
     /// Text up to a zero byte.
     fn name(&mut self) -> Result<String> {
-        let end = self
-            .0
-            .iter()
-            .position(|byte| *byte == 0)
-            .context("the answer ends early")?;
+        let end = self.0.iter().position(|byte| *byte == 0).context("the answer ends early")?;
         let name = std::str::from_utf8(self.take(end)?)?.to_owned();
         self.byte()?;
         Ok(name)
@@ -213,19 +178,13 @@ impl<'a> Bytes<'a> {
     fn value(&mut self, kind: u8) -> Result<Value> {
         let skipped = match kind {
             0x01 => {
-                let (number, rest) = self
-                    .0
-                    .split_first_chunk()
-                    .context("the answer ends early")?;
+                let (number, rest) = self.0.split_first_chunk().context("the answer ends early")?;
                 self.0 = rest;
                 return Ok(Value::Double(f64::from_le_bytes(*number)));
             }
             0x02 => {
                 let length = usize::try_from(self.i32()?)?;
-                let text = self
-                    .take(length)?
-                    .strip_suffix(&[0])
-                    .context("text without its end")?;
+                let text = self.take(length)?.strip_suffix(&[0]).context("text without its end")?;
                 return Ok(Value::String(std::str::from_utf8(text)?.to_owned()));
             }
             0x08 => return Ok(Value::Bool(self.byte()? != 0)),
@@ -287,11 +246,8 @@ mod tests {
     #[test]
     fn a_document_is_written_as_the_specification_shows() {
         let mut bytes = Vec::new();
-        write_document(
-            &mut bytes,
-            &[("hello".to_owned(), Value::String("world".to_owned()))],
-        )
-        .unwrap();
+        write_document(&mut bytes, &[("hello".to_owned(), Value::String("world".to_owned()))])
+            .unwrap();
         assert_eq!(bytes, b"\x16\0\0\0\x02hello\0\x06\0\0\0world\0\0");
     }
 }

@@ -37,9 +37,7 @@ impl Engine for Rabbit {
             .context("cannot write RabbitMQ's configuration")?;
         fs::write(sandbox.path().join("enabled_plugins"), "[].\n")
             .context("cannot write RabbitMQ's plugins")?;
-        Ok(Self {
-            distribution: Port::reserve()?,
-        })
+        Ok(Self { distribution: Port::reserve()? })
     }
 
     fn command(&self, sandbox: &Sandbox, addr: SocketAddr) -> Command {
@@ -59,14 +57,8 @@ impl Engine for Rabbit {
             .env("HOME", sandbox.path())
             .env("RABBITMQ_CONF_ENV_FILE", sandbox.path().join("none"))
             .env("RABBITMQ_CONFIG_FILE", sandbox.path().join("none"))
-            .env(
-                "RABBITMQ_ADVANCED_CONFIG_FILE",
-                sandbox.path().join("advanced.config"),
-            )
-            .env(
-                "RABBITMQ_ENABLED_PLUGINS_FILE",
-                sandbox.path().join("enabled_plugins"),
-            )
+            .env("RABBITMQ_ADVANCED_CONFIG_FILE", sandbox.path().join("advanced.config"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", sandbox.path().join("enabled_plugins"))
             .env("RABBITMQ_MNESIA_BASE", sandbox.path().join("mnesia"))
             .env("RABBITMQ_LOG_BASE", sandbox.path().join("log"))
             .env("RABBITMQ_LOGS", "-")
@@ -86,16 +78,10 @@ impl Engine for Rabbit {
     /// Ready is: it answers a client's first bytes with `Connection.Start`.
     async fn ready(addr: SocketAddr) -> Result<()> {
         let mut stream = TcpStream::connect(addr).await.context("cannot connect")?;
-        stream
-            .write_all(b"AMQP\x00\x00\x09\x01")
-            .await
-            .context("cannot greet")?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01").await.context("cannot greet")?;
         // Frame type (method), channel (2 bytes), size (4), class, method.
         let mut answer = [0; 11];
-        stream
-            .read_exact(&mut answer)
-            .await
-            .context("no answer to the greeting")?;
+        stream.read_exact(&mut answer).await.context("no answer to the greeting")?;
         ensure!(
             answer[0] == 1 && answer[7..] == [0, 10, 0, 10],
             "an answer that is not Connection.Start: {answer:?}"

@@ -39,9 +39,7 @@ pub fn run(case: impl Future<Output = ()>) {
         .build()
         .expect("a runtime can be built");
     runtime.block_on(async {
-        tokio::time::timeout(CASE_LIMIT, case)
-            .await
-            .expect("the case hangs");
+        tokio::time::timeout(CASE_LIMIT, case).await.expect("the case hangs");
     });
 }
 
@@ -70,9 +68,8 @@ pub(crate) fn random() -> StdRng {
     reason = "how long to test is not configuration of the platform"
 )]
 pub fn rounds(default: u32) -> u32 {
-    let factor = std::env::var("BISTRO_TEST_FACTOR").map_or(1, |text| {
-        text.parse().expect("BISTRO_TEST_FACTOR is a number")
-    });
+    let factor = std::env::var("BISTRO_TEST_FACTOR")
+        .map_or(1, |text| text.parse().expect("BISTRO_TEST_FACTOR is a number"));
     default * factor
 }
 
@@ -102,11 +99,7 @@ pub(crate) async fn eventually<T: Debug>(
 ) -> T {
     crate::wait::until(what, PATIENCE, async || {
         let answer = ask().await;
-        if wanted(&answer) {
-            Ok(answer)
-        } else {
-            Err(answer)
-        }
+        if wanted(&answer) { Ok(answer) } else { Err(answer) }
     })
     .await
 }
@@ -118,9 +111,7 @@ mod registration {
     use std::{collections::BTreeSet, fs, path::Path};
 
     fn check(suite: &str, helpers: &[&str]) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("src/suites")
-            .join(suite);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/suites").join(suite);
         let source = fs::read_to_string(folder.join("mod.rs")).unwrap();
         let (_, list) = source.split_once("@stamp $factory;").unwrap();
         let (list, _) = list.split_once("};").unwrap();
@@ -160,9 +151,7 @@ mod registration {
         let macros = fs::read_to_string(folder.join("mod.rs")).unwrap();
         for suite in ["store", "bus"] {
             let text = fs::read_to_string(folder.join(format!("{suite}.rs"))).unwrap();
-            let (_, list) = macros
-                .split_once(&format!("outage_tests! {{ {suite},"))
-                .unwrap();
+            let (_, list) = macros.split_once(&format!("outage_tests! {{ {suite},")).unwrap();
             let (list, _) = list.split_once('}').unwrap();
             let (_, list) = list.split_once("$open,").unwrap();
             let listed: BTreeSet<&str> = list.split_whitespace().collect();

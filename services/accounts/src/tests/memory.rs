@@ -39,19 +39,12 @@ fn place(document: &DocumentRef) -> (String, String) {
 fn apply(rows: &mut Rows, work: &Work) -> Result<(), StoreError> {
     for write in &work.writes {
         let document = write.document();
-        let conflict = || StoreError::Conflict {
-            document: document.clone(),
-        };
+        let conflict = || StoreError::Conflict { document: document.clone() };
         let at = place(document);
         let version = rows.get(&at).map_or(0, |row| row.stored.version);
         let (data, keys) = match write {
             Write::Insert { data, keys, .. } if version == 0 => (data, keys),
-            Write::Replace {
-                version: read,
-                data,
-                keys,
-                ..
-            } if *read == version => (data, keys),
+            Write::Replace { version: read, data, keys, .. } if *read == version => (data, keys),
             Write::Delete { version: read, .. } if *read == version => {
                 rows.remove(&at);
                 continue;
@@ -60,19 +53,13 @@ fn apply(rows: &mut Rows, work: &Work) -> Result<(), StoreError> {
             _ => return Err(conflict()),
         };
         for (index, key) in keys {
-            let unique = document
-                .collection
-                .index(index)
-                .is_some_and(|index| index.unique);
+            let unique = document.collection.index(index).is_some_and(|index| index.unique);
             let taken = |(other, row): (&(String, String), &Row)| {
                 other.0 == at.0 && other.1 != at.1 && row.keys.contains(&(*index, key.clone()))
             };
             if unique && rows.iter().any(taken) {
                 let index = (*index).to_owned();
-                return Err(StoreError::Duplicate {
-                    document: document.clone(),
-                    index,
-                });
+                return Err(StoreError::Duplicate { document: document.clone(), index });
             }
         }
         let stored = Stored {
@@ -82,18 +69,8 @@ fn apply(rows: &mut Rows, work: &Work) -> Result<(), StoreError> {
             compatible_from: document.collection.compatible_from,
             data: data.as_str().into(),
         };
-        let marks = rows
-            .get(&at)
-            .map(|row| row.marks.clone())
-            .unwrap_or_default();
-        rows.insert(
-            at,
-            Row {
-                stored,
-                keys: keys.clone(),
-                marks,
-            },
-        );
+        let marks = rows.get(&at).map(|row| row.marks.clone()).unwrap_or_default();
+        rows.insert(at, Row { stored, keys: keys.clone(), marks });
     }
     Ok(())
 }
@@ -146,10 +123,7 @@ impl Store for Memory {
                     .map(|(_, key)| key.as_str().to_owned()),
             };
             let Some(key) = key else { continue };
-            let cursor = Cursor {
-                key,
-                id: id.clone(),
-            };
+            let cursor = Cursor { key, id: id.clone() };
             let after = query
                 .after
                 .as_ref()
@@ -162,14 +136,7 @@ impl Store for Memory {
         found.sort_by(|(a, _), (b, _)| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
         let limit = query.limit as usize;
         let next = (found.len() > limit).then(|| found[limit - 1].0.encode());
-        Ok(Page {
-            items: found
-                .into_iter()
-                .take(limit)
-                .map(|(_, stored)| stored)
-                .collect(),
-            next,
-        })
+        Ok(Page { items: found.into_iter().take(limit).map(|(_, stored)| stored).collect(), next })
     }
 
     async fn commit(&self, work: Work) -> Result<Committed, StoreError> {
@@ -181,10 +148,7 @@ impl Store for Memory {
         let mark_key = work.cause.mark_key();
         let mut rows = self.rows.lock();
         if let Some(key) = &mark_key {
-            let marked = rows
-                .values()
-                .flat_map(|row| &row.marks)
-                .find(|(of, _)| of == key);
+            let marked = rows.values().flat_map(|row| &row.marks).find(|(of, _)| of == key);
             if let Some((_, mark)) = marked {
                 return Ok(Committed::AlreadyDone(mark.clone()));
             }
@@ -193,9 +157,7 @@ impl Store for Memory {
         apply(&mut changed, &work)?;
         if let (Some(key), Some(document)) = (mark_key, work.anchor()) {
             let bistro_store::Cause::Request { body_hash, .. } = &work.cause else {
-                return Err(StoreError::Invalid(
-                    "only requests are expected here".to_owned(),
-                ));
+                return Err(StoreError::Invalid("only requests are expected here".to_owned()));
             };
             let mark = Mark {
                 reply: work.reply.clone(),
@@ -216,14 +178,8 @@ impl Store for Memory {
         mark_key: &str,
     ) -> Result<Option<Mark>, StoreError> {
         let rows = self.rows.lock();
-        let marks = rows
-            .get(&place(document))
-            .map(|row| row.marks.as_slice())
-            .unwrap_or_default();
-        Ok(marks
-            .iter()
-            .find(|(key, _)| key == mark_key)
-            .map(|(_, mark)| mark.clone()))
+        let marks = rows.get(&place(document)).map(|row| row.marks.as_slice()).unwrap_or_default();
+        Ok(marks.iter().find(|(key, _)| key == mark_key).map(|(_, mark)| mark.clone()))
     }
 
     async fn mark_of_request(
@@ -232,14 +188,9 @@ impl Store for Memory {
         mark_key: &str,
     ) -> Result<Option<Mark>, StoreError> {
         let (of, rows) = (collection.full_name(), self.rows.lock());
-        let marks = rows
-            .iter()
-            .filter(|((other, _), _)| *other == of)
-            .flat_map(|(_, row)| &row.marks);
-        Ok(marks
-            .into_iter()
-            .find(|(key, _)| key == mark_key)
-            .map(|(_, mark)| mark.clone()))
+        let marks =
+            rows.iter().filter(|((other, _), _)| *other == of).flat_map(|(_, row)| &row.marks);
+        Ok(marks.into_iter().find(|(key, _)| key == mark_key).map(|(_, mark)| mark.clone()))
     }
 
     async fn due_timers(&self, _: &str, _: Timestamp, _: u32) -> Result<Vec<DueTimer>, StoreError> {

@@ -35,84 +35,43 @@ async fn set_member(
         restaurant_id: restaurant.to_string(),
         role: role.into(),
     };
-    as_who(
-        Some(token),
-        platform.client().add_membership(keyed(request, key)),
-    )
-    .await
+    as_who(Some(token), platform.client().add_membership(keyed(request, key))).await
 }
 
 #[tokio::test]
 async fn who_registers_can_log_in_and_is_known_by_the_token() {
     let platform = Platform::new();
-    let request = RegisterRequest {
-        roles: vec!["courier".into()],
-        ..new_user(" Ada@Example.org")
-    };
+    let request = RegisterRequest { roles: vec!["courier".into()], ..new_user(" Ada@Example.org") };
     let registered = platform.register(request, "k").await.unwrap();
     assert_eq!(registered.roles, ["customer", "courier"]);
     let tokens = platform.log_in("ADA@example.org ", PASSWORD).await.unwrap();
     assert_eq!(tokens.expires_in, 600);
     assert_eq!(tokens.user.as_ref(), Some(&registered));
-    let Principal::User { id, roles, .. } = principal(&platform, &tokens).await else {
-        panic!()
-    };
+    let Principal::User { id, roles, .. } = principal(&platform, &tokens).await else { panic!() };
     assert_eq!(
         (id.to_string(), roles),
         (registered.id.clone(), vec![Role::Customer, Role::Courier])
     );
-    let me = as_who(
-        Some(&tokens.access_token),
-        platform.client().get_me(GetMeRequest {}),
-    )
-    .await;
+    let me = as_who(Some(&tokens.access_token), platform.client().get_me(GetMeRequest {})).await;
     assert_eq!(me.unwrap(), registered);
     platform.clock.advance(ACCESS);
-    let late = as_who(
-        Some(&tokens.access_token),
-        platform.client().get_me(GetMeRequest {}),
-    )
-    .await;
+    let late = as_who(Some(&tokens.access_token), platform.client().get_me(GetMeRequest {})).await;
     assert_eq!(refusal(late), ErrorCode::Unauthenticated);
 }
 
 #[tokio::test]
 async fn a_repeated_registration_makes_one_user() {
     let platform = Platform::new();
-    let first = platform
-        .register(new_user("ada@example.org"), "k")
-        .await
-        .unwrap();
-    assert_eq!(
-        platform
-            .register(new_user("ada@example.org"), "k")
-            .await
-            .unwrap(),
-        first
-    );
-    let other = RegisterRequest {
-        password: "another password".into(),
-        ..new_user("ada@example.org")
-    };
-    assert_eq!(
-        refusal(platform.register(other, "k").await),
-        ErrorCode::IdempotencyKeyReused
-    );
-    let renamed = RegisterRequest {
-        name: "Eve".into(),
-        ..new_user("ada@example.org")
-    };
-    assert_eq!(
-        refusal(platform.register(renamed, "k").await),
-        ErrorCode::IdempotencyKeyReused
-    );
+    let first = platform.register(new_user("ada@example.org"), "k").await.unwrap();
+    assert_eq!(platform.register(new_user("ada@example.org"), "k").await.unwrap(), first);
+    let other =
+        RegisterRequest { password: "another password".into(), ..new_user("ada@example.org") };
+    assert_eq!(refusal(platform.register(other, "k").await), ErrorCode::IdempotencyKeyReused);
+    let renamed = RegisterRequest { name: "Eve".into(), ..new_user("ada@example.org") };
+    assert_eq!(refusal(platform.register(renamed, "k").await), ErrorCode::IdempotencyKeyReused);
     let again = platform.register(new_user("Ada@example.org"), "k2").await;
     assert_eq!(refusal(again), ErrorCode::AlreadyExists);
-    let keyless = as_who(
-        None,
-        platform.client().register(new_user("eve@example.org")),
-    )
-    .await;
+    let keyless = as_who(None, platform.client().register(new_user("eve@example.org"))).await;
     assert_eq!(refusal(keyless), ErrorCode::PreconditionRequired);
 }
 
@@ -146,27 +105,18 @@ async fn nothing_stored_gives_a_secret_away() {
     // Nor a fast hash of the body with the password in it.
     let body = new_user("ada@example.org").encode_to_vec();
     let whole = bistro_store::Cause::request("anonymous", "accounts.register", "ada", &body);
-    let bistro_store::Cause::Request { key, body_hash } = whole else {
-        panic!()
-    };
+    let bistro_store::Cause::Request { key, body_hash } = whole else { panic!() };
     assert!(stored.contains(&key) && !stored.contains(&body_hash));
 }
 
 #[tokio::test]
 async fn only_the_operator_registers_administrators() {
     let platform = Platform::new();
-    let request = RegisterRequest {
-        roles: vec!["admin".into()],
-        ..new_user("root@example.org")
-    };
+    let request = RegisterRequest { roles: vec!["admin".into()], ..new_user("root@example.org") };
     let refused = platform.register(request.clone(), "k").await;
     assert_eq!(refusal(refused), ErrorCode::InvalidArgument);
     let operator = platform.authority.operator_token().unwrap();
-    let made = as_who(
-        Some(&operator),
-        platform.client().register(keyed(request, "k")),
-    )
-    .await;
+    let made = as_who(Some(&operator), platform.client().register(keyed(request, "k"))).await;
     assert_eq!(made.unwrap().roles, ["customer", "admin"]);
 }
 
@@ -200,15 +150,9 @@ async fn a_refresh_token_is_traded_once_and_its_reuse_ends_the_session() {
     assert_eq!(again.refresh_token, second.refresh_token);
     platform.clock.advance(GRACE);
     let third = platform.refresh(&second.refresh_token).await.unwrap();
-    assert_eq!(
-        refusal(platform.refresh(&first.refresh_token).await),
-        ErrorCode::Unauthenticated
-    );
+    assert_eq!(refusal(platform.refresh(&first.refresh_token).await), ErrorCode::Unauthenticated);
     // The thief's token, or the victim's, is of no more use either.
-    assert_eq!(
-        refusal(platform.refresh(&third.refresh_token).await),
-        ErrorCode::Unauthenticated
-    );
+    assert_eq!(refusal(platform.refresh(&third.refresh_token).await), ErrorCode::Unauthenticated);
     // Another session of the user goes on.
     let other = platform.log_in("ada@example.org", PASSWORD).await.unwrap();
     assert!(platform.refresh(&other.refresh_token).await.is_ok());
@@ -219,16 +163,10 @@ async fn a_made_up_token_ends_nobodys_session() {
     let platform = Platform::new();
     let tokens = platform.user("ada").await;
     let session = tokens.refresh_token.split('.').next().unwrap();
-    for forged in [
-        String::new(),
-        session.to_owned(),
-        format!("{session}.0.AAAA"),
-        "x.y.z".to_owned(),
-    ] {
-        assert_eq!(
-            refusal(platform.refresh(&forged).await),
-            ErrorCode::Unauthenticated
-        );
+    for forged in
+        [String::new(), session.to_owned(), format!("{session}.0.AAAA"), "x.y.z".to_owned()]
+    {
+        assert_eq!(refusal(platform.refresh(&forged).await), ErrorCode::Unauthenticated);
     }
     assert!(platform.refresh(&tokens.refresh_token).await.is_ok());
 }
@@ -254,14 +192,9 @@ async fn logging_out_ends_the_session_of_the_token() {
     let tokens = platform.user("ada").await;
     for _ in 0..2 {
         let mut client = platform.client();
-        as_who(Some(&tokens.access_token), client.log_out(LogOutRequest {}))
-            .await
-            .unwrap();
+        as_who(Some(&tokens.access_token), client.log_out(LogOutRequest {})).await.unwrap();
     }
-    assert_eq!(
-        refusal(platform.refresh(&tokens.refresh_token).await),
-        ErrorCode::Unauthenticated
-    );
+    assert_eq!(refusal(platform.refresh(&tokens.refresh_token).await), ErrorCode::Unauthenticated);
     let nobody = as_who(None, platform.client().log_out(LogOutRequest {})).await;
     assert_eq!(refusal(nobody), ErrorCode::Unauthenticated);
 }
@@ -273,11 +206,8 @@ async fn owners_add_members_and_the_next_token_says_so() {
     let id = |tokens: &Tokens| tokens.user.as_ref().unwrap().id.clone();
     let restaurant: Id<kinds::Restaurant> = Id::from_bits(7);
     let catalog = platform.authority.workload_token("catalog").unwrap();
-    let (ada_id, eve_id, nobody_id) = (
-        id(&ada),
-        id(&eve),
-        Id::<kinds::User>::from_bits(1).to_string(),
-    );
+    let (ada_id, eve_id, nobody_id) =
+        (id(&ada), id(&eve), Id::<kinds::User>::from_bits(1).to_string());
     let owner = (ada_id.as_str(), restaurant, "owner");
     let chef = (eve_id.as_str(), restaurant, "chef");
 
@@ -285,45 +215,22 @@ async fn owners_add_members_and_the_next_token_says_so() {
     assert_eq!(refusal(early), ErrorCode::PermissionDenied);
     let made = set_member(&platform, &catalog, owner, "c").await.unwrap();
     assert_eq!(made.roles, ["customer", "restaurateur"]);
-    assert_eq!(
-        set_member(&platform, &catalog, owner, "c").await.unwrap(),
-        made
-    );
+    assert_eq!(set_member(&platform, &catalog, owner, "c").await.unwrap(), made);
     // With the token from before: what is stored decides.
-    let made = set_member(&platform, &ada.access_token, chef, "k2")
-        .await
-        .unwrap();
+    let made = set_member(&platform, &ada.access_token, chef, "k2").await.unwrap();
     assert_eq!(made.roles, ["customer", "chef"]);
-    let alone = set_member(
-        &platform,
-        &ada.access_token,
-        (ada_id.as_str(), restaurant, "chef"),
-        "k3",
-    )
-    .await;
+    let alone =
+        set_member(&platform, &ada.access_token, (ada_id.as_str(), restaurant, "chef"), "k3").await;
     assert_eq!(refusal(alone), ErrorCode::WrongState);
     let stranger = set_member(&platform, &eve.access_token, chef, "k4").await;
     assert_eq!(refusal(stranger), ErrorCode::PermissionDenied);
-    let nobody = set_member(
-        &platform,
-        &catalog,
-        (nobody_id.as_str(), restaurant, "chef"),
-        "k5",
-    )
-    .await;
+    let nobody =
+        set_member(&platform, &catalog, (nobody_id.as_str(), restaurant, "chef"), "k5").await;
     assert_eq!(refusal(nobody), ErrorCode::NotFound);
 
     let next = platform.refresh(&eve.refresh_token).await.unwrap();
-    let Principal::User { memberships, .. } = principal(&platform, &next).await else {
-        panic!()
-    };
-    assert_eq!(
-        memberships,
-        [Membership {
-            restaurant,
-            role: StaffRole::Chef
-        }]
-    );
+    let Principal::User { memberships, .. } = principal(&platform, &next).await else { panic!() };
+    assert_eq!(memberships, [Membership { restaurant, role: StaffRole::Chef }]);
 }
 
 #[tokio::test]
@@ -335,13 +242,8 @@ async fn processes_that_start_together_agree_on_one_key() {
     let (a, b) = tokio::join!(one.signer(), other.signer());
     *platform.store.gate.lock() = None;
     let session = Id::from_bits(1);
-    assert_eq!(
-        a.unwrap().refresh(session, 1),
-        b.unwrap().refresh(session, 1)
-    );
-    let listed = as_who(None, platform.client().list_keys(ListKeysRequest {}))
-        .await
-        .unwrap();
+    assert_eq!(a.unwrap().refresh(session, 1), b.unwrap().refresh(session, 1));
+    let listed = as_who(None, platform.client().list_keys(ListKeysRequest {})).await.unwrap();
     assert_eq!(listed.keys.len(), 1);
     assert_eq!(listed.keys[0].ed25519.len(), 32);
 
@@ -350,10 +252,7 @@ async fn processes_that_start_together_agree_on_one_key() {
     principal(&another, &tokens).await;
     assert!(another.refresh(&tokens.refresh_token).await.is_ok());
     let wrong = Keys::new(platform.engine.clone(), b"another secret").unwrap();
-    assert_eq!(
-        wrong.signer().await.err().unwrap().code(),
-        ErrorCode::Internal
-    );
+    assert_eq!(wrong.signer().await.err().unwrap().code(), ErrorCode::Internal);
 }
 
 #[tokio::test]
@@ -365,12 +264,7 @@ async fn expired_sessions_are_removed() {
     let of_session = |line: &&str| line.starts_with("accounts.sessions/");
     let sessions = || platform.store.dump().lines().filter(of_session).count();
     assert_eq!(sessions(), 2);
-    Sweeper {
-        engine: platform.engine.clone(),
-    }
-    .on_tick("sessions")
-    .await
-    .unwrap();
+    Sweeper { engine: platform.engine.clone() }.on_tick("sessions").await.unwrap();
     assert_eq!(sessions(), 1);
     assert!(platform.refresh(&live.refresh_token).await.is_ok());
 }
@@ -380,23 +274,13 @@ async fn the_audit_names_users_and_nothing_personal() {
     let platform = Platform::new();
     let tokens = platform.user("ada").await;
     let operator = platform.authority.operator_token().unwrap();
-    let page = as_who(
-        Some(&operator),
-        platform.client().audit(AuditRequest::default()),
-    )
-    .await
-    .unwrap();
+    let page =
+        as_who(Some(&operator), platform.client().audit(AuditRequest::default())).await.unwrap();
     assert_eq!(page.rows.len(), 1);
-    assert_eq!(
-        (page.rows[0].kind.as_str(), page.rows[0].state.as_str()),
-        ("user", "active")
-    );
+    assert_eq!((page.rows[0].kind.as_str(), page.rows[0].state.as_str()), ("user", "active"));
     assert!(page.backlog.is_some());
     assert!(!format!("{page:?}").contains("ada"));
-    let user = as_who(
-        Some(&tokens.access_token),
-        platform.client().audit(AuditRequest::default()),
-    )
-    .await;
+    let user =
+        as_who(Some(&tokens.access_token), platform.client().audit(AuditRequest::default())).await;
     assert_eq!(refusal(user), ErrorCode::PermissionDenied);
 }

@@ -68,14 +68,7 @@ impl Platform {
         let server = GrpcServer::new("accounts", routes, verifier.clone(), &registry).unwrap();
         peers.provide("accounts", server);
         let client = AccountsClient::new(channel);
-        Self {
-            store,
-            clock,
-            engine,
-            authority,
-            verifier,
-            client,
-        }
+        Self { store, clock, engine, authority, verifier, client }
     }
 
     pub(super) fn client(&self) -> AccountsClient<PeerChannel> {
@@ -91,17 +84,12 @@ impl Platform {
     }
 
     pub(super) async fn log_in(&self, email: &str, password: &str) -> Result<Tokens, Error> {
-        let request = LogInRequest {
-            email: email.into(),
-            password: password.into(),
-        };
+        let request = LogInRequest { email: email.into(), password: password.into() };
         as_who(None, self.client().log_in(request)).await
     }
 
     pub(super) async fn refresh(&self, token: &str) -> Result<Tokens, Error> {
-        let request = RefreshRequest {
-            refresh_token: token.into(),
-        };
+        let request = RefreshRequest { refresh_token: token.into() };
         as_who(None, self.client().refresh(request)).await
     }
 
@@ -109,9 +97,7 @@ impl Platform {
     pub(super) async fn user(&self, name: &str) -> Tokens {
         let request = new_user(&format!("{name}@example.org"));
         self.register(request, name).await.unwrap();
-        self.log_in(&format!("{name}@example.org"), PASSWORD)
-            .await
-            .unwrap()
+        self.log_in(&format!("{name}@example.org"), PASSWORD).await.unwrap()
     }
 }
 
@@ -126,9 +112,7 @@ pub(super) fn new_user(email: &str) -> RegisterRequest {
 
 pub(super) fn keyed<M>(message: M, key: &str) -> Request<M> {
     let mut request = Request::new(message);
-    request
-        .metadata_mut()
-        .insert("idempotency-key", key.parse().unwrap());
+    request.metadata_mut().insert("idempotency-key", key.parse().unwrap());
     request
 }
 
@@ -142,11 +126,7 @@ pub(super) async fn as_who<T>(
         authorization: token.map(|token| format!("Bearer {token}")),
         deadline: tokio::time::Instant::now() + Duration::from_mins(1),
     };
-    scope
-        .run(asking)
-        .await
-        .map(Response::into_inner)
-        .map_err(|status| error_of(&status))
+    scope.run(asking).await.map(Response::into_inner).map_err(|status| error_of(&status))
 }
 
 /// Why it was refused.

@@ -64,10 +64,7 @@ pub(crate) struct LogIn {
 
 impl From<LogIn> for v1::LogInRequest {
     fn from(login: LogIn) -> Self {
-        Self {
-            email: login.email,
-            password: login.password,
-        }
+        Self { email: login.email, password: login.password }
     }
 }
 
@@ -82,9 +79,7 @@ pub(crate) struct Refresh {
 
 impl From<Refresh> for v1::RefreshRequest {
     fn from(refresh: Refresh) -> Self {
-        Self {
-            refresh_token: refresh.refresh_token,
-        }
+        Self { refresh_token: refresh.refresh_token }
     }
 }
 
@@ -119,9 +114,7 @@ impl From<v1::Tokens> for Tokens {
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("Tokens").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -161,10 +154,7 @@ struct Membership {
 
 impl From<v1::Membership> for Membership {
     fn from(membership: v1::Membership) -> Self {
-        Self {
-            restaurant_id: membership.restaurant_id,
-            role: membership.role.into(),
-        }
+        Self { restaurant_id: membership.restaurant_id, role: membership.role.into() }
     }
 }
 

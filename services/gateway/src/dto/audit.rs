@@ -9,9 +9,8 @@ use utoipa::ToSchema;
 use super::common::{Time, unless_empty};
 
 /// The roles whose records can be read.
-pub(crate) const AUDITED_ROLES: [&str; 6] = [
-    "accounts", "catalog", "orders", "payments", "kitchen", "delivery",
-];
+pub(crate) const AUDITED_ROLES: [&str; 6] =
+    ["accounts", "catalog", "orders", "payments", "kitchen", "delivery"];
 
 /// A page of a role's records.
 #[derive(Debug, Serialize, ToSchema)]

@@ -22,11 +22,7 @@ pub(crate) struct NewRestaurant {
 
 impl From<NewRestaurant> for v1::CreateRestaurantRequest {
     fn from(new: NewRestaurant) -> Self {
-        Self {
-            name: new.name,
-            currency: new.currency,
-            time_zone: new.time_zone,
-        }
+        Self { name: new.name, currency: new.currency, time_zone: new.time_zone }
     }
 }
 
@@ -85,10 +81,7 @@ impl TryFrom<RestaurantFilter> for v1::ListRestaurantsRequest {
 
     fn try_from(filter: RestaurantFilter) -> Result<Self, Error> {
         let page = page_request(filter.cursor, filter.limit)?;
-        Ok(Self {
-            name: filter.name,
-            page: Some(page),
-        })
+        Ok(Self { name: filter.name, page: Some(page) })
     }
 }
 
@@ -189,12 +182,7 @@ pub(crate) struct MenuRow {
 
 impl From<MenuRow> for v1::MenuRow {
     fn from(row: MenuRow) -> Self {
-        Self {
-            line: row.line,
-            name: row.name,
-            price_minor: row.price_minor,
-            stock: row.stock,
-        }
+        Self { line: row.line, name: row.name, price_minor: row.price_minor, stock: row.stock }
     }
 }
 
@@ -222,10 +210,10 @@ struct RejectedRow {
 
 impl From<v1::ImportMenuResponse> for MenuImportReport {
     fn from(report: v1::ImportMenuResponse) -> Self {
-        let rejected = report.rejected.into_iter().map(|row| RejectedRow {
-            line: row.line,
-            reason: row.reason,
-        });
+        let rejected = report
+            .rejected
+            .into_iter()
+            .map(|row| RejectedRow { line: row.line, reason: row.reason });
         Self {
             added: report.added,
             changed: report.changed,

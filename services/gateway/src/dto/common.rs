@@ -24,10 +24,7 @@ pub(crate) struct Money {
 
 impl From<v1::Money> for Money {
     fn from(money: v1::Money) -> Self {
-        Self {
-            amount_minor: money.amount_minor,
-            currency: money.currency,
-        }
+        Self { amount_minor: money.amount_minor, currency: money.currency }
     }
 }
 
@@ -122,10 +119,7 @@ pub(crate) fn page_request(cursor: String, limit: Option<u32>) -> Result<v1::Pag
         Some(limit) if !(1..=PageRequest::MAX_LIMIT).contains(&limit) => {
             Err(Error::field("limit", "write a number from 1 to 200"))
         }
-        _ => Ok(v1::PageRequest {
-            limit: limit.unwrap_or(0),
-            cursor,
-        }),
+        _ => Ok(v1::PageRequest { limit: limit.unwrap_or(0), cursor }),
     }
 }
 

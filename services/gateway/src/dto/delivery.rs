@@ -30,10 +30,7 @@ pub(crate) struct NewCourier {
 
 impl From<NewCourier> for v1::CreateCourierRequest {
     fn from(new: NewCourier) -> Self {
-        Self {
-            name: new.name,
-            capacity: new.capacity.unwrap_or(0),
-        }
+        Self { name: new.name, capacity: new.capacity.unwrap_or(0) }
     }
 }
 
@@ -133,10 +130,7 @@ impl TryFrom<DeliveryFilter> for v1::ListDeliveriesRequest {
     fn try_from(filter: DeliveryFilter) -> Result<Self, Error> {
         let page = page_request(filter.cursor, filter.limit)?;
         Ok(Self {
-            state: filter
-                .state
-                .map(ActiveDeliveryState::into_inner)
-                .unwrap_or_default(),
+            state: filter.state.map(ActiveDeliveryState::into_inner).unwrap_or_default(),
             page: Some(page),
         })
     }

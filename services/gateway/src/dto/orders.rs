@@ -246,10 +246,7 @@ impl TryFrom<OrderFilter> for v1::ListOrdersRequest {
 
     fn try_from(filter: OrderFilter) -> Result<Self, Error> {
         let page = page_request(filter.cursor, filter.limit)?;
-        let restaurant_id = filter
-            .restaurant_id
-            .map(|id| id.to_string())
-            .unwrap_or_default();
+        let restaurant_id = filter.restaurant_id.map(|id| id.to_string()).unwrap_or_default();
         Ok(Self {
             restaurant_id,
             state: filter.state.map(OrderState::into_inner).unwrap_or_default(),

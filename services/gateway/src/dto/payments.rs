@@ -39,10 +39,7 @@ pub(crate) struct Payment {
 impl From<v1::Payment> for Payment {
     fn from(payment: v1::Payment) -> Self {
         let amount = payment.amount.map(Money::from).unwrap_or_default();
-        let minor = |amount_minor| Money {
-            amount_minor,
-            currency: amount.currency.clone(),
-        };
+        let minor = |amount_minor| Money { amount_minor, currency: amount.currency.clone() };
         Self {
             id: payment.id,
             order_id: payment.order_id,

@@ -16,9 +16,7 @@ pub(crate) fn of(request: &Request, trusted_proxies: usize) -> IpAddr {
     let peer = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| {
-            address.ip()
-        });
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
     let asker = if trusted_proxies == 0 {
         peer
     } else {
@@ -43,13 +41,8 @@ fn forwarded(headers: &HeaderMap, trusted_proxies: usize) -> Option<IpAddr> {
         }
     }
     let entry = last?;
-    let bare = entry
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(entry);
-    bare.parse()
-        .ok()
-        .or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
+    bare.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// One asker of IPv6 usually has a whole /64; it counts as one address.
@@ -75,9 +68,7 @@ mod tests {
         let peer: SocketAddr = "10.0.0.9:1234".parse().unwrap();
         request.extensions_mut().insert(ConnectInfo(peer));
         for list in lists {
-            request
-                .headers_mut()
-                .append(FORWARDED_FOR, list.parse().unwrap());
+            request.headers_mut().append(FORWARDED_FOR, list.parse().unwrap());
         }
         of(&request, trusted).to_string()
     }

@@ -26,49 +26,32 @@ pub(crate) struct Answer<T> {
 impl<T> Answer<T> {
     /// 200 with `body`.
     pub(crate) fn ok(body: T) -> Self {
-        Self {
-            status: StatusCode::OK,
-            body,
-            version: None,
-            location: None,
-            is_secret: false,
-        }
+        Self { status: StatusCode::OK, body, version: None, location: None, is_secret: false }
     }
 
     /// 201 with `body`, which from now on is at `location`.
     pub(crate) fn created(body: T, location: String) -> Self {
-        Self {
-            status: StatusCode::CREATED,
-            location: Some(location),
-            ..Self::ok(body)
-        }
+        Self { status: StatusCode::CREATED, location: Some(location), ..Self::ok(body) }
     }
 
     /// With `version` as the entity tag.
     pub(crate) fn tagged(self, version: i64) -> Self {
-        Self {
-            version: Some(version),
-            ..self
-        }
+        Self { version: Some(version), ..self }
     }
 
     /// 304 without the body if the asker has this version already.
     pub(crate) fn unless(self, known: &IfNoneMatch) -> Self {
         match self.version {
-            Some(version) if known.has(version) => Self {
-                status: StatusCode::NOT_MODIFIED,
-                ..self
-            },
+            Some(version) if known.has(version) => {
+                Self { status: StatusCode::NOT_MODIFIED, ..self }
+            }
             _ => self,
         }
     }
 
     /// Kept by nobody on the way.
     pub(crate) fn secret(self) -> Self {
-        Self {
-            is_secret: true,
-            ..self
-        }
+        Self { is_secret: true, ..self }
     }
 }
 
@@ -82,10 +65,9 @@ impl<T: Serialize> IntoResponse for Answer<T> {
                 return Problem(Error::internal(cause)).into_response();
             }
             *response.body_mut() = Body::from(json);
-            response.headers_mut().insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            );
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let headers = response.headers_mut();
         if let Some(tag) = self.version.and_then(entity_tag) {
@@ -116,9 +98,7 @@ impl IfNoneMatch {
         };
         tags.split(',').map(str::trim).any(|tag| {
             let strong = tag.strip_prefix("W/").unwrap_or(tag);
-            let bare = strong
-                .strip_prefix('"')
-                .and_then(|rest| rest.strip_suffix('"'));
+            let bare = strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
             tag == "*" || bare.and_then(|bare| bare.parse().ok()) == Some(version)
         })
     }

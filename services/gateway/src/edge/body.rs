@@ -31,10 +31,7 @@ impl<T: DeserializeOwned> FromRequest<Edge> for Json<T> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-    else {
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return false;
     };
     let essence = kind.split(';').next().unwrap_or(kind).trim();
@@ -50,35 +47,26 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, Error> {
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
-    axum::body::to_bytes(request.into_body(), limit)
-        .await
-        .map_err(|cause| {
-            let cause = cause.into_inner();
-            if cause.is::<LengthLimitError>() {
-                return too_large(limit);
-            }
-            Error::new(
-                ErrorCode::MalformedBody,
-                format!("the body broke off: {cause}"),
-            )
-        })
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|cause| {
+        let cause = cause.into_inner();
+        if cause.is::<LengthLimitError>() {
+            return too_large(limit);
+        }
+        Error::new(ErrorCode::MalformedBody, format!("the body broke off: {cause}"))
+    })
 }
 
 fn too_large(limit: usize) -> Error {
-    Error::new(
-        ErrorCode::TooLarge,
-        format!("the body is larger than {limit} bytes"),
-    )
+    Error::new(ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"))
 }
 
 /// Reads `body`: 400 if it is no JSON, 422 with the field's path if it is another thing.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|cause| match cause.classify() {
         Category::Data => explain::<T>(body).unwrap_or_else(|| Error::field("body", said(&cause))),
-        Category::Syntax | Category::Eof | Category::Io => Error::new(
-            ErrorCode::MalformedBody,
-            format!("the body is not JSON: {cause}"),
-        ),
+        Category::Syntax | Category::Eof | Category::Io => {
+            Error::new(ErrorCode::MalformedBody, format!("the body is not JSON: {cause}"))
+        }
     })
 }
 
@@ -110,9 +98,7 @@ fn said(cause: &serde_json::Error) -> String {
 }
 
 pub(super) fn named_field<'a>(message: &'a str, beginnings: &[&str]) -> Option<&'a str> {
-    let rest = beginnings
-        .iter()
-        .find_map(|beginning| message.strip_prefix(beginning))?;
+    let rest = beginnings.iter().find_map(|beginning| message.strip_prefix(beginning))?;
     rest.split('`').next()
 }
 
@@ -148,15 +134,9 @@ mod tests {
     #[test]
     fn the_wrong_field_is_named_by_its_path() {
         let cases = [
-            (
-                r#"{"name":"a","lines":[{"quantity":1},{"quantity":-1}]}"#,
-                "lines[1].quantity",
-            ),
+            (r#"{"name":"a","lines":[{"quantity":1},{"quantity":-1}]}"#, "lines[1].quantity"),
             (r#"{"name":"a","lines":[{}]}"#, "lines[0].quantity"),
-            (
-                r#"{"name":"a","lines":[{"quantity":1,"size":2}]}"#,
-                "lines[0].size",
-            ),
+            (r#"{"name":"a","lines":[{"quantity":1,"size":2}]}"#, "lines[0].size"),
             (r#"{"name":"a","lines":[],"note":"x"}"#, "note"),
             (r#"{"name":7,"lines":[]}"#, "name"),
             (r#"{"lines":[]}"#, "name"),

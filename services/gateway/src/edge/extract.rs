@@ -62,10 +62,7 @@ impl FromRequestParts<Edge> for Reading {
 
     async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self, Problem> {
         let deadline = arrived(parts)?.deadline;
-        Ok(Self(Ask {
-            deadline,
-            key: None,
-        }))
+        Ok(Self(Ask { deadline, key: None }))
     }
 }
 
@@ -83,10 +80,7 @@ impl FromRequestParts<Edge> for Command {
                 "send an Idempotency-Key: a text of your own, new for each new request, the same when you repeat one",
             )
         })?;
-        Ok(Self(Ask {
-            deadline,
-            key: Some(key),
-        }))
+        Ok(Self(Ask { deadline, key: Some(key) }))
     }
 }
 
@@ -100,16 +94,9 @@ impl FromRequestParts<Edge> for Repeatable {
         let deadline = arrived(parts)?.deadline;
         let key = match given_key(&parts.headers)? {
             Some(key) => key,
-            None => edge
-                .new_request_id()
-                .to_string()
-                .parse()
-                .map_err(Error::internal)?,
+            None => edge.new_request_id().to_string().parse().map_err(Error::internal)?,
         };
-        Ok(Self(Ask {
-            deadline,
-            key: Some(key),
-        }))
+        Ok(Self(Ask { deadline, key: Some(key) }))
     }
 }
 
@@ -120,14 +107,9 @@ fn given_key(headers: &HeaderMap) -> Result<Option<MetadataValue<Ascii>>, Error>
     let bytes = given.as_bytes();
     let printable = bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
     if !(1..=255).contains(&bytes.len()) || !printable {
-        return Err(Error::field(
-            "Idempotency-Key",
-            "write 1 to 255 printable ASCII characters",
-        ));
+        return Err(Error::field("Idempotency-Key", "write 1 to 255 printable ASCII characters"));
     }
-    MetadataValue::try_from(bytes)
-        .map(Some)
-        .map_err(Error::internal)
+    MetadataValue::try_from(bytes).map(Some).map_err(Error::internal)
 }
 
 /// The version that `If-Match` names.
@@ -155,9 +137,7 @@ impl FromRequestParts<Edge> for Version {
             .into());
         };
         let text = tag.to_str().unwrap_or_default().trim();
-        let strong = text
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'));
+        let strong = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let weak = text.starts_with("W/\"");
         match strong.filter(|tag| !tag.contains('"')) {
             Some(tag) => match tag.parse() {
@@ -201,10 +181,7 @@ impl FromRequestParts<Edge> for MemberAt {
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
         let path = path(parts, edge).await?;
-        Ok(Self {
-            restaurant: id(&path, "id")?,
-            user: id(&path, "user_id")?,
-        })
+        Ok(Self { restaurant: id(&path, "id")?, user: id(&path, "user_id")? })
     }
 }
 
@@ -220,15 +197,9 @@ impl FromRequestParts<Edge> for LineAt {
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
         let path = path(parts, edge).await?;
         let line = parameter(&path, "line").parse().map_err(|_| {
-            Error::field(
-                "line",
-                "write the item's place on the ticket: a number from 0",
-            )
+            Error::field("line", "write the item's place on the ticket: a number from 0")
         })?;
-        Ok(Self {
-            ticket: id(&path, "id")?,
-            line,
-        })
+        Ok(Self { ticket: id(&path, "id")?, line })
     }
 }
 
@@ -239,9 +210,7 @@ impl FromRequestParts<Edge> for RoleAt {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
-        Ok(Self(
-            parameter(&path(parts, edge).await?, "role").to_owned(),
-        ))
+        Ok(Self(parameter(&path(parts, edge).await?, "role").to_owned()))
     }
 }
 
@@ -252,17 +221,12 @@ async fn path(parts: &mut Parts, edge: &Edge) -> Result<RawPathParams, Problem> 
 }
 
 fn parameter<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
-    path.iter()
-        .find(|(known, _)| *known == name)
-        .map_or("", |(_, value)| value)
+    path.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
 }
 
 fn id<K: IdKind>(path: &RawPathParams, name: &str) -> Result<Id<K>, Error> {
     parameter(path, name).parse::<Id<K>>().map_err(|cause| {
-        let wrong = FieldError {
-            path: name.to_owned(),
-            message: cause.to_string(),
-        };
+        let wrong = FieldError { path: name.to_owned(), message: cause.to_string() };
         Error::fields(vec![wrong]).caused_by(cause)
     })
 }
@@ -295,11 +259,8 @@ impl FromRequestParts<Edge> for LastEventId {
             .filter(|sequence| *sequence >= 0)
             .map(|sequence| Self(Some(sequence)))
             .ok_or_else(|| {
-                Error::field(
-                    "Last-Event-ID",
-                    "write the id of the last event that you have seen",
-                )
-                .into()
+                Error::field("Last-Event-ID", "write the id of the last event that you have seen")
+                    .into()
             })
     }
 }

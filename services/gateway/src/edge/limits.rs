@@ -35,11 +35,7 @@ impl Limiter {
     pub(crate) fn new(limit: &RateLimit) -> Self {
         let interval = (1_000_000 / i64::from(limit.per_second.max(1))).max(1);
         let burst = i64::from(limit.burst.max(1));
-        Self {
-            interval,
-            tolerance: interval * (burst - 1),
-            buckets: Mutex::default(),
-        }
+        Self { interval, tolerance: interval * (burst - 1), buckets: Mutex::default() }
     }
 
     /// Takes one token from the bucket of `address`, or says when there will be one.
@@ -63,19 +59,12 @@ impl Limiter {
 
 /// `wait` in whole seconds, rounded up, at least 1.
 pub(crate) fn seconds_up(wait: Duration) -> u64 {
-    wait.as_millis()
-        .div_ceil(1000)
-        .max(1)
-        .try_into()
-        .unwrap_or(u64::MAX)
+    wait.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
 }
 
 impl Generations {
     fn get(&self, address: IpAddr) -> Option<i64> {
-        self.young
-            .get(&address)
-            .or_else(|| self.old.get(&address))
-            .copied()
+        self.young.get(&address).or_else(|| self.old.get(&address)).copied()
     }
 
     fn put(&mut self, address: IpAddr, full_at: i64) {
@@ -100,10 +89,7 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_the_rate_holds() {
-        let limiter = Limiter::new(&RateLimit {
-            per_second: 10,
-            burst: 3,
-        });
+        let limiter = Limiter::new(&RateLimit { per_second: 10, burst: 3 });
         for _ in 0..3 {
             limiter.admit(HOME, at(0)).unwrap();
         }
@@ -118,32 +104,19 @@ mod tests {
 
     #[test]
     fn addresses_do_not_share_a_bucket_and_a_rest_fills_it() {
-        let limiter = Limiter::new(&RateLimit {
-            per_second: 1,
-            burst: 1,
-        });
+        let limiter = Limiter::new(&RateLimit { per_second: 1, burst: 1 });
         limiter.admit(HOME, at(0)).unwrap();
-        limiter
-            .admit(IpAddr::V4(Ipv4Addr::BROADCAST), at(0))
-            .unwrap();
+        limiter.admit(IpAddr::V4(Ipv4Addr::BROADCAST), at(0)).unwrap();
         assert!(limiter.admit(HOME, at(999)).is_err());
         limiter.admit(HOME, at(60_000)).unwrap();
-        assert!(
-            limiter.admit(HOME, at(60_000)).is_err(),
-            "an hour's rest is worth one burst"
-        );
+        assert!(limiter.admit(HOME, at(60_000)).is_err(), "an hour's rest is worth one burst");
     }
 
     #[test]
     fn memory_is_bounded() {
-        let limiter = Limiter::new(&RateLimit {
-            per_second: 1,
-            burst: 1,
-        });
+        let limiter = Limiter::new(&RateLimit { per_second: 1, burst: 1 });
         for n in 0..100_000_u32 {
-            limiter
-                .admit(IpAddr::V4(Ipv4Addr::from_bits(n)), at(0))
-                .unwrap();
+            limiter.admit(IpAddr::V4(Ipv4Addr::from_bits(n)), at(0)).unwrap();
         }
         let buckets = limiter.buckets.lock();
         assert!(buckets.young.len() + buckets.old.len() <= 2 * REMEMBERED);

@@ -29,12 +29,8 @@ impl Metrics {
             "Live streams of order events that are open now",
         )
         .map_err(Error::internal)?;
-        registry
-            .register(Box::new(seconds.clone()))
-            .map_err(Error::internal)?;
-        registry
-            .register(Box::new(streams.clone()))
-            .map_err(Error::internal)?;
+        registry.register(Box::new(seconds.clone())).map_err(Error::internal)?;
+        registry.register(Box::new(streams.clone())).map_err(Error::internal)?;
         Ok(Self { seconds, streams })
     }
 

@@ -118,16 +118,11 @@ pub(crate) fn write(error: &Error, request_id: &str, response: &mut Response) {
         errors: error
             .field_errors()
             .iter()
-            .map(|field| FieldProblem {
-                field: &field.path,
-                message: &field.message,
-            })
+            .map(|field| FieldProblem { field: &field.path, message: &field.message })
             .collect(),
     };
     *response.status_mut() = status;
-    *response.body_mut() = serde_json::to_vec(&details)
-        .map(Body::from)
-        .unwrap_or_default();
+    *response.body_mut() = serde_json::to_vec(&details).map(Body::from).unwrap_or_default();
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);

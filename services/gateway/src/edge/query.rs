@@ -25,13 +25,9 @@ impl<T: DeserializeOwned> FromRequestParts<Edge> for Query<T> {
 fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
     serde_urlencoded::from_str(query).map_err(|cause| {
         let message = cause.to_string();
-        let name = named_field(
-            &message,
-            &["unknown field `", "missing field `", "duplicate field `"],
-        );
-        let name = name
-            .map(ToOwned::to_owned)
-            .or_else(|| where_wrong::<T>(query));
+        let name =
+            named_field(&message, &["unknown field `", "missing field `", "duplicate field `"]);
+        let name = name.map(ToOwned::to_owned).or_else(|| where_wrong::<T>(query));
         Error::field(name.unwrap_or_else(|| "query".to_owned()), message)
     })
 }
@@ -39,9 +35,7 @@ fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
 /// The parameter that makes `query` wrong: the first without which it is not.
 fn where_wrong<T: DeserializeOwned>(query: &str) -> Option<String> {
     let pairs: Vec<&str> = query.split('&').collect();
-    let wrong = pairs
-        .iter()
-        .find(|pair| serde_urlencoded::from_str::<T>(pair).is_err())?;
+    let wrong = pairs.iter().find(|pair| serde_urlencoded::from_str::<T>(pair).is_err())?;
     Some(wrong.split('=').next().unwrap_or(wrong).to_owned())
 }
 
@@ -50,11 +44,7 @@ pub(crate) fn empty_as_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        T::deserialize(text.into_deserializer()).map(Some)
-    }
+    if text.is_empty() { Ok(None) } else { T::deserialize(text.into_deserializer()).map(Some) }
 }
 
 #[cfg(test)]

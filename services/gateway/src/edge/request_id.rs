@@ -41,9 +41,7 @@ impl RequestId {
 /// Letters, digits, `_`, `-` and `.`: nothing that could break a log line or a shell.
 fn is_plain(text: &[u8]) -> bool {
     (1..=LONGEST).contains(&text.len())
-        && text
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(byte))
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(byte))
 }
 
 #[cfg(test)]

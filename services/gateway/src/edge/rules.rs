@@ -38,10 +38,7 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
 /// Logging in and refreshing make new tokens each time, and a quote is stored nowhere.
 pub(crate) fn needs_key(method: &Method, route: &str) -> bool {
     *method == Method::POST
-        && !matches!(
-            route,
-            "/api/v1/sessions" | "/api/v1/sessions/refresh" | "/api/v1/quotes"
-        )
+        && !matches!(route, "/api/v1/sessions" | "/api/v1/sessions/refresh" | "/api/v1/quotes")
 }
 
 /// Whether `method` on `route` must name the version that it changes in `If-Match`.

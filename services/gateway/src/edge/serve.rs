@@ -45,10 +45,7 @@ pub(crate) async fn serve(State(edge): State<Edge>, request: Request, next: Next
         http.response.status_code = field::Empty,
         request_id = id.as_str(),
     );
-    let traceparent = request
-        .headers()
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok());
+    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
     if let Some(traceparent) = traceparent {
         bistro_telemetry::continue_from(&span, traceparent);
     }
@@ -68,11 +65,8 @@ pub(crate) async fn serve(State(edge): State<Edge>, request: Request, next: Next
         response
     };
     let mut response = served.instrument(span).await;
-    response
-        .headers_mut()
-        .insert(request_id::HEADER, id.into_header());
-    edge.metrics
-        .observe(method, route, response.status(), began.elapsed());
+    response.headers_mut().insert(request_id::HEADER, id.into_header());
+    edge.metrics.observe(method, route, response.status(), began.elapsed());
     response
 }
 
@@ -107,11 +101,7 @@ async fn answer(
         // Told by the handler's extractors, so that 404 and 405 need no token.
         must_log_in: access == Access::Protected && principal == Principal::Anonymous,
     });
-    let scope = Scope {
-        principal,
-        authorization,
-        deadline,
-    };
+    let scope = Scope { principal, authorization, deadline };
     let handled = AssertUnwindSafe(scope.run(next.run(request))).catch_unwind();
     match timeout_at(deadline, handled).await {
         Ok(Ok(response)) => Ok(response),
@@ -136,11 +126,7 @@ async fn identify(
         return Ok((Principal::Anonymous, None));
     };
     let checked = match given.to_str() {
-        Ok(text) => edge
-            .verifier
-            .principal(Some(text))
-            .await
-            .map(|who| (who, text.to_owned())),
+        Ok(text) => edge.verifier.principal(Some(text)).await.map(|who| (who, text.to_owned())),
         Err(_) => Err(Error::unauthenticated()),
     };
     match checked {

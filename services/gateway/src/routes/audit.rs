@@ -28,13 +28,8 @@ async fn audit_role(
     RoleAt(role): RoleAt,
     Query(cursor): Query<Cursor>,
 ) -> Result<Answer<AuditPage>, Problem> {
-    current_scope()
-        .ok_or_else(Error::unauthenticated)?
-        .principal
-        .require_admin()?;
-    let request = ask.with(AuditRequest {
-        page: Some(cursor.into_request()?),
-    });
+    current_scope().ok_or_else(Error::unauthenticated)?.principal.require_admin()?;
+    let request = ask.with(AuditRequest { page: Some(cursor.into_request()?) });
     let page = match role.as_str() {
         "accounts" => edge.accounts().audit(request).await?,
         "catalog" => edge.catalog().audit(request).await?,

@@ -37,11 +37,7 @@ async fn create_courier(
     Command(ask): Command,
     Json(new): Json<NewCourier>,
 ) -> Result<Answer<Courier>, Problem> {
-    let courier = edge
-        .delivery()
-        .create_courier(ask.with(new.into()))
-        .await?
-        .into_inner();
+    let courier = edge.delivery().create_courier(ask.with(new.into())).await?.into_inner();
     let version = courier.version;
     Ok(Answer::created(courier.into(), "/api/v1/couriers/me".to_owned()).tagged(version))
 }
@@ -74,9 +70,7 @@ async fn set_duty(
     Repeatable(ask): Repeatable,
     Json(change): Json<DutyChange>,
 ) -> Result<Answer<Courier>, Problem> {
-    let request = ask.with(SetDutyRequest {
-        on_duty: change.on_duty,
-    });
+    let request = ask.with(SetDutyRequest { on_duty: change.on_duty });
     let courier = Courier::from(edge.delivery().set_duty(request).await?.into_inner());
     let version = courier.version;
     Ok(Answer::ok(courier).tagged(version))
@@ -92,11 +86,7 @@ async fn list_deliveries(
     Reading(ask): Reading,
     Query(filter): Query<DeliveryFilter>,
 ) -> Result<Answer<Page<Delivery>>, Problem> {
-    let page = edge
-        .delivery()
-        .list_deliveries(ask.with(filter.try_into()?))
-        .await?
-        .into_inner();
+    let page = edge.delivery().list_deliveries(ask.with(filter.try_into()?)).await?.into_inner();
     Ok(Answer::ok(Page::of(page.deliveries, page.next_cursor)))
 }
 
@@ -129,9 +119,7 @@ async fn decline_delivery(
     At(id): At<kinds::Delivery>,
 ) -> Result<Answer<Delivery>, Problem> {
     let request = ask.with(DeliveryRequest { id: id.to_string() });
-    Ok(tagged(
-        edge.delivery().decline(request).await?.into_inner().into(),
-    ))
+    Ok(tagged(edge.delivery().decline(request).await?.into_inner().into()))
 }
 
 /// Say that the courier has the food
@@ -145,9 +133,7 @@ async fn pick_up_delivery(
     At(id): At<kinds::Delivery>,
 ) -> Result<Answer<Delivery>, Problem> {
     let request = ask.with(DeliveryRequest { id: id.to_string() });
-    Ok(tagged(
-        edge.delivery().pick_up(request).await?.into_inner().into(),
-    ))
+    Ok(tagged(edge.delivery().pick_up(request).await?.into_inner().into()))
 }
 
 /// Say that the customer has the food
@@ -161,9 +147,7 @@ async fn drop_off_delivery(
     At(id): At<kinds::Delivery>,
 ) -> Result<Answer<Delivery>, Problem> {
     let request = ask.with(DeliveryRequest { id: id.to_string() });
-    Ok(tagged(
-        edge.delivery().drop_off(request).await?.into_inner().into(),
-    ))
+    Ok(tagged(edge.delivery().drop_off(request).await?.into_inner().into()))
 }
 
 /// Say that the food cannot be delivered
@@ -177,13 +161,8 @@ async fn fail_delivery(
     At(id): At<kinds::Delivery>,
     Json(failure): Json<FailReason>,
 ) -> Result<Answer<Delivery>, Problem> {
-    let request = ask.with(FailRequest {
-        id: id.to_string(),
-        reason: failure.reason,
-    });
-    Ok(tagged(
-        edge.delivery().fail(request).await?.into_inner().into(),
-    ))
+    let request = ask.with(FailRequest { id: id.to_string(), reason: failure.reason });
+    Ok(tagged(edge.delivery().fail(request).await?.into_inner().into()))
 }
 
 fn tagged(delivery: Delivery) -> Answer<Delivery> {

@@ -11,9 +11,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new()
-        .routes(routes!(get_item, change_item))
-        .routes(routes!(set_stock))
+    OpenApiRouter::new().routes(routes!(get_item, change_item)).routes(routes!(set_stock))
 }
 
 /// Show an item
@@ -53,11 +51,7 @@ async fn change_item(
         price_minor: change.price_minor,
         available: change.available,
     };
-    let item = edge
-        .catalog()
-        .update_item(ask.with(request))
-        .await?
-        .into_inner();
+    let item = edge.catalog().update_item(ask.with(request)).await?.into_inner();
     Ok(tagged(item.into()))
 }
 
@@ -75,16 +69,8 @@ async fn set_stock(
     Version(version): Version,
     Json(change): Json<StockChange>,
 ) -> Result<Answer<Item>, Problem> {
-    let request = SetStockRequest {
-        id: id.to_string(),
-        version,
-        free: change.free,
-    };
-    let item = edge
-        .catalog()
-        .set_stock(ask.with(request))
-        .await?
-        .into_inner();
+    let request = SetStockRequest { id: id.to_string(), version, free: change.free };
+    let item = edge.catalog().set_stock(ask.with(request)).await?.into_inner();
     Ok(tagged(item.into()))
 }
 

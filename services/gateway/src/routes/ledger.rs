@@ -25,10 +25,7 @@ async fn get_balances(
     Reading(ask): Reading,
     Query(filter): Query<LedgerFilter>,
 ) -> Result<Answer<Balances>, Problem> {
-    let restaurant_id = filter
-        .restaurant_id
-        .map(|id| id.to_string())
-        .unwrap_or_default();
+    let restaurant_id = filter.restaurant_id.map(|id| id.to_string()).unwrap_or_default();
     let request = ask.with(GetBalancesRequest { restaurant_id });
     let ledger = edge.payments().get_balances(request).await?.into_inner();
     Ok(Answer::ok(ledger.into()))

@@ -63,10 +63,8 @@ async fn get_openapi() -> Response {
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    let message = format!(
-        "there is nothing at {}; /api/v1/openapi.json lists what there is",
-        uri.path()
-    );
+    let message =
+        format!("there is nothing at {}; /api/v1/openapi.json lists what there is", uri.path());
     Error::new(ErrorCode::NotFound, message).into()
 }
 

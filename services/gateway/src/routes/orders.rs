@@ -53,11 +53,7 @@ async fn create_quote(
     Repeatable(ask): Repeatable,
     Json(basket): Json<NewQuote>,
 ) -> Result<Answer<Quote>, Problem> {
-    let quote = edge
-        .orders()
-        .create_quote(ask.with(basket.into()))
-        .await?
-        .into_inner();
+    let quote = edge.orders().create_quote(ask.with(basket.into())).await?.into_inner();
     Ok(Answer::ok(quote.into()))
 }
 
@@ -83,9 +79,7 @@ async fn place_order(
     let request = ask.with(order.into_request(wait.unwrap_or(0)));
     let order = Order::from(edge.orders().place_order(request).await?.into_inner());
     let (location, version) = (format!("/api/v1/orders/{}", order.id), order.sequence);
-    let mut response = Answer::created(order, location)
-        .tagged(version)
-        .into_response();
+    let mut response = Answer::created(order, location).tagged(version).into_response();
     let applied = wait.and_then(|seconds| HeaderValue::try_from(format!("wait={seconds}")).ok());
     if let Some(applied) = applied {
         response.headers_mut().insert("preference-applied", applied);
@@ -105,11 +99,7 @@ async fn list_orders(
     Reading(ask): Reading,
     Query(filter): Query<OrderFilter>,
 ) -> Result<Answer<Page<Order>>, Problem> {
-    let page = edge
-        .orders()
-        .list_orders(ask.with(filter.try_into()?))
-        .await?
-        .into_inner();
+    let page = edge.orders().list_orders(ask.with(filter.try_into()?)).await?.into_inner();
     Ok(Answer::ok(Page::of(page.orders, page.next_cursor)))
 }
 
@@ -143,15 +133,8 @@ async fn accept_order(
     Json(acceptance): Json<Acceptance>,
 ) -> Result<Answer<Order>, Problem> {
     let minutes = acceptance.minutes.unwrap_or(0);
-    let request = AcceptOrderRequest {
-        id: id.to_string(),
-        minutes,
-    };
-    let order = edge
-        .orders()
-        .accept_order(ask.with(request))
-        .await?
-        .into_inner();
+    let request = AcceptOrderRequest { id: id.to_string(), minutes };
+    let order = edge.orders().accept_order(ask.with(request)).await?.into_inner();
     Ok(tagged(order.into()))
 }
 
@@ -168,15 +151,8 @@ async fn reject_order(
     At(id): At<kinds::Order>,
     Json(end): Json<EndReason>,
 ) -> Result<Answer<Order>, Problem> {
-    let request = RejectOrderRequest {
-        id: id.to_string(),
-        reason: end.reason,
-    };
-    let order = edge
-        .orders()
-        .reject_order(ask.with(request))
-        .await?
-        .into_inner();
+    let request = RejectOrderRequest { id: id.to_string(), reason: end.reason };
+    let order = edge.orders().reject_order(ask.with(request)).await?.into_inner();
     Ok(tagged(order.into()))
 }
 
@@ -193,15 +169,8 @@ async fn cancel_order(
     At(id): At<kinds::Order>,
     Json(end): Json<EndReason>,
 ) -> Result<Answer<Order>, Problem> {
-    let request = CancelOrderRequest {
-        id: id.to_string(),
-        reason: end.reason,
-    };
-    let order = edge
-        .orders()
-        .cancel_order(ask.with(request))
-        .await?
-        .into_inner();
+    let request = CancelOrderRequest { id: id.to_string(), reason: end.reason };
+    let order = edge.orders().cancel_order(ask.with(request)).await?.into_inner();
     Ok(tagged(order.into()))
 }
 
@@ -259,10 +228,7 @@ async fn watch_order(
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
     }
-    let request = ask.with(WatchOrderRequest {
-        id,
-        after_sequence: seen.unwrap_or(0),
-    });
+    let request = ask.with(WatchOrderRequest { id, after_sequence: seen.unwrap_or(0) });
     let orders = edge.orders().watch_order(request).await?.into_inner();
     Ok(sse::response(orders, edge.stopping(), edge.count_stream()))
 }
@@ -278,9 +244,7 @@ async fn get_payment(
     At(id): At<kinds::Order>,
     known: IfNoneMatch,
 ) -> Result<Answer<Payment>, Problem> {
-    let request = ask.with(GetPaymentRequest {
-        order_id: id.to_string(),
-    });
+    let request = ask.with(GetPaymentRequest { order_id: id.to_string() });
     let payment = Payment::from(edge.payments().get_payment(request).await?.into_inner());
     let version = payment.version;
     Ok(Answer::ok(payment).tagged(version).unless(&known))
@@ -304,12 +268,7 @@ async fn refund_order(
         amount_minor: refund.amount()?,
         reason: refund.reason,
     };
-    let payment = Payment::from(
-        edge.payments()
-            .refund(ask.with(request))
-            .await?
-            .into_inner(),
-    );
+    let payment = Payment::from(edge.payments().refund(ask.with(request)).await?.into_inner());
     let version = payment.version;
     Ok(Answer::ok(payment).tagged(version))
 }

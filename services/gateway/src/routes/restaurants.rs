@@ -38,15 +38,9 @@ async fn create_restaurant(
     Command(ask): Command,
     Json(new): Json<NewRestaurant>,
 ) -> Result<Answer<Restaurant>, Problem> {
-    let restaurant = edge
-        .catalog()
-        .create_restaurant(ask.with(new.into()))
-        .await?
-        .into_inner();
-    let (location, version) = (
-        format!("/api/v1/restaurants/{}", restaurant.id),
-        restaurant.version,
-    );
+    let restaurant = edge.catalog().create_restaurant(ask.with(new.into())).await?.into_inner();
+    let (location, version) =
+        (format!("/api/v1/restaurants/{}", restaurant.id), restaurant.version);
     Ok(Answer::created(restaurant.into(), location).tagged(version))
 }
 
@@ -95,16 +89,8 @@ async fn set_open(
     Version(version): Version,
     Json(change): Json<OpenChange>,
 ) -> Result<Answer<Restaurant>, Problem> {
-    let request = SetOpenRequest {
-        id: id.to_string(),
-        open: change.open,
-        version,
-    };
-    let restaurant = edge
-        .catalog()
-        .set_open(ask.with(request))
-        .await?
-        .into_inner();
+    let request = SetOpenRequest { id: id.to_string(), open: change.open, version };
+    let restaurant = edge.catalog().set_open(ask.with(request)).await?.into_inner();
     Ok(tagged(restaurant.into()))
 }
 
@@ -124,15 +110,9 @@ async fn list_items(
     At(id): At<kinds::Restaurant>,
     Query(cursor): Query<Cursor>,
 ) -> Result<Answer<Page<Item>>, Problem> {
-    let request = ListItemsRequest {
-        restaurant_id: id.to_string(),
-        page: Some(cursor.into_request()?),
-    };
-    let page = edge
-        .catalog()
-        .list_items(ask.with(request))
-        .await?
-        .into_inner();
+    let request =
+        ListItemsRequest { restaurant_id: id.to_string(), page: Some(cursor.into_request()?) };
+    let page = edge.catalog().list_items(ask.with(request)).await?.into_inner();
     Ok(Answer::ok(Page::of(page.items, page.next_cursor)))
 }
 
@@ -152,14 +132,7 @@ async fn import_menu(
     Json(menu): Json<MenuImport>,
 ) -> Result<Answer<MenuImportReport>, Problem> {
     let rows = menu.rows.into_iter().map(Into::into).collect();
-    let request = ImportMenuRequest {
-        restaurant_id: id.to_string(),
-        rows,
-    };
-    let report = edge
-        .catalog()
-        .import_menu(ask.with(request))
-        .await?
-        .into_inner();
+    let request = ImportMenuRequest { restaurant_id: id.to_string(), rows };
+    let report = edge.catalog().import_menu(ask.with(request)).await?.into_inner();
     Ok(Answer::ok(report.into()))
 }

@@ -35,15 +35,9 @@ async fn list_tickets(
     At(id): At<kinds::Restaurant>,
     Query(cursor): Query<Cursor>,
 ) -> Result<Answer<Page<Ticket>>, Problem> {
-    let request = ListTicketsRequest {
-        restaurant_id: id.to_string(),
-        page: Some(cursor.into_request()?),
-    };
-    let page = edge
-        .kitchen()
-        .list_tickets(ask.with(request))
-        .await?
-        .into_inner();
+    let request =
+        ListTicketsRequest { restaurant_id: id.to_string(), page: Some(cursor.into_request()?) };
+    let page = edge.kitchen().list_tickets(ask.with(request)).await?.into_inner();
     Ok(Answer::ok(Page::of(page.tickets, page.next_cursor)))
 }
 
@@ -73,17 +67,8 @@ async fn start_ticket(
     Command(ask): Command,
     At(id): At<kinds::Ticket>,
 ) -> Result<Answer<Ticket>, Problem> {
-    let request = ItemRequest {
-        ticket_id: id.to_string(),
-        line: None,
-    };
-    Ok(tagged(
-        edge.kitchen()
-            .start(ask.with(request))
-            .await?
-            .into_inner()
-            .into(),
-    ))
+    let request = ItemRequest { ticket_id: id.to_string(), line: None };
+    Ok(tagged(edge.kitchen().start(ask.with(request)).await?.into_inner().into()))
 }
 
 /// Say that a ticket's items are ready
@@ -96,17 +81,8 @@ async fn bump_ticket(
     Command(ask): Command,
     At(id): At<kinds::Ticket>,
 ) -> Result<Answer<Ticket>, Problem> {
-    let request = ItemRequest {
-        ticket_id: id.to_string(),
-        line: None,
-    };
-    Ok(tagged(
-        edge.kitchen()
-            .bump(ask.with(request))
-            .await?
-            .into_inner()
-            .into(),
-    ))
+    let request = ItemRequest { ticket_id: id.to_string(), line: None };
+    Ok(tagged(edge.kitchen().bump(ask.with(request)).await?.into_inner().into()))
 }
 
 /// Take a ticket's items back from ready
@@ -119,17 +95,8 @@ async fn recall_ticket(
     Command(ask): Command,
     At(id): At<kinds::Ticket>,
 ) -> Result<Answer<Ticket>, Problem> {
-    let request = ItemRequest {
-        ticket_id: id.to_string(),
-        line: None,
-    };
-    Ok(tagged(
-        edge.kitchen()
-            .recall(ask.with(request))
-            .await?
-            .into_inner()
-            .into(),
-    ))
+    let request = ItemRequest { ticket_id: id.to_string(), line: None };
+    Ok(tagged(edge.kitchen().recall(ask.with(request)).await?.into_inner().into()))
 }
 
 /// Begin to cook one item
@@ -142,13 +109,7 @@ async fn start_ticket_item(
     Command(ask): Command,
     at: LineAt,
 ) -> Result<Answer<Ticket>, Problem> {
-    Ok(tagged(
-        edge.kitchen()
-            .start(ask.with(item(&at)))
-            .await?
-            .into_inner()
-            .into(),
-    ))
+    Ok(tagged(edge.kitchen().start(ask.with(item(&at))).await?.into_inner().into()))
 }
 
 /// Say that one item is ready
@@ -161,13 +122,7 @@ async fn bump_ticket_item(
     Command(ask): Command,
     at: LineAt,
 ) -> Result<Answer<Ticket>, Problem> {
-    Ok(tagged(
-        edge.kitchen()
-            .bump(ask.with(item(&at)))
-            .await?
-            .into_inner()
-            .into(),
-    ))
+    Ok(tagged(edge.kitchen().bump(ask.with(item(&at))).await?.into_inner().into()))
 }
 
 /// Take one item back from ready
@@ -180,20 +135,11 @@ async fn recall_ticket_item(
     Command(ask): Command,
     at: LineAt,
 ) -> Result<Answer<Ticket>, Problem> {
-    Ok(tagged(
-        edge.kitchen()
-            .recall(ask.with(item(&at)))
-            .await?
-            .into_inner()
-            .into(),
-    ))
+    Ok(tagged(edge.kitchen().recall(ask.with(item(&at))).await?.into_inner().into()))
 }
 
 fn item(at: &LineAt) -> ItemRequest {
-    ItemRequest {
-        ticket_id: at.ticket.to_string(),
-        line: Some(at.line),
-    }
+    ItemRequest { ticket_id: at.ticket.to_string(), line: Some(at.line) }
 }
 
 fn tagged(ticket: Ticket) -> Answer<Ticket> {

@@ -35,11 +35,7 @@ async fn register(
     Command(ask): Command,
     Json(user): Json<NewUser>,
 ) -> Result<Answer<User>, Problem> {
-    let user = edge
-        .accounts()
-        .register(ask.with(user.into()))
-        .await?
-        .into_inner();
+    let user = edge.accounts().register(ask.with(user.into())).await?.into_inner();
     Ok(Answer::created(user.into(), "/api/v1/me".to_owned()))
 }
 
@@ -53,11 +49,7 @@ async fn log_in(
     Repeatable(ask): Repeatable,
     Json(login): Json<LogIn>,
 ) -> Result<Answer<Tokens>, Problem> {
-    let tokens = edge
-        .accounts()
-        .log_in(ask.with(login.into()))
-        .await?
-        .into_inner();
+    let tokens = edge.accounts().log_in(ask.with(login.into())).await?.into_inner();
     Ok(Answer::ok(tokens.into()).secret())
 }
 
@@ -71,11 +63,7 @@ async fn refresh(
     Repeatable(ask): Repeatable,
     Json(refresh): Json<Refresh>,
 ) -> Result<Answer<Tokens>, Problem> {
-    let tokens = edge
-        .accounts()
-        .refresh(ask.with(refresh.into()))
-        .await?
-        .into_inner();
+    let tokens = edge.accounts().refresh(ask.with(refresh.into())).await?.into_inner();
     Ok(Answer::ok(tokens.into()).secret())
 }
 
@@ -100,11 +88,7 @@ async fn log_out(
     responses((status = 200, description = "The user", body = User))
 )]
 async fn get_me(State(edge): State<Edge>, Reading(ask): Reading) -> Result<Answer<User>, Problem> {
-    let user = edge
-        .accounts()
-        .get_me(ask.with(GetMeRequest {}))
-        .await?
-        .into_inner();
+    let user = edge.accounts().get_me(ask.with(GetMeRequest {})).await?.into_inner();
     Ok(Answer::ok(user.into()))
 }
 
@@ -127,10 +111,6 @@ async fn set_member(
         restaurant_id: at.restaurant.to_string(),
         role: member.role.into_inner(),
     };
-    let user = edge
-        .accounts()
-        .add_membership(ask.with(request))
-        .await?
-        .into_inner();
+    let user = edge.accounts().add_membership(ask.with(request)).await?.into_inner();
     Ok(Answer::ok(user.into()))
 }

@@ -45,13 +45,8 @@ fn every_reference_leads_somewhere() {
     references(&document, &mut found);
     assert!(found.contains("#/components/responses/Problem"));
     for target in found {
-        let pointer = target
-            .strip_prefix('#')
-            .expect("references stay in the document");
-        assert!(
-            document.pointer(pointer).is_some(),
-            "{target} leads nowhere"
-        );
+        let pointer = target.strip_prefix('#').expect("references stay in the document");
+        assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
     }
 }
 
@@ -60,11 +55,7 @@ fn operations(document: &Value) -> Vec<(Method, &str, &Value)> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            found.push((
-                method.to_uppercase().parse().unwrap(),
-                path.as_str(),
-                operation,
-            ));
+            found.push((method.to_uppercase().parse().unwrap(), path.as_str(), operation));
         }
     }
     found
@@ -80,10 +71,8 @@ fn filled(path: &str, operation: &Value) -> String {
                 _ if parameter["name"] == "role" => "orders".to_owned(),
                 _ => "0".to_owned(),
             };
-            filled = filled.replace(
-                &format!("{{{}}}", parameter["name"].as_str().unwrap()),
-                &example,
-            );
+            filled =
+                filled.replace(&format!("{{{}}}", parameter["name"].as_str().unwrap()), &example);
         }
     }
     filled
@@ -91,9 +80,7 @@ fn filled(path: &str, operation: &Value) -> String {
 
 fn has_parameter(operation: &Value, name: &str) -> bool {
     let parameters = operation["parameters"].as_array().unwrap();
-    parameters
-        .iter()
-        .any(|parameter| parameter["name"] == name && parameter["required"] == true)
+    parameters.iter().any(|parameter| parameter["name"] == name && parameter["required"] == true)
 }
 
 #[tokio::test]
@@ -105,44 +92,28 @@ async fn the_document_tells_the_truth_about_tokens_keys_and_versions() {
     for (method, path, operation) in operations {
         let what = format!("{method} {path}");
         let url = filled(path, operation);
-        assert!(
-            !url.contains('{'),
-            "{what} has a parameter that is not described"
-        );
+        assert!(!url.contains('{'), "{what} has a parameter that is not described");
 
         let anonymous = Request::builder().method(&method).uri(&url);
         let status = bench.open(anonymous).await.status().as_u16();
         let is_protected = !operation["security"].as_array().unwrap().is_empty();
-        assert_eq!(
-            status == 401,
-            is_protected,
-            "{what} without a token: {status}"
-        );
+        assert_eq!(status == 401, is_protected, "{what} without a token: {status}");
 
         let bare = bench.request(method.clone(), &url);
         let status = bench.open(bare).await.status().as_u16();
         let has_condition =
             has_parameter(operation, "Idempotency-Key") || has_parameter(operation, "If-Match");
-        assert_eq!(
-            status == 428,
-            has_condition,
-            "{what} without a condition: {status}"
-        );
+        assert_eq!(status == 428, has_condition, "{what} without a condition: {status}");
 
         let summary = operation["summary"].as_str().unwrap_or_default();
-        assert!(
-            !summary.is_empty() && !summary.ends_with('.'),
-            "{what}: {summary:?}"
-        );
+        assert!(!summary.is_empty() && !summary.ends_with('.'), "{what}: {summary:?}");
     }
 }
 
 #[tokio::test]
 async fn the_document_is_served() {
     let bench = Bench::new();
-    let answer = bench
-        .send(Request::builder().uri("/api/v1/openapi.json"), "")
-        .await;
+    let answer = bench.send(Request::builder().uri("/api/v1/openapi.json"), "").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body, document());
 }

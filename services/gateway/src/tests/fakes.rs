@@ -51,10 +51,7 @@ pub(super) struct FakeOrders {
 impl FakeOrders {
     fn see<M>(&self, request: &Request<M>, wait_ms: u32, after_sequence: i64) {
         let text = |name: &str| {
-            request
-                .metadata()
-                .get(name)
-                .map(|value| value.to_str().unwrap().to_owned())
+            request.metadata().get(name).map(|value| value.to_str().unwrap().to_owned())
         };
         self.seen.lock().push(Seen {
             key: text("idempotency-key"),
@@ -70,10 +67,7 @@ pub(super) fn order(state: &str, sequence: i64) -> orders::Order {
         id: super::ORDER.to_owned(),
         state: state.to_owned(),
         restaurant_id: super::RESTAURANT.to_owned(),
-        total: Some(Money {
-            amount_minor: 1295,
-            currency: "GBP".to_owned(),
-        }),
+        total: Some(Money { amount_minor: 1295, currency: "GBP".to_owned() }),
         fulfilment: "delivery".to_owned(),
         lines: vec![orders::QuoteLine {
             name: "Margherita".to_owned(),

@@ -9,10 +9,7 @@ use super::Bench;
 
 fn tight() -> Bench {
     Bench::with(|gateway| {
-        gateway.rate_limit = RateLimit {
-            per_second: 1,
-            burst: 2,
-        };
+        gateway.rate_limit = RateLimit { per_second: 1, burst: 2 };
         gateway.trusted_proxies = 1;
     })
 }
@@ -32,13 +29,7 @@ async fn without_a_token_an_address_has_its_share() {
     assert_eq!(bench.send(elsewhere, "").await.status, 200);
     // The operator has no limit.
     for _ in 0..5 {
-        assert_eq!(
-            bench
-                .send(bench.get("/api/v1/restaurants"), "")
-                .await
-                .status,
-            200
-        );
+        assert_eq!(bench.send(bench.get("/api/v1/restaurants"), "").await.status, 200);
     }
     bench.clock.advance(Duration::from_secs(1));
     assert_eq!(bench.send(anybody(), "").await.status, 200);
@@ -47,19 +38,9 @@ async fn without_a_token_an_address_has_its_share() {
 #[tokio::test]
 async fn guessing_tokens_is_limited_too() {
     let bench = tight();
-    let guess = || {
-        Request::builder()
-            .uri("/api/v1/me")
-            .header("authorization", "Bearer guess")
-    };
+    let guess = || Request::builder().uri("/api/v1/me").header("authorization", "Bearer guess");
     for _ in 0..2 {
-        bench
-            .send(guess(), "")
-            .await
-            .expect_problem(401, "unauthenticated");
+        bench.send(guess(), "").await.expect_problem(401, "unauthenticated");
     }
-    bench
-        .send(guess(), "")
-        .await
-        .expect_problem(429, "rate_limited");
+    bench.send(guess(), "").await.expect_problem(429, "rate_limited");
 }

@@ -19,11 +19,7 @@ async fn next(response: &mut Response) -> Option<String> {
 #[tokio::test]
 async fn a_stream_tells_each_change_until_the_end() {
     let bench = Bench::new();
-    bench
-        .orders
-        .told
-        .lock()
-        .extend([Ok(order("accepted", 3)), Ok(order("completed", 7))]);
+    bench.orders.told.lock().extend([Ok(order("accepted", 3)), Ok(order("completed", 7))]);
     // The stream ends with the order, even if the role's does not.
     *bench.orders.stays.lock() = true;
     let mut response = bench.open(bench.get(&events())).await;
@@ -36,10 +32,7 @@ async fn a_stream_tells_each_change_until_the_end() {
         assert_eq!(lines[1], "event: order");
         let data: serde_json::Value =
             serde_json::from_str(lines[2].strip_prefix("data: ").unwrap()).unwrap();
-        assert_eq!(
-            (&data["state"], &data["id"]),
-            (&state.into(), &ORDER.into())
-        );
+        assert_eq!((&data["state"], &data["id"]), (&state.into(), &ORDER.into()));
         assert_eq!(lines[3..], ["", ""]);
     }
     assert_eq!(next(&mut response).await, None);
@@ -53,18 +46,14 @@ async fn a_stream_is_resumed_after_the_last_event_that_was_seen() {
         Ok(order("preparing", 4)),
         Err(Status::unavailable("the role is moving")),
     ]);
-    let mut response = bench
-        .open(bench.get(&events()).header("last-event-id", "3"))
-        .await;
+    let mut response = bench.open(bench.get(&events()).header("last-event-id", "3")).await;
     assert_eq!(bench.orders.seen.lock().last().unwrap().after_sequence, 3);
     next(&mut response).await.unwrap();
     assert!(next(&mut response).await.unwrap().starts_with("id: 4\n"));
     // A stream that breaks off just ends: its reader comes back.
     assert_eq!(next(&mut response).await, None);
 
-    let answer = bench
-        .send(bench.get(&events()).header("last-event-id", "x"), "")
-        .await;
+    let answer = bench.send(bench.get(&events()).header("last-event-id", "x"), "").await;
     answer.expect_field("Last-Event-ID");
 }
 
@@ -72,13 +61,9 @@ async fn a_stream_is_resumed_after_the_last_event_that_was_seen() {
 async fn who_has_seen_the_end_is_told_not_to_come_back() {
     let bench = Bench::new();
     bench.orders.told.lock().push(Ok(order("cancelled", 5)));
-    let seen = bench
-        .send(bench.get(&events()).header("last-event-id", "5"), "")
-        .await;
+    let seen = bench.send(bench.get(&events()).header("last-event-id", "5"), "").await;
     assert_eq!(seen.status, 204);
-    let mut response = bench
-        .open(bench.get(&events()).header("last-event-id", "4"))
-        .await;
+    let mut response = bench.open(bench.get(&events()).header("last-event-id", "4")).await;
     next(&mut response).await.unwrap();
     assert!(next(&mut response).await.unwrap().starts_with("id: 5\n"));
 }
@@ -87,10 +72,7 @@ async fn who_has_seen_the_end_is_told_not_to_come_back() {
 async fn what_may_not_be_followed_is_a_problem() {
     let bench = Bench::new();
     let other = events().replace('4', "5");
-    bench
-        .send(bench.get(&other), "")
-        .await
-        .expect_problem(404, "not_found");
+    bench.send(bench.get(&other), "").await.expect_problem(404, "not_found");
     bench
         .send(http::Request::builder().uri(events()), "")
         .await

@@ -77,20 +77,14 @@ impl Bench {
             request_timeout: Duration::from_secs(30),
             body_limit: 4096,
             trusted_proxies: 0,
-            rate_limit: RateLimit {
-                per_second: 10,
-                burst: 1000,
-            },
+            rate_limit: RateLimit { per_second: 10, burst: 1000 },
         };
         change(&mut gateway);
         let stopping = CancellationToken::new();
         let edge = Edge::new(Parts {
             peers,
             gateway,
-            limits: Limits {
-                concurrent_requests: CONCURRENT_REQUESTS,
-                grpc_message: 4 << 20,
-            },
+            limits: Limits { concurrent_requests: CONCURRENT_REQUESTS, grpc_message: 4 << 20 },
             verifier,
             clock: shared,
             registry: registry.clone(),
@@ -111,10 +105,7 @@ impl Bench {
 
     /// A request with the operator's token.
     fn request(&self, method: Method, path: &str) -> Builder {
-        Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", &self.token)
+        Request::builder().method(method).uri(path).header("authorization", &self.token)
     }
 
     fn get(&self, path: &str) -> Builder {
@@ -137,11 +128,7 @@ impl Bench {
 
     /// The response itself, for streams.
     async fn open(&self, request: Builder) -> Response {
-        self.router
-            .clone()
-            .oneshot(request.body(Body::empty()).unwrap())
-            .await
-            .unwrap()
+        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 }
 
@@ -161,28 +148,17 @@ impl Answered {
         } else {
             serde_json::from_slice(&bytes).expect("every answer of these tests is JSON")
         };
-        Self {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-        }
+        Self { status: head.status.as_u16(), headers: head.headers, body }
     }
 
     fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// Checks that this is a complete problem of this status and code.
     #[track_caller]
     fn expect_problem(&self, status: u16, code: &str) {
-        assert_eq!(
-            (self.status, &self.body["code"]),
-            (status, &code.into()),
-            "{}",
-            self.body
-        );
+        assert_eq!((self.status, &self.body["code"]), (status, &code.into()), "{}", self.body);
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["type"], format!("urn:bistro:problem:{code}"));
         assert_eq!(self.body["status"], status);

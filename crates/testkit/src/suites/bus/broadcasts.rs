@@ -12,10 +12,7 @@ async fn listen(bus: &Arc<dyn Bus>, topic: &str) -> Box<dyn Listener> {
 }
 
 async fn hears(listener: &mut Box<dyn Listener>) -> Vec<u8> {
-    tokio::time::timeout(PATIENCE, listener.next())
-        .await
-        .expect("a broadcast comes")
-        .unwrap()
+    tokio::time::timeout(PATIENCE, listener.next()).await.expect("a broadcast comes").unwrap()
 }
 
 /// Listeners on both handles hear it, whichever handle it comes from; later ones do not.
@@ -25,11 +22,8 @@ pub async fn a_broadcast_wakes_every_listener(f: &impl BusFactory) {
     let [one, two] = &scene.handles;
     // Nobody listens yet, which is no error.
     one.broadcast(&topic, b"before").await.unwrap();
-    let mut listeners = [
-        listen(one, &topic).await,
-        listen(one, &topic).await,
-        listen(two, &topic).await,
-    ];
+    let mut listeners =
+        [listen(one, &topic).await, listen(one, &topic).await, listen(two, &topic).await];
     let payload: Vec<u8> = (0..=255).collect();
     for (bus, said) in [(one, &payload), (two, &Vec::new()), (one, &b"x".to_vec())] {
         bus.broadcast(&topic, said).await.unwrap();

@@ -86,19 +86,15 @@ pub async fn an_event_comes_as_it_went(f: &impl BusFactory) {
 pub async fn events_wait_until_somebody_consumes(f: &impl BusFactory) {
     let scene = Scene::new(f).await;
     publish(&scene.handles[0], scene.events(5)).await;
-    scene
-        .depth_is("five are ready", |depth| depth.ready == 5)
-        .await;
+    scene.depth_is("five are ready", |depth| depth.ready == 5).await;
     let mut consumer = scene.consume(1, 2).await;
     for _ in 0..5 {
         next(&mut consumer).await.ack().await.unwrap();
     }
     scene.is_drained().await;
     // A consumer that waits gets what is published afterwards.
-    let (delivery, ()) = tokio::join!(
-        next(&mut consumer),
-        publish(&scene.handles[0], vec![scene.event(9)])
-    );
+    let (delivery, ()) =
+        tokio::join!(next(&mut consumer), publish(&scene.handles[0], vec![scene.event(9)]));
     assert_eq!(delivery.event.id, scene.event(9).id);
     delivery.ack().await.unwrap();
 }
@@ -111,11 +107,8 @@ pub async fn two_consumers_share_a_queue(f: &impl BusFactory) {
     let held = take(&mut one, 10).await;
     let mut two = scene.consume(1, 20).await;
     let rest = take(&mut two, 20).await;
-    let ids: BTreeSet<String> = held
-        .iter()
-        .chain(&rest)
-        .map(|delivery| delivery.event.id.clone())
-        .collect();
+    let ids: BTreeSet<String> =
+        held.iter().chain(&rest).map(|delivery| delivery.event.id.clone()).collect();
     assert_eq!(ids.len(), 30);
     for delivery in held.into_iter().chain(rest) {
         delivery.ack().await.unwrap();
@@ -143,10 +136,7 @@ pub async fn a_queue_that_was_not_declared_is_an_error(f: &impl BusFactory) {
     let bus: &Arc<dyn Bus> = &scene.handles[0];
     let name = format!("{}-missing", scene.queue());
     let refused = bus.subscribe(&name, 1).await.err();
-    assert!(
-        matches!(&refused, Some(BusError::NoQueue(queue)) if *queue == name),
-        "{refused:?}"
-    );
+    assert!(matches!(&refused, Some(BusError::NoQueue(queue)) if *queue == name), "{refused:?}");
     let refused = bus.depth(&name).await.err();
     assert!(matches!(refused, Some(BusError::NoQueue(_))), "{refused:?}");
     // The handle is as good as before.
@@ -175,14 +165,8 @@ pub async fn declaring_again_loses_nothing(f: &impl BusFactory) {
 /// 5 MB are refused, whatever is published with them; nothing of the event goes out.
 pub async fn too_large_is_refused_with_a_sentence(f: &impl BusFactory) {
     let scene = Scene::new(f).await;
-    let large = Event {
-        data: vec![7; 5 * 1024 * 1024],
-        ..scene.event(1)
-    };
-    let largest = Event {
-        data: vec![7; MAX_EVENT_BYTES],
-        ..scene.event(2)
-    };
+    let large = Event { data: vec![7; 5 * 1024 * 1024], ..scene.event(1) };
+    let largest = Event { data: vec![7; MAX_EVENT_BYTES], ..scene.event(2) };
     let events = vec![scene.event(0), large.clone(), largest];
     let results = scene.handles[0].publish(events).await;
     let [Ok(()), Err(refused), Ok(())] = &results[..] else {
@@ -191,10 +175,7 @@ pub async fn too_large_is_refused_with_a_sentence(f: &impl BusFactory) {
     let BusError::TooLarge { id, bytes, limit } = refused else {
         panic!("{refused:?}");
     };
-    assert_eq!(
-        (id, *bytes, *limit),
-        (&large.id, large.data.len(), MAX_EVENT_BYTES)
-    );
+    assert_eq!((id, *bytes, *limit), (&large.id, large.data.len(), MAX_EVENT_BYTES));
     let sentence = refused.to_string();
     assert!(sentence.contains(&bytes.to_string()), "{sentence}");
 

@@ -53,11 +53,7 @@ impl Scene {
         for handle in &handles {
             handle.declare(&queues).await.unwrap();
         }
-        Self {
-            handles,
-            queues,
-            nonce,
-        }
+        Self { handles, queues, nonce }
     }
 
     /// Event `number`, of the first kind.
@@ -101,10 +97,7 @@ impl Scene {
 
     /// Consumes the first queue on the handle of this number.
     pub async fn consume(&self, handle: usize, prefetch: u16) -> Box<dyn Consumer> {
-        self.handles[handle]
-            .subscribe(self.queue(), prefetch)
-            .await
-            .unwrap()
+        self.handles[handle].subscribe(self.queue(), prefetch).await.unwrap()
     }
 
     /// Waits until the depth of the first queue is as `wanted`.
@@ -115,10 +108,7 @@ impl Scene {
 
     /// Waits until nothing is left in the first queue but dead letters.
     pub async fn is_drained(&self) {
-        self.depth_is("everything is settled", |depth| {
-            depth.ready == 0 && depth.parked == 0
-        })
-        .await;
+        self.depth_is("everything is settled", |depth| depth.ready == 0 && depth.parked == 0).await;
     }
 }
 
@@ -138,10 +128,7 @@ pub(crate) async fn publish(bus: &Arc<dyn Bus>, events: Vec<Event>) {
 
 /// The next delivery, which has to come.
 pub(crate) async fn next(consumer: &mut Box<dyn Consumer>) -> Delivery {
-    tokio::time::timeout(PATIENCE, consumer.next())
-        .await
-        .expect("a delivery comes")
-        .unwrap()
+    tokio::time::timeout(PATIENCE, consumer.next()).await.expect("a delivery comes").unwrap()
 }
 
 /// The next `count` deliveries.

@@ -22,10 +22,7 @@ pub async fn a_retry_comes_later_with_the_next_attempt(f: &impl BusFactory) {
     let mut consumer = scene.consume(0, 5).await;
     for (attempt, delay) in [(1, 500), (2, 0), (3, 200)] {
         let delivery = next(&mut consumer).await;
-        assert_eq!(
-            (delivery.attempt, delivery.event.id.clone()),
-            (attempt, scene.event(1).id)
-        );
+        assert_eq!((delivery.attempt, delivery.event.id.clone()), (attempt, scene.event(1).id));
         let (delay, since) = (Duration::from_millis(delay), Instant::now());
         delivery.retry(delay, "the oven is full").await.unwrap();
         let again = next(&mut consumer).await;
@@ -62,11 +59,8 @@ pub async fn delays_do_not_wait_for_each_other(f: &impl BusFactory) {
     }
     assert_eq!(due.into_keys().collect::<Vec<_>>(), [0]);
     nothing_comes(&mut consumer).await;
-    let depth = scene
-        .depth_is("one is parked", |depth| {
-            (depth.ready, depth.parked) == (0, 1)
-        })
-        .await;
+    let depth =
+        scene.depth_is("one is parked", |depth| (depth.ready, depth.parked) == (0, 1)).await;
     let age = SystemClock.now().since(depth.oldest_parked.unwrap());
     assert!(age < Duration::from_mins(1), "{age:?}");
 }
@@ -108,10 +102,7 @@ pub async fn a_dead_letter_is_kept_with_its_cause(f: &impl BusFactory) {
             panic!("{letters:?}");
         };
         assert_eq!((&letter.event, letter.attempts), (&event, 3));
-        assert_eq!(
-            (letter.cause.as_str(), letter.queue.as_str()),
-            (CAUSE, scene.queue())
-        );
+        assert_eq!((letter.cause.as_str(), letter.queue.as_str()), (CAUSE, scene.queue()));
         let age = SystemClock.now().since(letter.at);
         assert!(age < Duration::from_mins(1), "{age:?}");
     }
@@ -119,9 +110,7 @@ pub async fn a_dead_letter_is_kept_with_its_cause(f: &impl BusFactory) {
     drop(consumer);
     nothing_comes(&mut scene.consume(1, 5).await).await;
     scene
-        .depth_is("one is dead", |depth| {
-            (depth.ready, depth.parked, depth.dead) == (0, 0, 1)
-        })
+        .depth_is("one is dead", |depth| (depth.ready, depth.parked, depth.dead) == (0, 0, 1))
         .await;
 }
 
@@ -166,10 +155,7 @@ pub async fn dead_letters_are_given_oldest_first(f: &impl BusFactory) {
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     for limit in [2, 5, 50] {
-        let letters = scene.handles[1]
-            .dead_letters(scene.queue(), limit)
-            .await
-            .unwrap();
+        let letters = scene.handles[1].dead_letters(scene.queue(), limit).await.unwrap();
         let ids: Vec<String> = letters.into_iter().map(|letter| letter.event.id).collect();
         assert_eq!(ids, wanted[..wanted.len().min(limit as usize)]);
     }

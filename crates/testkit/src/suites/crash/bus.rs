@@ -83,10 +83,7 @@ pub async fn kills(place: &Place, open: impl AsyncFn(String) -> Arc<dyn Bus>) {
         published.extend(words.said("published").iter().cloned());
         handled.extend(words.said("acking").iter().cloned());
     }
-    assert!(
-        published.len() > rounds(KILLS) as usize,
-        "hardly any event was published"
-    );
+    assert!(published.len() > rounds(KILLS) as usize, "hardly any event was published");
     let bus = open(place.text.clone()).await;
     bus.declare(std::slice::from_ref(&queue)).await.unwrap();
     let mut consumer = bus.subscribe(queue.name, 500).await.unwrap();
@@ -111,10 +108,5 @@ pub async fn kills(place: &Place, open: impl AsyncFn(String) -> Arc<dyn Bus>) {
         _ = drained => {}
     }
     let lost: Vec<&String> = published.difference(&handled).collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {} are lost",
-        lost.len(),
-        published.len()
-    );
+    assert!(lost.is_empty(), "{} of {} are lost", lost.len(), published.len());
 }

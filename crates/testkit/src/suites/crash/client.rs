@@ -31,12 +31,7 @@ impl Place {
     #[must_use]
     pub fn new(data: impl Into<String>, client: &str) -> Self {
         let (_, test) = client.split_once("::").expect("a module is inside a crate");
-        Self {
-            text: data.into(),
-            run: nonce(),
-            round: 0,
-            test: test.to_owned(),
-        }
+        Self { text: data.into(), run: nonce(), round: 0, test: test.to_owned() }
     }
 
     /// The client's, when this process is one.
@@ -83,11 +78,7 @@ impl Place {
             let ended = client.ended().unwrap();
             assert!(ended.is_none(), "{}", client.last_words());
             let log = fs::read_to_string(client.log()).unwrap();
-            if log.contains("\nready ") {
-                Ok(())
-            } else {
-                Err(log)
-            }
+            if log.contains("\nready ") { Ok(()) } else { Err(log) }
         })
         .await;
     }

@@ -25,24 +25,13 @@ const TASKS: usize = 8;
 /// The counter that Works of two documents raise, one for each client: what a dead client leaves
 /// behind may stand in the way of whoever changes the same document, for a while.
 fn counter(place: &Place, round: u32) -> Item {
-    Item {
-        id: format!("{}-counter-{round}", place.run),
-        free: 0,
-        label: place.run.clone(),
-    }
+    Item { id: format!("{}-counter-{round}", place.run), free: 0, label: place.run.clone() }
 }
 
 /// The notes that the Work `id` inserts: one, or two that belong together.
 fn notes(id: &str) -> Vec<Note> {
-    let note = |side: &str| Note {
-        id: format!("{id}-{side}"),
-        body: side.into(),
-    };
-    if is_alone(id) {
-        vec![note("left")]
-    } else {
-        vec![note("left"), note("right")]
-    }
+    let note = |side: &str| Note { id: format!("{id}-{side}"), body: side.into() };
+    if is_alone(id) { vec![note("left")] } else { vec![note("left"), note("right")] }
 }
 
 /// Whether the Work `id` touches one document only, which an engine may do in another way.
@@ -119,25 +108,15 @@ pub async fn kills(place: &Place, open: impl AsyncFn(String) -> Arc<dyn Store>) 
     let acked: usize = lefts.iter().map(|left| left.acked.len()).sum();
     let begun: usize = lefts.iter().map(|left| left.begun.len()).sum();
     assert!(acked > lefts.len(), "hardly any Work was done");
-    assert!(
-        begun > acked,
-        "no client was killed in the middle of a Work"
-    );
+    assert!(begun > acked, "no client was killed in the middle of a Work");
 
     let store = open(place.text.clone()).await;
     for left in &lefts {
         resolve(&store, place, left).await;
         let counted = left.begun.iter().filter(|id| !is_alone(id)).count();
-        let now = store
-            .load::<Item>(&counter(place, left.round).id)
-            .await
-            .unwrap();
+        let now = store.load::<Item>(&counter(place, left.round).id).await.unwrap();
         let round = left.round;
-        assert_eq!(
-            now.unwrap().free,
-            i64::try_from(counted).unwrap(),
-            "round {round}"
-        );
+        assert_eq!(now.unwrap().free, i64::try_from(counted).unwrap(), "round {round}");
         assert_eq!(there(&store, left).await.len(), left.begun.len());
     }
 }
@@ -152,10 +131,7 @@ async fn there(store: &Arc<dyn Store>, left: &Left) -> BTreeSet<String> {
     let mut there = BTreeSet::new();
     for id in &left.begun {
         let parts = notes(id);
-        let count = parts
-            .iter()
-            .filter(|note| stored.contains(&note.id))
-            .count();
+        let count = parts.iter().filter(|note| stored.contains(&note.id)).count();
         assert!(count == 0 || count == parts.len(), "half of {id} is there");
         if count > 0 {
             there.insert(id.clone());
@@ -171,16 +147,10 @@ async fn check_whole(store: &Arc<dyn Store>, left: &Left) {
         let lost: Vec<&String> = left.acked.difference(&before).collect();
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
         let calls = store.open_calls(ROLE, at(1), u32::MAX >> 1).await.unwrap();
-        let calling: BTreeSet<&str> = calls
-            .iter()
-            .filter_map(|call| call.document.id.strip_suffix("-left"))
-            .collect();
-        let calling: BTreeSet<String> = left
-            .begun
-            .iter()
-            .filter(|id| calling.contains(id.as_str()))
-            .cloned()
-            .collect();
+        let calling: BTreeSet<&str> =
+            calls.iter().filter_map(|call| call.document.id.strip_suffix("-left")).collect();
+        let calling: BTreeSet<String> =
+            left.begun.iter().filter(|id| calling.contains(id.as_str())).cloned().collect();
         let after = there(store, left).await;
         // A server may still have been doing what the dead client had asked for.
         if after == before {
@@ -194,23 +164,16 @@ async fn check_whole(store: &Arc<dyn Store>, left: &Left) {
 /// Commits everything that `left` began again: what is there changes nothing, the rest happens
 /// now. Closes the calls.
 async fn resolve(store: &Arc<dyn Store>, place: &Place, left: &Left) {
-    let chunks = left
-        .begun
-        .chunks(left.begun.len() / 8 + 1)
-        .map(<[_]>::to_vec);
+    let chunks = left.begun.chunks(left.begun.len() / 8 + 1).map(<[_]>::to_vec);
     together(chunks.map(|ids| {
         let (store, place, round) = (store.clone(), place.clone(), left.round);
         let acked = left.acked.clone();
         async move {
             for id in ids {
                 let again = work(&place, round, &id);
-                let closed = again
-                    .anchor()
-                    .zip(again.calls.first())
-                    .map(|(document, call)| Settled::Call {
-                        document: document.clone(),
-                        id: call.id.clone(),
-                    });
+                let closed = again.anchor().zip(again.calls.first()).map(|(document, call)| {
+                    Settled::Call { document: document.clone(), id: call.id.clone() }
+                });
                 match insist(&store, again).await {
                     Committed::Applied => assert!(!acked.contains(&id), "{id} happened twice"),
                     Committed::AlreadyDone(mark) => assert_eq!(mark.reply, id.as_bytes()),

@@ -134,10 +134,7 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine, F>(
 {
     let url = server.url();
     let scene = settled(url, open).await;
-    let (stop, done) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicBool::new(false)),
-    );
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let failures = Arc::new(AtomicUsize::new(0));
     let published = Arc::new(Mutex::new(BTreeSet::new()));
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
@@ -185,10 +182,7 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine, F>(
         publisher.await.unwrap();
     }
     let published = published.lock().clone();
-    assert!(
-        failures.load(Ordering::Relaxed) > 0,
-        "nobody noticed a kill"
-    );
+    assert!(failures.load(Ordering::Relaxed) > 0, "nobody noticed a kill");
     eventually(
         "everything published is delivered",
         async || published.difference(&seen.lock()).count(),
@@ -229,12 +223,7 @@ async fn away_and_back<E: Engine, F>(
     drop(consumer);
 
     come_back(server).await;
-    eventually(
-        "it answers again",
-        async || bus.ping().await.is_ok(),
-        |ok| *ok,
-    )
-    .await;
+    eventually("it answers again", async || bus.ping().await.is_ok(), |ok| *ok).await;
     for number in 0..6 {
         insist(bus, &scene, number).await;
     }
@@ -297,16 +286,9 @@ pub async fn a_lost_answer_is_resolved<E: Engine, F>(
     assert!(proxy.connections() > 0, "the proxy is not in between");
     let mut number = 0;
     for round in 0..rounds(12) {
-        let direction = if round % 4 == 3 {
-            Direction::ToServer
-        } else {
-            Direction::ToClient
-        };
+        let direction = if round % 4 == 3 { Direction::ToServer } else { Direction::ToClient };
         let bytes = rng.random_range(0..200);
-        proxy
-            .set(Fault::CutAfter { direction, bytes })
-            .await
-            .unwrap();
+        proxy.set(Fault::CutAfter { direction, bytes }).await.unwrap();
         let events = (number..number + 20).map(|number| scene.event(number));
         let trying = bounded("a publish", bus.publish(events.collect()));
         let mending = async {
@@ -325,18 +307,9 @@ pub async fn a_lost_answer_is_resolved<E: Engine, F>(
     }
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
     let stop = Arc::new(AtomicBool::new(false));
-    let consuming = tokio::spawn(consume(
-        other.clone(),
-        scene.queue(),
-        seen.clone(),
-        stop.clone(),
-    ));
-    eventually(
-        "every event is delivered",
-        async || seen.lock().len(),
-        |count| *count == number,
-    )
-    .await;
+    let consuming = tokio::spawn(consume(other.clone(), scene.queue(), seen.clone(), stop.clone()));
+    eventually("every event is delivered", async || seen.lock().len(), |count| *count == number)
+        .await;
     stop.store(true, Ordering::Relaxed);
     consuming.await.unwrap();
 }

@@ -122,25 +122,13 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine>(
     }
 
     let acknowledged = acknowledged.lock().clone();
-    assert!(
-        failures.load(Ordering::Relaxed) > 0,
-        "no client noticed a kill"
-    );
-    let ids: Vec<String> = acknowledged
-        .iter()
-        .map(|(what, _)| names.id(what))
-        .collect();
+    assert!(failures.load(Ordering::Relaxed) > 0, "no client noticed a kill");
+    let ids: Vec<String> = acknowledged.iter().map(|(what, _)| names.id(what)).collect();
     let there = handles[1].get_many(Note::COLLECTION, &ids).await.unwrap();
     assert_eq!(there.len(), ids.len(), "acknowledged and lost");
     assert!(there.iter().all(|note| note.version == 1));
-    let counted = acknowledged
-        .iter()
-        .filter(|(_, is_alone)| !is_alone)
-        .count();
-    assert_eq!(
-        count(&handles[0], &names).await,
-        i64::try_from(counted).unwrap()
-    );
+    let counted = acknowledged.iter().filter(|(_, is_alone)| !is_alone).count();
+    assert_eq!(count(&handles[0], &names).await, i64::try_from(counted).unwrap());
 }
 
 /// Between `leave` and `come_back` nothing succeeds and everything answers; afterwards the same handle works, and
@@ -160,29 +148,18 @@ async fn away_and_back<E: Engine>(
     for work in &tried {
         let refused = bounded("a commit", store.commit(work.clone())).await;
         assert!(
-            matches!(
-                &refused,
-                Err(StoreError::NotDone { .. } | StoreError::Unknown { .. })
-            ),
+            matches!(&refused, Err(StoreError::NotDone { .. } | StoreError::Unknown { .. })),
             "{refused:?}"
         );
     }
     let got = bounded("a read", store.get(Note::COLLECTION, &names.id("alone"))).await;
     assert!(matches!(&got, Err(StoreError::NotDone { .. })), "{got:?}");
     let listed = bounded("a list", store.find(Query::all::<Note>())).await;
-    assert!(
-        matches!(&listed, Err(StoreError::NotDone { .. })),
-        "{listed:?}"
-    );
+    assert!(matches!(&listed, Err(StoreError::NotDone { .. })), "{listed:?}");
     assert!(bounded("a ping", store.ping()).await.is_err());
 
     come_back(server).await;
-    eventually(
-        "it answers again",
-        async || store.ping().await.is_ok(),
-        |ok| *ok,
-    )
-    .await;
+    eventually("it answers again", async || store.ping().await.is_ok(), |ok| *ok).await;
     for work in &tried {
         resolve(&store, work).await;
         let again = store.commit(work.clone()).await.unwrap();
@@ -233,23 +210,11 @@ pub async fn a_lost_answer_is_resolved<E: Engine>(
     assert!(proxy.connections() > 0, "the proxy is not in between");
     let mut counted = 0;
     for round in 0..rounds(12) {
-        let direction = if round % 4 == 3 {
-            Direction::ToServer
-        } else {
-            Direction::ToClient
-        };
-        let bytes = if round % 2 == 0 {
-            0
-        } else {
-            rng.random_range(0..2_000)
-        };
-        proxy
-            .set(Fault::CutAfter { direction, bytes })
-            .await
-            .unwrap();
-        let works: Vec<Work> = (0..4)
-            .map(|part| work(&names, &format!("{round}-{part}"), part % 2 == 0))
-            .collect();
+        let direction = if round % 4 == 3 { Direction::ToServer } else { Direction::ToClient };
+        let bytes = if round % 2 == 0 { 0 } else { rng.random_range(0..2_000) };
+        proxy.set(Fault::CutAfter { direction, bytes }).await.unwrap();
+        let works: Vec<Work> =
+            (0..4).map(|part| work(&names, &format!("{round}-{part}"), part % 2 == 0)).collect();
         let trying = together(works.clone().into_iter().map(|work| {
             let store = store.clone();
             async move { bounded("a commit", store.commit(work)).await }

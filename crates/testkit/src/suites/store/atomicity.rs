@@ -59,10 +59,7 @@ pub async fn a_failing_last_write_undoes_all_the_others(f: &impl StoreFactory) {
 
     for store in [&one, &two] {
         assert!(!exists::<Note>(store, &names.id("anchor")).await);
-        let rows = store
-            .list::<Row>(Query::prefix::<Row>("rank", &names.list()))
-            .await
-            .unwrap();
+        let rows = store.list::<Row>(Query::prefix::<Row>("rank", &names.list())).await.unwrap();
         assert!(rows.items.is_empty());
         let moving = read::<Member>(store, &names.id("moving")).await;
         assert_eq!((moving.version, &moving.email), (1, &Some(names.id("old"))));
@@ -76,23 +73,12 @@ pub async fn a_failing_last_write_undoes_all_the_others(f: &impl StoreFactory) {
         let found = store.mark_of_request(by_request, &mark).await.unwrap();
         assert_eq!(found, None);
         let due = store.due_timers(ROLE, at(10), 10_000).await.unwrap();
-        assert!(
-            due.iter()
-                .all(|timer| timer.document.id != names.id("anchor"))
-        );
+        assert!(due.iter().all(|timer| timer.document.id != names.id("anchor")));
         let calls = store.open_calls(ROLE, at(10), 10_000).await.unwrap();
-        assert!(
-            calls
-                .iter()
-                .all(|call| call.document.id != names.id("anchor"))
-        );
+        assert!(calls.iter().all(|call| call.document.id != names.id("anchor")));
     }
     // The key that would have been taken is free.
-    let other = Member {
-        id: names.id("other"),
-        email: Some(names.id("new")),
-        handle: None,
-    };
+    let other = Member { id: names.id("other"), email: Some(names.id("new")), handle: None };
     put(&two, &other).await;
 }
 
@@ -164,10 +150,7 @@ pub async fn readers_see_a_work_whole(f: &impl StoreFactory) {
         }
         work.insert(&exchanged(round)).unwrap();
         let gone = exchanged(round - 1);
-        work.delete(&Versioned {
-            value: gone,
-            version: 1,
-        });
+        work.delete(&Versioned { value: gone, version: 1 });
         apply(&writer, work).await;
         // Each Work is read at least once before the next one, by someone.
         let before = seen.load(Ordering::SeqCst);
@@ -207,10 +190,7 @@ pub async fn transfers_keep_the_sum(f: &impl StoreFactory) {
                 let amount = 1 + dice % 9;
                 let from = read::<Item>(&store, &names.id(from)).await;
                 let to = read::<Item>(&store, &names.id(to)).await;
-                let with = |item: &Item, by: i64| Item {
-                    free: item.free + by,
-                    ..item.clone()
-                };
+                let with = |item: &Item, by: i64| Item { free: item.free + by, ..item.clone() };
                 let mut work = names.work(format_args!("{client}-{attempt}"));
                 work.replace(&from, &with(&from, -amount)).unwrap();
                 work.replace(&to, &with(&to, amount)).unwrap();

@@ -59,24 +59,11 @@ pub async fn an_old_version_conflicts(f: &impl StoreFactory) {
     let names = Names::new();
     let old = put(&one, &names.note(1, "old")).await;
     swap(&two, &old, &names.note(1, "new")).await.unwrap();
-    assert!(
-        swap(&one, &old, &names.note(1, "late"))
-            .await
-            .unwrap_err()
-            .is_conflict()
-    );
+    assert!(swap(&one, &old, &names.note(1, "late")).await.unwrap_err().is_conflict());
     assert!(remove(&one, &old).await.unwrap_err().is_conflict());
     // A version from the future is no better.
-    let ahead = Versioned {
-        version: 3,
-        ..old.clone()
-    };
-    assert!(
-        swap(&one, &ahead, &names.note(1, "early"))
-            .await
-            .unwrap_err()
-            .is_conflict()
-    );
+    let ahead = Versioned { version: 3, ..old.clone() };
+    assert!(swap(&one, &ahead, &names.note(1, "early")).await.unwrap_err().is_conflict());
     let now = read::<Note>(&one, &old.id).await;
     assert_eq!((now.version, now.value.body.as_str()), (2, Some("new")));
 }
@@ -85,16 +72,8 @@ pub async fn an_old_version_conflicts(f: &impl StoreFactory) {
 pub async fn what_is_not_there_conflicts(f: &impl StoreFactory) {
     let store = f.open().await;
     let names = Names::new();
-    let ghost = Versioned {
-        value: names.item("ghost", 5),
-        version: 1,
-    };
-    assert!(
-        swap(&store, &ghost, &ghost.value)
-            .await
-            .unwrap_err()
-            .is_conflict()
-    );
+    let ghost = Versioned { value: names.item("ghost", 5), version: 1 };
+    assert!(swap(&store, &ghost, &ghost.value).await.unwrap_err().is_conflict());
     assert!(remove(&store, &ghost).await.unwrap_err().is_conflict());
     let mut required = names.work("require");
     required.insert(&names.note("anchor", 1)).unwrap();
@@ -118,9 +97,7 @@ pub async fn many_are_given_in_the_order_asked(f: &impl StoreFactory) {
     }
     apply(&store, work).await;
     // Every second one is not there; the order is neither that of writing nor that of ids.
-    let asked: Vec<String> = (0..600)
-        .map(|number| names.id((number * 7) % 600))
-        .collect();
+    let asked: Vec<String> = (0..600).map(|number| names.id((number * 7) % 600)).collect();
     let given = store.load_many::<Note>(&asked).await.unwrap();
     let given: Vec<String> = given.iter().map(|row| row.id.clone()).collect();
     let wanted: Vec<String> = (0..600)
@@ -141,12 +118,7 @@ pub async fn a_deleted_id_can_be_used_again(f: &impl StoreFactory) {
     let second = read::<super::Row>(&one, &first.id).await;
     assert_eq!(remove(&one, &second).await.unwrap(), Committed::Applied);
     assert!(!exists::<super::Row>(&two, &first.id).await);
-    assert!(
-        two.load_many::<super::Row>(std::slice::from_ref(&first.id))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(two.load_many::<super::Row>(std::slice::from_ref(&first.id)).await.unwrap().is_empty());
     let query = bistro_store::Query::prefix::<super::Row>("rank", &names.list());
     assert!(two.find(query).await.unwrap().items.is_empty());
     let again = put(&two, &names.row(1, 7)).await;
@@ -169,8 +141,5 @@ pub async fn odd_ids_are_kept_apart(f: &impl StoreFactory) {
         assert_eq!(found.body, serde_json::json!(place), "{text:?}");
     }
     let rows = odd.map(|text| names.id(text));
-    assert_eq!(
-        store.load_many::<Note>(&rows).await.unwrap().len(),
-        odd.len()
-    );
+    assert_eq!(store.load_many::<Note>(&rows).await.unwrap().len(), odd.len());
 }

@@ -31,20 +31,8 @@ const TEXTS: [&str; 16] = [
 ];
 
 /// Keys a document's objects may have.
-const KEYS: [&str; 12] = [
-    "a",
-    "B",
-    "",
-    "key with space",
-    "ключ",
-    "_id",
-    "v",
-    "0",
-    "1",
-    "\"",
-    "d",
-    "a$b",
-];
+const KEYS: [&str; 12] =
+    ["a", "B", "", "key with space", "ключ", "_id", "v", "0", "1", "\"", "d", "a$b"];
 
 fn any_json(rng: &mut impl Rng, depth: u32) -> Value {
     let leaf = depth == 0;
@@ -54,9 +42,7 @@ fn any_json(rng: &mut impl Rng, depth: u32) -> Value {
         2 => json!(rng.random::<i64>() >> rng.random_range(0..64)),
         3 => any_float(rng),
         4 | 5 => json!(TEXTS[rng.random_range(0..TEXTS.len())]),
-        6 => (0..rng.random_range(0..5))
-            .map(|_| any_json(rng, depth - 1))
-            .collect(),
+        6 => (0..rng.random_range(0..5)).map(|_| any_json(rng, depth - 1)).collect(),
         _ => Value::Object(
             (0..rng.random_range(0..5))
                 .map(|_| {

@@ -15,21 +15,13 @@ use crate::suites::{at, nonce};
 pub const ROLE: &str = "suite";
 
 const fn collection(name: &'static str, indexes: &'static [Index]) -> Collection {
-    Collection {
-        role: ROLE,
-        name,
-        schema: 1,
-        compatible_from: 1,
-        indexes,
-    }
+    Collection { role: ROLE, name, schema: 1, compatible_from: 1, indexes }
 }
 
 static NOTES: Collection = collection("notes", &[]);
 static ITEMS: Collection = collection("items", &[Index::new("label")]);
-static MEMBERS: Collection = collection(
-    "members",
-    &[Index::unique("email"), Index::unique("handle")],
-);
+static MEMBERS: Collection =
+    collection("members", &[Index::unique("email"), Index::unique("handle")]);
 static ROWS: Collection = collection("rows", &[Index::new("rank"), Index::new("word")]);
 
 /// Roles with one collection each, for what an engine tells of a role as a whole.
@@ -45,10 +37,7 @@ static JOBS: [Collection; 8] = [
 ];
 
 const fn jobs(role: &'static str) -> Collection {
-    Collection {
-        role,
-        ..collection("jobs", &[])
-    }
+    Collection { role, ..collection("jobs", &[]) }
 }
 
 /// Every collection that the cases use; what an engine under test is opened with.
@@ -118,10 +107,7 @@ impl Document for Member {
     fn keys(&self) -> Vec<(&'static str, Key)> {
         let email = self.email.iter().map(|text| ("email", text));
         let handle = self.handle.iter().map(|text| ("handle", text));
-        email
-            .chain(handle)
-            .map(|(index, text)| (index, Key::new().text(text)))
-            .collect()
+        email.chain(handle).map(|(index, text)| (index, Key::new().text(text))).collect()
     }
 }
 
@@ -199,10 +185,7 @@ impl Names {
     /// The cause of the message `what`.
     #[must_use]
     pub fn message(&self, what: impl std::fmt::Display) -> Cause {
-        Cause::Message {
-            queue: "suite.work".to_owned(),
-            id: self.id(what),
-        }
+        Cause::Message { queue: "suite.work".to_owned(), id: self.id(what) }
     }
 
     /// A Work of the main role that the request `what` causes.
@@ -220,31 +203,19 @@ impl Names {
     /// A note with a number in it.
     #[must_use]
     pub fn note(&self, what: impl std::fmt::Display, body: impl Into<Value>) -> Note {
-        Note {
-            id: self.id(what),
-            body: body.into(),
-        }
+        Note { id: self.id(what), body: body.into() }
     }
 
     /// An item of which `free` are left.
     #[must_use]
     pub fn item(&self, what: impl std::fmt::Display, free: i64) -> Item {
-        Item {
-            id: self.id(what),
-            free,
-            label: self.0.clone(),
-        }
+        Item { id: self.id(what), free, label: self.0.clone() }
     }
 
     /// A row of this run's list.
     #[must_use]
     pub fn row(&self, what: impl std::fmt::Display, rank: i64) -> Row {
-        Row {
-            id: self.id(what),
-            list: self.0.clone(),
-            rank,
-            word: None,
-        }
+        Row { id: self.id(what), list: self.0.clone(), rank, word: None }
     }
 
     /// The key of this run's list.
@@ -321,11 +292,7 @@ pub(crate) async fn remove<D: Document>(
 
 /// Reads a document that must be there.
 pub(crate) async fn read<D: Document>(store: &Arc<dyn Store>, id: &str) -> Versioned<D> {
-    store
-        .load::<D>(id)
-        .await
-        .unwrap()
-        .unwrap_or_else(|| panic!("{id} is not there"))
+    store.load::<D>(id).await.unwrap().unwrap_or_else(|| panic!("{id} is not there"))
 }
 
 /// Whether a document is there.

@@ -33,10 +33,7 @@ impl Flaky {
     /// Loses commits to `inner` as `rng` decides.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, rng: StdRng) -> Self {
-        Self {
-            inner,
-            rng: Mutex::new(rng),
-        }
+        Self { inner, rng: Mutex::new(rng) }
     }
 
     /// What becomes of the next commit.
@@ -63,10 +60,7 @@ impl Flaky {
 }
 
 fn unknown(message: &str) -> StoreError {
-    StoreError::Unknown {
-        message: message.to_owned(),
-        source: None,
-    }
+    StoreError::Unknown { message: message.to_owned(), source: None }
 }
 
 #[async_trait]

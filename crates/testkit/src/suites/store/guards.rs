@@ -87,10 +87,8 @@ pub async fn two_that_require_what_the_other_changes_do_not_both_succeed(f: &imp
         let works = [(handles[0].clone(), first), (handles[1].clone(), second)];
         let results =
             together(works.map(|(store, work)| async move { store.commit(work).await })).await;
-        let applied = results
-            .iter()
-            .filter(|result| matches!(result, Ok(Committed::Applied)))
-            .count();
+        let applied =
+            results.iter().filter(|result| matches!(result, Ok(Committed::Applied))).count();
         let conflicts = results
             .iter()
             .filter(|result| matches!(result, Err(error) if error.is_conflict()))
@@ -208,10 +206,8 @@ pub async fn adjust_and_replace_lose_nothing_of_each_other(f: &impl StoreFactory
                     apply(&store, work).await;
                 } else {
                     let before = read::<Item>(&store, &id).await;
-                    let after = Item {
-                        label: format!("{client} {attempt}"),
-                        ..before.value.clone()
-                    };
+                    let after =
+                        Item { label: format!("{client} {attempt}"), ..before.value.clone() };
                     match swap(&store, &before, &after).await {
                         Ok(Committed::Applied) => replaced += 1,
                         Err(error) if error.is_conflict() => {}

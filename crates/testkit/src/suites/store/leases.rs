@@ -14,10 +14,7 @@ pub async fn a_lease_has_one_holder_until_it_runs_out(f: &impl StoreFactory) {
     let name = names.id("relay");
     let take = async |first: bool, holder: &str, moment: i64| {
         let store = if first { &one } else { &two };
-        store
-            .lease(ROLE, &name, holder, at(moment), LIFETIME)
-            .await
-            .unwrap()
+        store.lease(ROLE, &name, holder, at(moment), LIFETIME).await.unwrap()
     };
     assert!(take(true, "a", 0).await);
     assert!(!take(false, "b", 50).await);
@@ -30,16 +27,8 @@ pub async fn a_lease_has_one_holder_until_it_runs_out(f: &impl StoreFactory) {
 
     // Other names and other roles are other leases.
     let other = names.id("timers");
-    assert!(
-        one.lease(ROLE, &other, "a", at(200), LIFETIME)
-            .await
-            .unwrap()
-    );
-    assert!(
-        one.lease("suite_a", &name, "a", at(200), LIFETIME)
-            .await
-            .unwrap()
-    );
+    assert!(one.lease(ROLE, &other, "a", at(200), LIFETIME).await.unwrap());
+    assert!(one.lease("suite_a", &name, "a", at(200), LIFETIME).await.unwrap());
 }
 
 /// 32 want a free lease, and then an expired one; each time one gets it.
@@ -47,17 +36,15 @@ pub async fn one_of_many_gets_a_lease(f: &impl StoreFactory) {
     let handles = [f.open().await, f.open().await];
     let name = Names::new().id("race");
     for round in 0..5 {
-        let taken = together((0..32_usize).map(|client| {
-            let (store, name) = (handles[client % 2].clone(), name.clone());
-            let holder = format!("{round}-{client}");
-            async move {
-                store
-                    .lease(ROLE, &name, &holder, at(1_000 * round), LIFETIME)
-                    .await
-                    .unwrap()
-            }
-        }))
-        .await;
+        let taken =
+            together((0..32_usize).map(|client| {
+                let (store, name) = (handles[client % 2].clone(), name.clone());
+                let holder = format!("{round}-{client}");
+                async move {
+                    store.lease(ROLE, &name, &holder, at(1_000 * round), LIFETIME).await.unwrap()
+                }
+            }))
+            .await;
         assert_eq!(taken.into_iter().filter(|got| *got).count(), 1);
     }
 }

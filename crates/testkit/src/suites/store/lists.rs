@@ -18,10 +18,7 @@ async fn walk(store: &Arc<dyn Store>, query: &Query, limit: u32) -> Vec<Row> {
     let mut cursor = None;
     for _ in 0..10_000 {
         let request = PageRequest::new(limit, cursor);
-        let page = store
-            .list::<Row>(query.clone().page(&request).unwrap())
-            .await
-            .unwrap();
+        let page = store.list::<Row>(query.clone().page(&request).unwrap()).await.unwrap();
         assert!(page.items.len() <= limit as usize);
         rows.extend(page.items.into_iter().map(|row| row.value));
         cursor = page.next;
@@ -51,9 +48,8 @@ async fn fill(store: &Arc<dyn Store>, names: &Names, rows: &[Row]) {
 pub async fn a_prefix_gives_its_documents_in_order(f: &impl StoreFactory) {
     let (one, two) = (f.open().await, f.open().await);
     let names = Names::new();
-    let mut rows: Vec<Row> = [3, -7, 0, 40, 5, i64::MIN, i64::MAX]
-        .map(|rank| names.row(rank, rank))
-        .to_vec();
+    let mut rows: Vec<Row> =
+        [3, -7, 0, 40, 5, i64::MIN, i64::MAX].map(|rank| names.row(rank, rank)).to_vec();
     // Lists whose names begin with this one's, or sort next to it.
     for other in ["", "\u{1}", "0", "\u{0}"] {
         let mut row = names.row(format_args!("other{other}"), 1);
@@ -67,11 +63,7 @@ pub async fn a_prefix_gives_its_documents_in_order(f: &impl StoreFactory) {
     let found = walk(&two, &Query::prefix::<Row>("rank", &exact), 50).await;
     assert_eq!(found, [names.row(5, 5)]);
     let none = names.list().int(6);
-    assert!(
-        walk(&two, &Query::prefix::<Row>("rank", &none), 50)
-            .await
-            .is_empty()
-    );
+    assert!(walk(&two, &Query::prefix::<Row>("rank", &none), 50).await.is_empty());
 }
 
 /// A range includes where it begins and excludes where it ends, in either direction.
@@ -102,9 +94,8 @@ pub async fn a_range_and_both_orders(f: &impl StoreFactory) {
 pub async fn rows_of_one_key_are_ordered_by_id(f: &impl StoreFactory) {
     let store = f.open().await;
     let names = Names::new();
-    let rows: Vec<Row> = ["b", "a", "B", "ä", "10", "9", "z"]
-        .map(|what| names.row(what, 1))
-        .to_vec();
+    let rows: Vec<Row> =
+        ["b", "a", "B", "ä", "10", "9", "z"].map(|what| names.row(what, 1)).to_vec();
     fill(&store, &names, &rows).await;
     let mut wanted: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
     wanted.sort();
@@ -125,10 +116,7 @@ pub async fn only_documents_with_a_key_are_in_an_index(f: &impl StoreFactory) {
     let plain = put(&store, &names.row(1, 1)).await;
     let query = Query::prefix::<Row>("word", &names.list());
     assert!(walk(&store, &query, 5).await.is_empty());
-    let worded = Row {
-        word: Some("soup".to_owned()),
-        ..names.row(1, 1)
-    };
+    let worded = Row { word: Some("soup".to_owned()), ..names.row(1, 1) };
     swap(&store, &plain, &worded).await.unwrap();
     assert_eq!(walk(&store, &query, 5).await, std::slice::from_ref(&worded));
     let before = read::<Row>(&store, &worded.id).await;
@@ -160,10 +148,7 @@ pub async fn without_an_index_the_order_is_by_id(f: &impl StoreFactory) {
     let names = Names::new();
     let mut wanted = Vec::new();
     for number in 0..25 {
-        let job = Job::<0> {
-            id: names.id((number * 7) % 25),
-            state: number,
-        };
+        let job = Job::<0> { id: names.id((number * 7) % 25), state: number };
         put(&store, &job).await;
         wanted.push(job.id);
     }
@@ -210,10 +195,8 @@ async fn churn(store: &Arc<dyn Store>, names: &Names, rng: &mut StdRng, passing:
     for _ in 0..rng.random_range(0..3) {
         match rng.random_range(0..3) {
             0 => {
-                let row = names.row(
-                    format_args!("p{}", rng.random::<u32>()),
-                    rng.random_range(0..20),
-                );
+                let row =
+                    names.row(format_args!("p{}", rng.random::<u32>()), rng.random_range(0..20));
                 passing.push(put(store, &row).await.value.id);
             }
             1 if !passing.is_empty() => {
@@ -222,10 +205,7 @@ async fn churn(store: &Arc<dyn Store>, names: &Names, rng: &mut StdRng, passing:
             }
             2 if !passing.is_empty() => {
                 let before = read::<Row>(store, &passing[rng.random_range(0..passing.len())]).await;
-                let after = Row {
-                    rank: rng.random_range(0..20),
-                    ..before.value.clone()
-                };
+                let after = Row { rank: rng.random_range(0..20), ..before.value.clone() };
                 swap(store, &before, &after).await.unwrap();
             }
             _ => {}
@@ -314,9 +294,7 @@ fn any_key(names: &Names, index: &str, words: &[&str], rng: &mut impl Rng) -> Ke
 
 /// Random rows and random queries, against a model.
 pub async fn any_query_gives_what_a_model_gives(f: &impl StoreFactory) {
-    const WORDS: [&str; 9] = [
-        "", "a", "aa", "ab", "a\u{0}", "a\u{1}b", "a\u{2}", "é", "🦀",
-    ];
+    const WORDS: [&str; 9] = ["", "a", "aa", "ab", "a\u{0}", "a\u{1}b", "a\u{2}", "é", "🦀"];
     let store = f.open().await;
     let names = Names::new();
     let mut rng = random();
@@ -363,9 +341,6 @@ pub async fn a_cursor_of_another_list_is_refused(f: &impl StoreFactory) {
         assert!(matches!(refused, Err(StoreError::BadCursor)), "{text}");
     }
     let request = PageRequest::new(5, Some(foreign));
-    let rest = store
-        .find(list(&others).page(&request).unwrap())
-        .await
-        .unwrap();
+    let rest = store.find(list(&others).page(&request).unwrap()).await.unwrap();
     assert_eq!(rest.items.len(), 2);
 }

@@ -28,8 +28,7 @@ pub async fn ten_thousand_works_are_all_done(f: &impl StoreFactory) {
                     return;
                 }
                 let mut work = names.message_work(number);
-                work.insert(&names.row(number, i64::from(number % 7)))
-                    .unwrap();
+                work.insert(&names.row(number, i64::from(number % 7))).unwrap();
                 work.reply(number.to_be_bytes().to_vec());
                 super::fixtures::apply(&store, work).await;
             }
@@ -42,10 +41,7 @@ pub async fn ten_thousand_works_are_all_done(f: &impl StoreFactory) {
         loop {
             let query = bistro_store::Query::prefix::<super::Row>("rank", &names.list().int(rank));
             let request = bistro_core::PageRequest::new(200, cursor);
-            let page = handles[0]
-                .find(query.page(&request).unwrap())
-                .await
-                .unwrap();
+            let page = handles[0].find(query.page(&request).unwrap()).await.unwrap();
             there += page.items.len();
             cursor = page.next;
             if cursor.is_none() {
@@ -63,14 +59,9 @@ pub async fn an_unknown_outcome_is_resolved_by_the_same_work(f: &impl StoreFacto
     let names = Names::new();
     put(&handles[0], &names.item("count", 0)).await;
     let works = i64::from(rounds(60));
-    let flaky = handles
-        .clone()
-        .map(|store| Arc::new(Flaky::new(store, crate::suites::random())));
+    let flaky = handles.clone().map(|store| Arc::new(Flaky::new(store, crate::suites::random())));
     together((0..8_i64).map(|client| {
-        let (names, flaky) = (
-            names.clone(),
-            flaky[usize::try_from(client).unwrap() % 2].clone(),
-        );
+        let (names, flaky) = (names.clone(), flaky[usize::try_from(client).unwrap() % 2].clone());
         async move {
             for number in 0..works {
                 let what = format!("{client}-{number}");

@@ -47,11 +47,8 @@ pub async fn the_same_work_at_once_from_everywhere_is_applied_once(f: &impl Stor
     for round in 0..12 {
         let names = Names::new();
         let item = put(&handles[0], &names.item(1, 100)).await;
-        let mut work = if round % 3 == 0 {
-            names.work("cause")
-        } else {
-            names.message_work("cause")
-        };
+        let mut work =
+            if round % 3 == 0 { names.work("cause") } else { names.message_work("cause") };
         match round % 3 {
             0 => work.insert_new(&names.note(1, "made")).unwrap(),
             1 => work.insert(&names.note(1, "made")).unwrap(),
@@ -170,10 +167,7 @@ pub async fn a_request_is_found_by_its_key(f: &impl StoreFactory) {
         let before = read::<Note>(&one, &names.id(1)).await;
         swap(&one, &before, &names.note(1, round)).await.unwrap();
     }
-    assert_eq!(
-        two.mark_of_request(Item::COLLECTION, &key).await.unwrap(),
-        None
-    );
+    assert_eq!(two.mark_of_request(Item::COLLECTION, &key).await.unwrap(), None);
     let other = names.request("other").mark_key().unwrap();
     assert_eq!(two.mark_of_request(notes, &other).await.unwrap(), None);
     let document = DocumentRef::of::<Note>(names.id(1));
@@ -192,14 +186,8 @@ pub async fn another_body_is_visible_to_the_caller(f: &impl StoreFactory) {
     apply(&store, first.clone()).await;
     let mut second = Work::new(ROLE, cause(b"three soups"), at(1), None);
     second.insert_new(&names.note(2, "three")).unwrap();
-    let (
-        Cause::Request {
-            body_hash: ours, ..
-        },
-        Cause::Request {
-            body_hash: theirs, ..
-        },
-    ) = (&second.cause, &first.cause)
+    let (Cause::Request { body_hash: ours, .. }, Cause::Request { body_hash: theirs, .. }) =
+        (&second.cause, &first.cause)
     else {
         unreachable!("both are requests");
     };
@@ -215,14 +203,10 @@ pub async fn one_message_in_two_queues_has_two_effects(f: &impl StoreFactory) {
     let names = Names::new();
     put(&store, &names.item(1, 0)).await;
     for queue in ["suite.one", "suite.two"] {
-        let cause = Cause::Message {
-            queue: queue.to_owned(),
-            id: names.id("event"),
-        };
+        let cause = Cause::Message { queue: queue.to_owned(), id: names.id("event") };
         let before = read::<Item>(&store, &names.id(1)).await;
         let mut work = Work::new(ROLE, cause, at(0), None);
-        work.replace(&before, &names.item(1, before.free + 1))
-            .unwrap();
+        work.replace(&before, &names.item(1, before.free + 1)).unwrap();
         apply(&store, work.clone()).await;
         already_done(&store, work).await;
     }
@@ -315,9 +299,7 @@ pub async fn a_mark_outlives_its_document(f: &impl StoreFactory) {
 pub async fn a_tick_is_held_by_versions_alone(f: &impl StoreFactory) {
     let store = f.open().await;
     let names = Names::new();
-    let tick = || Cause::Tick {
-        name: names.id("tick"),
-    };
+    let tick = || Cause::Tick { name: names.id("tick") };
     let before = put(&store, &names.note(1, 0)).await;
     let mut first = Work::new(ROLE, tick(), at(0), None);
     first.replace(&before, &names.note(1, 1)).unwrap();

@@ -17,10 +17,7 @@ use crate::suites::{at, together};
 const LATER: Duration = Duration::from_hours(1);
 
 async fn events(store: &Arc<dyn Store>, role: &str, names: &Names) -> Vec<OutboxEvent> {
-    let mut given = store
-        .unpublished(role, at(0) + LATER, 10_000)
-        .await
-        .unwrap();
+    let mut given = store.unpublished(role, at(0) + LATER, 10_000).await.unwrap();
     let prefix = names.id("");
     given.retain(|event| event.document.id.starts_with(&prefix));
     given
@@ -103,10 +100,7 @@ pub async fn events_are_given_until_settled<F: StoreFactory>(f: &F) {
         }
     }
     for round in 0..2 {
-        let first = Settled::Event {
-            document: document.clone(),
-            id: ids[0].clone(),
-        };
+        let first = Settled::Event { document: document.clone(), id: ids[0].clone() };
         two.settle(vec![first]).await.unwrap();
         for store in [&two, &one] {
             assert_told::<F>(store, ROLE, &names, &ids[1..]).await;
@@ -117,10 +111,7 @@ pub async fn events_are_given_until_settled<F: StoreFactory>(f: &F) {
         document: DocumentRef::of::<Note>(names.id("nowhere")),
         id: "x".to_owned(),
     };
-    let last = Settled::Event {
-        document,
-        id: ids[1].clone(),
-    };
+    let last = Settled::Event { document, id: ids[1].clone() };
     one.settle(vec![unknown, last]).await.unwrap();
     for store in [&one, &two] {
         assert_told::<F>(store, ROLE, &names, &[]).await;
@@ -134,10 +125,7 @@ pub async fn events_are_given_oldest_first_and_by_age<F: StoreFactory>(f: &F) {
     let names = Names::new();
     for number in 0..20 {
         let moment = (number * 7) % 20;
-        let job = Job::<2> {
-            id: names.id(number),
-            state: moment,
-        };
+        let job = Job::<2> { id: names.id(number), state: moment };
         let mut work = Work::new("suite_c", names.request(number), at(moment), None);
         work.insert(&job).unwrap();
         work.event("bistro.suite.v1.Told", &job.id, 1, Vec::new());
@@ -147,10 +135,7 @@ pub async fn events_are_given_oldest_first_and_by_age<F: StoreFactory>(f: &F) {
     let given = store.open_calls("suite_c", at(15), 10).await.unwrap();
     let moments: Vec<Timestamp> = given.iter().map(|call| call.chain.time).collect();
     assert_eq!(moments, (0..10).map(at).collect::<Vec<_>>());
-    assert_eq!(
-        store.open_calls("suite_c", at(15), 99).await.unwrap().len(),
-        15
-    );
+    assert_eq!(store.open_calls("suite_c", at(15), 99).await.unwrap().len(), 15);
 
     let given = store.unpublished("suite_c", at(15), 10).await.unwrap();
     if F::HANDS_EVENTS_OVER {
@@ -159,27 +144,14 @@ pub async fn events_are_given_oldest_first_and_by_age<F: StoreFactory>(f: &F) {
     }
     let moments: Vec<Timestamp> = given.iter().map(|event| event.event.time).collect();
     assert_eq!(moments, (0..10).map(at).collect::<Vec<_>>());
-    assert_eq!(
-        store
-            .unpublished("suite_c", at(15), 99)
-            .await
-            .unwrap()
-            .len(),
-        15
-    );
+    assert_eq!(store.unpublished("suite_c", at(15), 99).await.unwrap().len(), 15);
 }
 
 /// The Work that an outcome causes.
 fn outcome(names: &Names, call: &OpenCall, after: &Note, version: i64) -> Work {
-    let cause = Cause::Outcome {
-        document: call.document.clone(),
-        call: call.chain.id.clone(),
-    };
+    let cause = Cause::Outcome { document: call.document.clone(), call: call.chain.id.clone() };
     let mut work = Work::new(ROLE, cause, at(5), None);
-    let before = bistro_store::Versioned {
-        value: after.clone(),
-        version,
-    };
+    let before = bistro_store::Versioned { value: after.clone(), version };
     work.replace(&before, after).unwrap();
     work.event("bistro.suite.v1.Known", names.id("known"), 2, Vec::new());
     work
@@ -197,10 +169,7 @@ pub async fn calls_are_given_until_their_outcome_is_committed(f: &impl StoreFact
     let wanted: Vec<OpenCall> = work
         .calls
         .iter()
-        .map(|chain| OpenCall {
-            document: document.clone(),
-            chain: chain.clone(),
-        })
+        .map(|chain| OpenCall { document: document.clone(), chain: chain.clone() })
         .collect();
     assert_eq!(given, wanted);
 
@@ -236,10 +205,7 @@ pub async fn an_outcome_is_consumed_once(f: &impl StoreFactory) {
             async move { store.commit(work).await.unwrap() }
         }))
         .await;
-        let applied = results
-            .iter()
-            .filter(|result| **result == Committed::Applied)
-            .count();
+        let applied = results.iter().filter(|result| **result == Committed::Applied).count();
         assert_eq!(applied, 1, "{results:?}");
         assert_eq!(read::<Note>(&handles[0], &names.id("doc")).await.version, 2);
         assert_eq!(calls(&handles[0], ROLE, &names).await.len(), 1);
@@ -254,10 +220,7 @@ pub async fn an_outcome_is_consumed_by_a_work_on_another_document(f: &impl Store
     let call = calls(&handles[1], ROLE, &names).await.remove(0);
     let results = together((0..16_usize).map(|client| {
         let (store, names) = (handles[client % 2].clone(), names.clone());
-        let cause = Cause::Outcome {
-            document: call.document.clone(),
-            call: call.chain.id.clone(),
-        };
+        let cause = Cause::Outcome { document: call.document.clone(), call: call.chain.id.clone() };
         let mut work = Work::new(ROLE, cause, at(5), None);
         work.insert(&names.note(client, 1)).unwrap();
         async move { store.commit(work).await.unwrap() }
@@ -338,14 +301,8 @@ pub async fn later_writes_forget_nothing_unsettled<F: StoreFactory>(f: &F) {
         if number % 3 == 0 {
             let (event, call) = (open_events.remove(0), open_calls.remove(0));
             let settled = vec![
-                Settled::Event {
-                    document: document.clone(),
-                    id: event,
-                },
-                Settled::Call {
-                    document: document.clone(),
-                    id: call,
-                },
+                Settled::Event { document: document.clone(), id: event },
+                Settled::Call { document: document.clone(), id: call },
             ];
             two.settle(settled).await.unwrap();
         }
@@ -362,24 +319,19 @@ pub async fn events_and_calls_outlive_their_document<F: StoreFactory>(f: &F) {
     let names = Names::new();
     let work = telling(&names, "doc");
     apply(&one, work.clone()).await;
-    remove(&one, &read::<Note>(&one, &names.id("doc")).await)
-        .await
-        .unwrap();
+    remove(&one, &read::<Note>(&one, &names.id("doc")).await).await.unwrap();
     let ids: Vec<String> = work.events.iter().map(|event| event.id.clone()).collect();
     assert_told::<F>(&two, ROLE, &names, &ids).await;
     let open = calls(&two, ROLE, &names).await;
     assert_eq!(open.len(), 2);
     let mut settled: Vec<Settled> = open
         .into_iter()
-        .map(|call| Settled::Call {
-            document: call.document,
-            id: call.chain.id,
-        })
+        .map(|call| Settled::Call { document: call.document, id: call.chain.id })
         .collect();
-    settled.extend(ids.into_iter().map(|id| Settled::Event {
-        document: DocumentRef::of::<Note>(names.id("doc")),
-        id,
-    }));
+    settled.extend(
+        ids.into_iter()
+            .map(|id| Settled::Event { document: DocumentRef::of::<Note>(names.id("doc")), id }),
+    );
     two.settle(settled).await.unwrap();
     for store in [&two, &one] {
         assert_told::<F>(store, ROLE, &names, &[]).await;
@@ -397,10 +349,7 @@ pub async fn the_backlog_counts<F: StoreFactory>(f: &F) {
     assert_eq!(before, bistro_store::Backlog::default());
     let mut settled = Vec::new();
     for number in 0..6 {
-        let job = Job::<4> {
-            id: names.id(number),
-            state: 0,
-        };
+        let job = Job::<4> { id: names.id(number), state: 0 };
         let mut work = Work::new(JOBS, names.request(number), at(60 - number), None);
         work.insert(&job).unwrap();
         work.event("bistro.suite.v1.Told", &job.id, 1, Vec::new());
@@ -410,23 +359,13 @@ pub async fn the_backlog_counts<F: StoreFactory>(f: &F) {
         }
         apply(&one, work.clone()).await;
         let document = DocumentRef::of::<Job<4>>(&job.id);
-        settled.push(Settled::Call {
-            document: document.clone(),
-            id: work.calls[0].id.clone(),
-        });
-        settled.push(Settled::Event {
-            document,
-            id: work.events[0].id.clone(),
-        });
+        settled.push(Settled::Call { document: document.clone(), id: work.calls[0].id.clone() });
+        settled.push(Settled::Event { document, id: work.events[0].id.clone() });
     }
     let left = two.backlog(JOBS).await.unwrap();
     assert_eq!((left.calls, left.oldest_call), (6, Some(at(55))));
     assert_eq!((left.timers, left.next_timer), (5, Some(at(95))));
-    let told = if F::HANDS_EVENTS_OVER {
-        (0, None)
-    } else {
-        (6, Some(at(55)))
-    };
+    let told = if F::HANDS_EVENTS_OVER { (0, None) } else { (6, Some(at(55))) };
     assert_eq!((left.events, left.oldest_event), told);
 
     two.settle(settled.split_off(2)).await.unwrap();

@@ -26,19 +26,13 @@ async fn bad_works(store: &Arc<dyn Store>, names: &Names) -> Vec<(&'static str, 
     work.delete(&held);
     works.push(("the anchor is deleted", work));
     let mut work = names.work("require first");
-    work.require(&held)
-        .insert(&names.note("anchor", 1))
-        .unwrap();
+    work.require(&held).insert(&names.note("anchor", 1)).unwrap();
     works.push(("the anchor is only required", work));
     let mut work = names.work("adjust first");
     work.adjust::<Item>(names.id("item"), "free", 1, 0);
     works.push(("the anchor is only adjusted", work));
     let mut work = fresh("foreign");
-    work.insert(&Job::<0> {
-        id: names.id("foreign"),
-        state: 0,
-    })
-    .unwrap();
+    work.insert(&Job::<0> { id: names.id("foreign"), state: 0 }).unwrap();
     works.push(("another role's document", work));
     let mut work = fresh("twice");
     work.require(&held).delete(&held);
@@ -112,11 +106,7 @@ fn large_works(names: &Names) -> Vec<(&'static str, Work)> {
     let request = large(five);
     work.call(
         "large",
-        vec![CallStep {
-            role: "payments".to_owned(),
-            method: "/a/B".to_owned(),
-            request,
-        }],
+        vec![CallStep { role: "payments".to_owned(), method: "/a/B".to_owned(), request }],
     );
     works.push(("a call", work));
     works
@@ -170,27 +160,12 @@ pub async fn a_refused_work_changes_nothing(f: &impl StoreFactory) {
 
     // A change that grows a document beyond the limit leaves it as it was.
     let row = put(&one, &names.row("row", 1)).await;
-    let grown = Row {
-        word: Some(String::from_utf8(large(5 * 1024 * 1024)).unwrap()),
-        ..row.value.clone()
-    };
-    let mut work = Work::new(
-        ROLE,
-        Cause::Tick {
-            name: names.id(what),
-        },
-        at(0),
-        None,
-    );
-    let before = Versioned {
-        value: row.value.clone(),
-        version: 1,
-    };
+    let grown =
+        Row { word: Some(String::from_utf8(large(5 * 1024 * 1024)).unwrap()), ..row.value.clone() };
+    let mut work = Work::new(ROLE, Cause::Tick { name: names.id(what) }, at(0), None);
+    let before = Versioned { value: row.value.clone(), version: 1 };
     work.replace(&before, &grown).unwrap();
     let refused = one.commit(work).await.unwrap_err();
-    assert!(
-        matches!(refused, StoreError::TooLarge { .. }),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, StoreError::TooLarge { .. }), "{refused:?}");
     assert_eq!(read::<Row>(&two, &row.id).await, row);
 }

@@ -51,10 +51,7 @@ async fn set(
 /// The Work that `fired` causes: it replaces `before`.
 fn firing(names: &Names, fired: &DueTimer, before: &Versioned<Note>) -> Work {
     let mut work = Work::new(ROLE, Cause::Timer(fired.clone()), at(1_000), None);
-    let after = Note {
-        body: "fired".into(),
-        ..before.value.clone()
-    };
+    let after = Note { body: "fired".into(), ..before.value.clone() };
     work.replace(before, &after).unwrap();
     work.event("bistro.suite.v1.Fired", names.id("fired"), 1, Vec::new());
     work
@@ -96,9 +93,7 @@ pub async fn timers_are_moved_and_cancelled(f: &impl StoreFactory) {
     // A write that says nothing of timers leaves them.
     set(&store, &names, "doc", "expire", Some(70)).await;
     let before = read::<Note>(&store, &names.id("doc")).await;
-    swap(&store, &before, &names.note("doc", "x"))
-        .await
-        .unwrap();
+    swap(&store, &before, &names.note("doc", "x")).await.unwrap();
     assert_eq!(due(&store, &names, at(1_000)).await.len(), 1);
 }
 
@@ -108,10 +103,7 @@ pub async fn the_most_overdue_come_first(f: &impl StoreFactory) {
     let names = Names::new();
     for number in 0..20 {
         let moment = (number * 7) % 20;
-        let job = Job::<1> {
-            id: names.id(number),
-            state: moment,
-        };
+        let job = Job::<1> { id: names.id(number), state: moment };
         let mut work = Work::new("suite_b", names.request(number), at(0), None);
         work.insert(&job).unwrap();
         work.timer::<Job<1>>(&job.id, "due", at(moment));
@@ -147,10 +139,7 @@ pub async fn firing_consumes_the_timer_once(f: &impl StoreFactory) {
             async move { store.commit(work).await.unwrap() }
         }))
         .await;
-        let applied = results
-            .iter()
-            .filter(|result| **result == Committed::Applied)
-            .count();
+        let applied = results.iter().filter(|result| **result == Committed::Applied).count();
         assert_eq!(applied, 1, "{results:?}");
         assert_eq!(due(&handles[0], &names, at(500)).await, []);
         let now = read::<Note>(&handles[0], &before.value.id).await;
@@ -159,9 +148,7 @@ pub async fn firing_consumes_the_timer_once(f: &impl StoreFactory) {
         let late = firing(&names, &fired, &now);
         already_done(&handles[1], late).await;
         assert_eq!(read::<Note>(&handles[0], &now.id).await, now);
-        let free = read::<super::Item>(&handles[0], &names.id("item"))
-            .await
-            .free;
+        let free = read::<super::Item>(&handles[0], &names.id("item")).await.free;
         assert_eq!(free, if round % 2 == 0 { 9 } else { 10 });
     }
 }
@@ -214,22 +201,15 @@ pub async fn a_timer_is_consumed_by_a_work_on_another_document(f: &impl StoreFac
     let results = together((0..16_usize).map(|client| {
         let (store, names) = (handles[client % 2].clone(), names.clone());
         let mut work = Work::new(ROLE, Cause::Timer(fired.clone()), at(100), None);
-        work.insert(&names.note(format_args!("reminder{client}"), 1))
-            .unwrap();
+        work.insert(&names.note(format_args!("reminder{client}"), 1)).unwrap();
         async move { store.commit(work).await.unwrap() }
     }))
     .await;
-    let applied: Vec<bool> = results
-        .iter()
-        .map(|result| *result == Committed::Applied)
-        .collect();
+    let applied: Vec<bool> = results.iter().map(|result| *result == Committed::Applied).collect();
     assert_eq!(applied.iter().filter(|one| **one).count(), 1, "{results:?}");
     for (client, applied) in applied.into_iter().enumerate() {
         let id = names.id(format_args!("reminder{client}"));
-        assert_eq!(
-            handles[0].load::<Note>(&id).await.unwrap().is_some(),
-            applied
-        );
+        assert_eq!(handles[0].load::<Note>(&id).await.unwrap().is_some(), applied);
     }
     assert_eq!(due(&handles[0], &names, at(100)).await, []);
 }
@@ -264,11 +244,7 @@ pub async fn timers_of_one_document_do_not_touch_each_other(f: &impl StoreFactor
         set(&store, &names, id, "second", Some(10)).await;
     }
     let before = read::<Note>(&store, &names.id("a")).await;
-    apply(
-        &store,
-        firing(&names, &timer(&names, "a", "first", 10), &before),
-    )
-    .await;
+    apply(&store, firing(&names, &timer(&names, "a", "first", 10), &before)).await;
     let mut left = due(&store, &names, at(10)).await;
     left.sort_by_key(|timer| (timer.document.id.clone(), timer.name.clone()));
     let wanted = [

@@ -11,11 +11,7 @@ use super::{
 use crate::suites::together;
 
 fn member(names: &Names, id: impl std::fmt::Display, email: &str) -> Member {
-    Member {
-        id: names.id(id),
-        email: Some(names.id(email)),
-        handle: None,
-    }
+    Member { id: names.id(id), email: Some(names.id(email)), handle: None }
 }
 
 async fn insert(
@@ -70,18 +66,12 @@ pub async fn one_of_many_racing_for_a_key_gets_it(f: &impl StoreFactory) {
 pub async fn the_index_is_named_and_nothing_is_written(f: &impl StoreFactory) {
     let store = f.open().await;
     let names = Names::new();
-    let first = Member {
-        handle: Some(names.id("chef")),
-        ..member(&names, 1, "a")
-    };
+    let first = Member { handle: Some(names.id("chef")), ..member(&names, 1, "a") };
     put(&store, &first).await;
     let second = put(&store, &member(&names, 2, "b")).await;
 
     let mut by_handle = names.work("by handle");
-    let other = Member {
-        handle: first.handle.clone(),
-        ..member(&names, 3, "c")
-    };
+    let other = Member { handle: first.handle.clone(), ..member(&names, 3, "c") };
     by_handle.insert(&names.note("beside", 1)).unwrap();
     by_handle.insert(&other).unwrap();
     assert_duplicate(store.commit(by_handle).await, &other.id, "handle");
@@ -118,11 +108,7 @@ pub async fn a_freed_key_can_be_taken(f: &impl StoreFactory) {
     passed.replace(&third, &member(&names, 3, "c")).unwrap();
     passed.insert(&member(&names, 4, "b")).unwrap();
     apply(&one, passed).await;
-    assert_duplicate(
-        insert(&two, &names, &member(&names, 5, "b")).await,
-        &names.id(5),
-        "email",
-    );
+    assert_duplicate(insert(&two, &names, &member(&names, 5, "b")).await, &names.id(5), "email");
 
     // A Work that failed for another reason holds no key.
     let mut failed = names.work("failed");
@@ -137,16 +123,10 @@ pub async fn documents_without_the_key_do_not_collide(f: &impl StoreFactory) {
     let store = f.open().await;
     let names = Names::new();
     for number in 0..3 {
-        let nobody = Member {
-            id: names.id(number),
-            email: None,
-            handle: None,
-        };
+        let nobody = Member { id: names.id(number), email: None, handle: None };
         let written = put(&store, &nobody).await;
         if number == 0 {
-            swap(&store, &written, &member(&names, 0, "a"))
-                .await
-                .unwrap();
+            swap(&store, &written, &member(&names, 0, "a")).await.unwrap();
             let before = read(&store, &written.id).await;
             swap(&store, &before, &nobody).await.unwrap();
         }

@@ -97,12 +97,14 @@ impl Mistakes {
 
 /// Reads `bytes`. The sheet is complete only if there are no mistakes.
 pub(super) fn parse(bytes: &[u8]) -> (Sheet, Mistakes) {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
-        .from_reader(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
+        .from_reader(bytes);
     let mut parser = Parser::default();
+    let mut numbers = LineNumbers { bytes, offset: 0, line: 1 };
     let mut record = ByteRecord::new();
     let mut is_header = true;
     loop {
@@ -116,8 +118,9 @@ pub(super) fn parse(bytes: &[u8]) -> (Sheet, Mistakes) {
                 }
             }
             Ok(true) => {
-                let number = record.position().map_or(0, csv::Position::line);
-                parser.line(number, &record, reader.is_done());
+                let number = numbers.of(record.position());
+                let is_last = reader.position().byte() >= bytes.len() as u64;
+                parser.line(number, &record, is_last);
             }
             Ok(false) => {
                 if is_header {
@@ -129,13 +132,34 @@ pub(super) fn parse(bytes: &[u8]) -> (Sheet, Mistakes) {
             }
             // Reading from memory, byte records cannot fail; if they did, it would be said.
             Err(cause) => {
-                let line = cause.position().map_or(0, csv::Position::line);
-                parser.mistakes.add(line, cause.to_string());
+                parser.mistakes.add(numbers.of(cause.position()), cause.to_string());
                 break;
             }
         }
     }
     (parser.sheet, parser.mistakes)
+}
+
+/// Counts line ends: the reader's own count is one less after a line that ends in CR LF.
+struct LineNumbers<'a> {
+    bytes: &'a [u8],
+    /// Up to where line ends are counted.
+    offset: usize,
+    line: u64,
+}
+
+impl LineNumbers<'_> {
+    /// The line of the record that the reader says is at `position`, from 1. Positions only grow.
+    fn of(&mut self, position: Option<&csv::Position>) -> u64 {
+        let said = position.and_then(|position| usize::try_from(position.byte()).ok());
+        let said = said.unwrap_or(self.offset).clamp(self.offset, self.bytes.len());
+        // The end of the line before, and empty lines, come first.
+        let between = self.bytes[said..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
+        let counted = &self.bytes[self.offset..said + between];
+        self.line += counted.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.offset = said + between;
+        self.line
+    }
 }
 
 #[derive(Default)]
