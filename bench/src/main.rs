@@ -1,19 +1,27 @@
 //! Measures the platform: starts it, loads it over the public API, and prints what came of it.
 
 mod args;
+mod bare;
 mod budget;
+mod collections;
+mod engines;
+mod http_only;
 mod life;
 mod load;
 mod machine;
 mod people;
 mod place;
 mod platform;
+mod preload;
 mod procs;
 mod program;
+mod recipe;
 mod report;
 mod scenarios;
 mod schedule;
 mod scrape;
+mod share;
+mod template;
 mod timing;
 mod wire;
 

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(1);
 /// What processes on servers derive their secrets from.
 const SECRET: &str = "a secret for benchmarks that is long enough";
-/// The database on MongoDB.
+/// The database on MongoDB, and the data directory.
 pub(crate) const DATABASE: &str = "bistro";
 
 /// The servers of a platform that is not embedded.
@@ -35,7 +35,6 @@ pub(crate) struct Servers {
 
 /// A platform. Dropping it kills it, and removes its data.
 pub(crate) struct Platform {
-    engine: Engine,
     program: PathBuf,
     process: Option<Process>,
     sandbox: Sandbox,
@@ -57,7 +56,6 @@ impl Platform {
             }
         };
         Ok(Self {
-            engine,
             program: program.to_owned(),
             process: None,
             sandbox: Sandbox::new("bench")?,
@@ -86,7 +84,7 @@ impl Platform {
         }
         command
             .arg("serve")
-            .env("BISTRO__DATA_DIR", self.data_dir())
+            .env("BISTRO__DATA_DIR", self.data_dir(DATABASE))
             .env("BISTRO__GATEWAY__LISTEN", self.public.addr().to_string())
             .env("BISTRO__GRPC__LISTEN", self.grpc.addr().to_string())
             .env("BISTRO__ADMIN__LISTEN", self.admin.addr().to_string())
@@ -136,14 +134,9 @@ impl Platform {
         Ok(())
     }
 
-    /// On what.
-    pub(crate) const fn engine(&self) -> Engine {
-        self.engine
-    }
-
-    /// Where the embedded engine keeps its file.
-    pub(crate) fn data_dir(&self) -> PathBuf {
-        self.sandbox.path().join("data")
+    /// The data directory `name`: the platform's own is called as its database is.
+    pub(crate) fn data_dir(&self, name: &str) -> PathBuf {
+        self.sandbox.path().join(name)
     }
 
     /// Its servers.

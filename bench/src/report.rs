@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     args::{Engine, Format},
-    load::Outcome,
+    load::{Outcome, per},
     machine::Machine,
     timing::Latencies,
 };
@@ -158,16 +158,15 @@ impl Section<'_> {
     }
 
     /// Adds what was used for each thing that was done, and by how much others were in the way.
-    pub(crate) fn usage(&mut self, outcome: &Outcome) {
+    pub(crate) fn usage(&mut self, what: &str, outcome: &Outcome) {
         let usage = &outcome.usage;
         for (name, seconds) in &usage.of {
-            self.figure(format!("cpu of {name}"), outcome.micros_each(*seconds), "us each");
+            self.figure(format!("{what}, cpu of {name}"), outcome.micros_each(*seconds), "us each");
         }
-        self.figure("processors busy", usage.busy * 100.0, "%");
-        self.figure("processors used by others", usage.others * 100.0, "%");
+        self.figure(format!("{what}, processors busy"), usage.busy * 100.0, "%");
+        self.figure(format!("{what}, used by others"), usage.others * 100.0, "%");
         for (fault, count) in &outcome.faults {
-            let count = u32::try_from(*count).unwrap_or(u32::MAX);
-            self.figure(format!("failed: {fault}"), count.into(), "times");
+            self.figure(format!("{what}, failed: {fault}"), per(*count), "times");
         }
     }
 

@@ -21,7 +21,7 @@ async fn walk(topology: Topology) {
     assert_eq!(blocks.len(), 7, "a block was added or lost its mark");
     let mut script = String::from("set -euo pipefail\n");
     for (line, block) in blocks {
-        script.push_str(&format!("echo '--- README.md:{line}'\n{block}"));
+        script.extend(["echo '--- README.md:", &line.to_string(), "'\n", &block]);
     }
     let mut command = Command::new("bash");
     command.args(["-c", &script]).env("BISTRO_URL", platform.url());

@@ -78,8 +78,10 @@ impl Platform {
             ]);
             rabbit = Some(broker);
         }
-        let inherited = std::env::vars().filter(|(name, _)| name == "BISTRO__GRPC__IN_PROCESS");
-        environment.extend(inherited);
+        let inherited = bistro_config::process_environment();
+        environment.extend(
+            inherited.into_iter().filter(|(name, _)| name == "BISTRO__GRPC__IN_PROCESS"),
+        );
         environment.extend(settings.iter().map(|(name, value)| ((*name).into(), (*value).into())));
 
         let roles: Vec<Option<&'static str>> = match topology {
@@ -125,8 +127,10 @@ impl Platform {
     /// The program with this platform's configuration, and no other.
     pub(crate) fn command(&self) -> Command {
         let mut command = self.sandbox.command(Path::new(PROGRAM));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BISTRO")) {
-            command.env_remove(name);
+        for name in bistro_config::process_environment().keys() {
+            if name.starts_with("BISTRO") {
+                command.env_remove(name);
+            }
         }
         command
             .env("BISTRO__DATA_DIR", self.sandbox.path().join("data"))

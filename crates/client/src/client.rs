@@ -226,7 +226,7 @@ pub(crate) fn problem(status: StatusCode, retry_after: Option<&str>, body: &[u8]
     let mut problem: Problem = serde_json::from_slice(body).unwrap_or_default();
     problem.status = status.as_u16();
     if problem.code.is_empty() {
-        problem.code = "unknown".to_owned();
+        "unknown".clone_into(&mut problem.code);
         problem.detail = format!("the server answered {status}");
     }
     let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);

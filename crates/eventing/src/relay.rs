@@ -8,7 +8,7 @@ use tracing::warn;
 use crate::{Engine, failpoint};
 
 /// Events published at once.
-const BATCH: usize = 256;
+const BATCH: u32 = 256;
 
 /// Publishes events as commits hand them over.
 pub(crate) async fn run(
@@ -16,12 +16,12 @@ pub(crate) async fn run(
     mut events: mpsc::UnboundedReceiver<OutboxEvent>,
 ) -> Result<(), Error> {
     let stop = engine.0.stop.clone();
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Vec::with_capacity(BATCH as usize);
     loop {
         tokio::select! {
             // What was committed is published before the engine stops.
             biased;
-            taken = events.recv_many(&mut batch, BATCH) => if taken == 0 { return Ok(()) },
+            taken = events.recv_many(&mut batch, BATCH as usize) => if taken == 0 { return Ok(()) },
             () = stop.cancelled() => return Ok(()),
         }
         publish(&engine, std::mem::take(&mut batch)).await;
@@ -48,7 +48,7 @@ pub(crate) async fn sweep(engine: Engine) -> Result<(), Error> {
 
 async fn sweep_once(engine: &Engine) -> Result<(), Error> {
     let before = engine.now() - engine.options().sweep_age;
-    let left = engine.store().unpublished(engine.role(), before, BATCH as u32).await?;
+    let left = engine.store().unpublished(engine.role(), before, BATCH).await?;
     let age = left.first().map_or(0, |oldest| engine.now().since(oldest.event.time).as_secs());
     engine.0.metrics.unpublished_age.set(i64::try_from(age).unwrap_or(i64::MAX));
     if !left.is_empty() {

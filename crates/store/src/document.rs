@@ -124,6 +124,7 @@ pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static
     }
 
     /// Brings the JSON of an older schema up to the present one.
+    #[must_use]
     fn upgrade(_schema: u32, json: serde_json::Value) -> serde_json::Value {
         json
     }

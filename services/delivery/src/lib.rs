@@ -42,6 +42,7 @@ pub static SPEC: RoleSpec = RoleSpec {
     build,
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "the table's functions may fail")]
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let assigner =
         assignment::Assigner::new(context.engine.clone(), context.config.delivery.offer_timeout);

@@ -80,7 +80,7 @@ impl KitchenReactor {
             .iter()
             .map(|line| {
                 Ok(Item {
-                    item: id(event, &line.item_id)?,
+                    dish: id(event, &line.item_id)?,
                     name: line.name.clone(),
                     quantity: line.quantity,
                     state: ItemState::Queued,

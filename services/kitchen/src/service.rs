@@ -136,7 +136,7 @@ fn tell(work: &mut Work, ticket: &Ticket, version: i64, change: Change) {
 fn message(ticket: &Ticket, version: i64) -> TicketMessage {
     let items = ticket.items.iter().zip(0..).map(|(item, line)| TicketItem {
         line,
-        item_id: item.item.to_string(),
+        item_id: item.dish.to_string(),
         name: item.name.clone(),
         quantity: item.quantity,
         state: item.state.as_str().to_owned(),

@@ -96,7 +96,9 @@ impl ItemState {
 /// One line of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Item {
-    pub(crate) item: Id<kinds::Item>,
+    /// What is to be cooked.
+    #[serde(rename = "item")]
+    pub(crate) dish: Id<kinds::Item>,
     pub(crate) name: String,
     pub(crate) quantity: u32,
     pub(crate) state: ItemState,
@@ -266,7 +268,7 @@ mod tests {
 
     fn ticket(items: usize) -> Ticket {
         let item = |n| Item {
-            item: Id::from_bits(n as u128),
+            dish: Id::from_bits(n as u128),
             name: format!("dish {n}"),
             quantity: 1,
             state: ItemState::Queued,

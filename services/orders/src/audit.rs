@@ -23,10 +23,12 @@ pub(crate) async fn page(engine: &Engine, request: AuditRequest) -> Result<Audit
 }
 
 fn row(order: &Versioned<Order>) -> AuditRow {
-    let count = |state| order.timeline.iter().filter(|entry| entry.state == state).count() as i64;
+    let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+    let count =
+        |state| number(order.timeline.iter().filter(|entry| entry.state == state).count());
     let numbers = HashMap::from([
         ("amount_minor".to_owned(), order.total.amount_minor),
-        ("lines".to_owned(), order.lines.len() as i64),
+        ("lines".to_owned(), number(order.lines.len())),
         ("confirmed".to_owned(), count(State::Confirmed)),
         ("completed".to_owned(), count(State::Completed)),
         ("placing".to_owned(), i64::from(order.placing)),

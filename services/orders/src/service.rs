@@ -149,6 +149,7 @@ impl OrdersService {
         }
     }
 
+    #[expect(clippy::unused_async, reason = "what decides may read first")]
     async fn decide_place(
         &self,
         asked: &Asked,

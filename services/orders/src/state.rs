@@ -242,9 +242,9 @@ mod tests {
         fn an_end_is_an_end(steps in prop::collection::vec(0..STEPS.len(), 0..40)) {
             let mut state = Placed;
             for step in steps {
-                match state.after(STEPS[step]) {
-                    Some(next) => { prop_assert!(!state.is_end()); state = next; }
-                    None => continue,
+                if let Some(next) = state.after(STEPS[step]) {
+                    prop_assert!(!state.is_end());
+                    state = next;
                 }
             }
         }

@@ -38,10 +38,7 @@ impl TestShelf {
 
     fn kept(&self) -> Result<&MemoryShelf, BusError> {
         if self.away.load(Ordering::Relaxed) {
-            return Err(BusError::NotDone {
-                message: "the shelf is away".into(),
-                source: None,
-            });
+            return Err(BusError::NotDone { message: "the shelf is away".into(), source: None });
         }
         Ok(&self.kept)
     }
@@ -143,10 +140,7 @@ pub(crate) async fn publish(bus: &dyn Bus, event: &Event) {
 
 /// The next delivery, within [`PATIENCE`].
 pub(crate) async fn next(consumer: &mut dyn Consumer) -> Delivery {
-    tokio::time::timeout(PATIENCE, consumer.next())
-        .await
-        .expect("a delivery in time")
-        .unwrap()
+    tokio::time::timeout(PATIENCE, consumer.next()).await.expect("a delivery in time").unwrap()
 }
 
 /// Consumes until every id in `wanted` was acknowledged once, subscribing again after each loss.

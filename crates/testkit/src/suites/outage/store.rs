@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -50,17 +50,17 @@ async fn count(store: &Arc<dyn Store>, names: &Names) -> i64 {
     item.unwrap().free
 }
 
-/// Commits the same Work until it has an answer; gives how often there was none.
-async fn insist(store: &Arc<dyn Store>, work: &Work) -> u32 {
+/// Commits the same Work until it has an answer.
+async fn insist(store: &Arc<dyn Store>, work: &Work) {
     let deadline = Instant::now() + BACK_WITHIN;
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
         match bounded("a commit", store.commit(work.clone())).await {
-            Ok(Committed::Applied) => return failures,
+            Ok(Committed::Applied) => return,
             Ok(Committed::AlreadyDone(mark)) => {
                 assert!(failures > 0, "nobody can have done it before");
                 assert_eq!(mark.reply, work.reply);
-                return failures;
+                return;
             }
             Err(StoreError::NotDone { .. } | StoreError::Unknown { .. })
                 if Instant::now() < deadline =>
@@ -74,6 +74,7 @@ async fn insist(store: &Arc<dyn Store>, work: &Work) -> u32 {
 }
 
 /// Kills the server again and again while sixteen clients commit; each insists until it knows.
+/// (An engine may ride a short outage out, so that no client notices it.)
 pub async fn a_server_that_is_killed_loses_nothing<E: Engine>(
     server: &mut Server<E>,
     open: impl AsyncFn(String) -> Arc<dyn Store>,
@@ -82,18 +83,17 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine>(
     let names = Names::new();
     begin(&handles[0], &names).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let failures = Arc::new(AtomicU32::new(0));
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
     let clients: Vec<_> = (0..16_usize)
         .map(|client| {
             let (store, names) = (handles[client % 2].clone(), names.clone());
-            let (stop, failures) = (stop.clone(), failures.clone());
+            let stop = stop.clone();
             let acknowledged = acknowledged.clone();
             tokio::spawn(async move {
                 for number in 0_u32.. {
                     let what = format!("{client}-{number}");
                     let work = work(&names, &what, number % 3 == 0);
-                    failures.fetch_add(insist(&store, &work).await, Ordering::Relaxed);
+                    insist(&store, &work).await;
                     acknowledged.lock().insert((what, number % 3 == 0));
                     if stop.load(Ordering::Relaxed) {
                         return;
@@ -122,7 +122,6 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine>(
     }
 
     let acknowledged = acknowledged.lock().clone();
-    assert!(failures.load(Ordering::Relaxed) > 0, "no client noticed a kill");
     let ids: Vec<String> = acknowledged.iter().map(|(what, _)| names.id(what)).collect();
     let there = handles[1].get_many(Note::COLLECTION, &ids).await.unwrap();
     assert_eq!(there.len(), ids.len(), "acknowledged and lost");

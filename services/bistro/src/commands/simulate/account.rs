@@ -12,7 +12,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{secret::hex, tally::Tally};
 
 /// How long before its end an access token is no longer used.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 /// How long a request for a stream may take to be answered.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -1,6 +1,6 @@
 //! A customer: asks for a quote, places the order, and follows it until it has ended.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bistro_client::{Answer, ClientError, Request};
 use bistro_core::{Error, ErrorCode};
@@ -34,12 +34,12 @@ enum Placing {
 }
 
 /// Plays one order of the file to its end.
-pub(super) async fn play(stage: &Stage, customer: &Arc<Account>, order: &Order) -> Result<(), Error> {
+pub(super) async fn play(stage: &Stage, customer: &Account, order: &Order) -> Result<(), Error> {
     let known = stage.past.as_ref().and_then(|past| past.orders.get(&order.name));
     let id = match known {
-        Some(Known { ended: Some(state), .. }) => {
+        Some(Known { ended: Some(end), .. }) => {
             stage.tally.known();
-            stage.tally.finished(state);
+            stage.tally.finished(end);
             return Ok(());
         }
         Some(Known { id, .. }) => {
@@ -68,16 +68,16 @@ pub(super) async fn play(stage: &Stage, customer: &Arc<Account>, order: &Order) 
     let end = follow(stage, customer, &id).await?;
     stage.dismiss(&id);
     match end {
-        End::Ended(state) => {
+        End::Ended(end) => {
             let ended = order.name.clone();
-            stage.tally.finished(&state);
-            stage.journal.write(&match state.as_str() {
+            stage.tally.finished(&end);
+            stage.journal.write(&match end.as_str() {
                 "completed" => Entry::Completed { completed: ended, id },
-                _ => Entry::Ended { ended, id, state },
+                _ => Entry::Ended { ended, id, state: end },
             })
         }
-        End::Stuck(state) => {
-            stage.tally.finished(&format!("stuck: {state}"));
+        End::Stuck(at) => {
+            stage.tally.finished(&format!("stuck: {at}"));
             Ok(())
         }
     }
@@ -157,15 +157,13 @@ async fn find(stage: &Stage, customer: &Account, address: &str) -> Result<Placin
         if let Some(order) = orders.find(|order| order["address"].as_str() == Some(address)) {
             return Ok(acknowledged(order));
         }
-        match page.body["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={}", percent_encode(next)),
-            None => {
-                let message = format!(
-                    "the platform says that the order to {address:?} was placed, but does not show it to its customer"
-                );
-                return Err(Error::new(ErrorCode::Internal, message));
-            }
-        }
+        let Some(next) = page.body["next_cursor"].as_str() else {
+            let message = format!(
+                "the platform says that the order to {address:?} was placed, but does not show it to its customer"
+            );
+            return Err(Error::new(ErrorCode::Internal, message));
+        };
+        cursor = format!("&cursor={}", percent_encode(next));
     }
 }
 
@@ -181,14 +179,14 @@ enum End {
 async fn follow(stage: &Stage, customer: &Account, id: &str) -> Result<End, Error> {
     let mut latest = Latest { sequence: -1, moved: Instant::now() };
     loop {
-        if let Some(state) = listen(stage, customer, id, &mut latest).await {
-            return Ok(End::Ended(state));
+        if let Some(end) = listen(stage, customer, id, &mut latest).await {
+            return Ok(End::Ended(end));
         }
         // The stream broke off or was silent: look.
         let request = Request::get(format!("/api/v1/orders/{id}"));
         let Answer { body, .. } = customer.call(&request, &stage.tally).await?;
-        if let Some(state) = latest.take(&body) {
-            return Ok(End::Ended(state));
+        if let Some(end) = latest.take(&body) {
+            return Ok(End::Ended(end));
         }
         if latest.moved.elapsed() > stage.patience {
             return Ok(End::Stuck(body["state"].as_str().unwrap_or_default().to_owned()));
@@ -223,8 +221,8 @@ async fn listen(
 ) -> Option<String> {
     let mut events = customer.follow(id, &stage.tally).await.ok()?;
     while let Ok(Ok(Some(order))) = tokio::time::timeout(SILENCE, events.next()).await {
-        if let Some(state) = latest.take(&order) {
-            return Some(state);
+        if let Some(end) = latest.take(&order) {
+            return Some(end);
         }
     }
     None

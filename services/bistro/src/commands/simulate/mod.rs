@@ -44,6 +44,9 @@ use tally::{Report, Settled};
 /// Where the journal is, if nobody says otherwise.
 const JOURNAL: &str = "simulation.journal";
 
+/// How long couriers may take to go off duty when the run was cut short.
+const GOING_HOME: Duration = Duration::from_secs(3);
+
 /// The words of `bistro simulate`.
 #[derive(Args)]
 #[command(
@@ -206,15 +209,12 @@ async fn play(
     header: Header,
     past: Option<Past>,
 ) -> Result<bool, Error> {
-    let (passwords, journal) = match &past {
-        Some(past) => {
-            (secret::read(&command.journal)?, Journal::go_on(&command.journal, past)?)
-        }
-        None => {
-            // Nothing of an earlier run is touched if the journal is there already.
-            let journal = Journal::create(&command.journal, &header)?;
-            (secret::create(&command.journal)?, journal)
-        }
+    let (passwords, journal) = if let Some(past) = &past {
+        (secret::read(&command.journal)?, Journal::go_on(&command.journal, past)?)
+    } else {
+        // Nothing of an earlier run is touched if the journal is there already.
+        let journal = Journal::create(&command.journal, &header)?;
+        (secret::create(&command.journal)?, journal)
     };
     let currency: Currency = restaurant.currency.parse().map_err(Error::internal)?;
     let patience = Duration::from_secs(command.patience);
@@ -236,9 +236,12 @@ async fn play(
     let began = Instant::now();
     let played = until_the_end(&stage, &cast, command.concurrency.into()).await;
     let took = began.elapsed();
-    let gone_home = cast.dismiss(&stage).await;
+    match &played {
+        Ok(()) => cast.dismiss(&stage).await?,
+        // What ended the run may keep the couriers from going off duty: a courtesy, no more.
+        Err(_) => drop(tokio::time::timeout(GOING_HOME, cast.dismiss(&stage)).await),
+    }
     played?;
-    gone_home?;
     let completed: Vec<_> = Past::read(&command.journal)?
         .orders
         .into_values()

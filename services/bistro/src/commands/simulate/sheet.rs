@@ -156,7 +156,7 @@ impl LineNumbers<'_> {
         // The end of the line before, and empty lines, come first.
         let between = self.bytes[said..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
         let counted = &self.bytes[self.offset..said + between];
-        self.line += counted.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.line += counted.split(|byte| *byte == b'\n').count() as u64 - 1;
         self.offset = said + between;
         self.line
     }
@@ -194,14 +194,13 @@ impl Parser {
             return;
         };
         let place = self.sheet.lines.len();
-        let item = match self.items.get(item) {
-            Some(known) => *known,
-            None => {
-                let new = self.sheet.items.len();
-                self.sheet.items.push(item.to_owned());
-                self.items.insert(item.to_owned(), new);
-                new
-            }
+        let item = if let Some(known) = self.items.get(item) {
+            *known
+        } else {
+            let new = self.sheet.items.len();
+            self.sheet.items.push(item.to_owned());
+            self.items.insert(item.to_owned(), new);
+            new
         };
         self.sheet.lines.push(Line { item, quantity, number });
         match self.sheet.orders.last_mut() {
@@ -404,7 +403,7 @@ mod tests {
         for cut in last + 1..whole.len() - 2 {
             assert_eq!(lines_at_fault(&whole[..cut]), [3], "{cut}");
         }
-        let (_, mistakes) = parse(whole[..last + 10].as_bytes());
+        let (_, mistakes) = parse(&whole.as_bytes()[..last + 10]);
         assert!(mistakes.shown[0].1.contains("cut off"), "{mistakes:?}");
     }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::commands::verify::facts::Row;
 
 const LIMITS: Limits =
-    Limits { confirm_within: Duration::from_secs(120), grace: Duration::from_secs(60) };
+    Limits { confirm_within: Duration::from_mins(2), grace: Duration::from_mins(1) };
 /// When the invented records are looked at: 2026-11-20T18:00:00Z.
 const NOW: &str = "2026-11-20T18:00:00.000Z";
 
@@ -14,12 +14,12 @@ fn id<K: bistro_core::IdKind>(bits: u128) -> String {
     Id::<K>::from_bits(bits).to_string()
 }
 
-fn row(kind: &str, id: String, order: u128, state: &str, numbers: &[(&str, i64)]) -> Row {
+fn row(kind: &str, own: String, order: u128, state: &str, numbers: &[(&str, i64)]) -> Row {
     Row {
-        id,
+        id: own,
         kind: kind.to_owned(),
         state: state.to_owned(),
-        order_id: Some(self::id::<kinds::Order>(order)),
+        order_id: Some(id::<kinds::Order>(order)),
         numbers: numbers.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect(),
         currency: Some("GBP".to_owned()),
         changed_at: "2026-11-20T17:00:00.000Z".to_owned(),
