@@ -98,7 +98,9 @@ impl Options {
     /// On what, each once, in the order of the report.
     pub(crate) fn engines(&self) -> Vec<Engine> {
         let all = [Engine::Embedded, Engine::Servers];
-        all.into_iter().filter(|engine| self.engine.is_empty() || self.engine.contains(engine)).collect()
+        all.into_iter()
+            .filter(|engine| self.engine.is_empty() || self.engine.contains(engine))
+            .collect()
     }
 
     /// How long each loop is measured for.
@@ -127,7 +129,10 @@ mod tests {
             Args::try_parse_from(line.split(' ')).map(|args| args.options.engines()).map_err(|_| ())
         };
         assert_eq!(engines("bench all"), Ok(vec![Engine::Embedded, Engine::Servers]));
-        assert_eq!(engines("bench place --engine servers --engine servers"), Ok(vec![Engine::Servers]));
+        assert_eq!(
+            engines("bench place --engine servers --engine servers"),
+            Ok(vec![Engine::Servers])
+        );
         assert_eq!(engines("bench --engine files all"), Err(()));
     }
 

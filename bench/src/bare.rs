@@ -37,7 +37,9 @@ impl Client for Committer {
         for work in works {
             match self.store.commit(work).await {
                 Ok(Committed::Applied) => {}
-                Ok(Committed::AlreadyDone(_)) => return Err(Fault("commit: done before".to_owned())),
+                Ok(Committed::AlreadyDone(_)) => {
+                    return Err(Fault("commit: done before".to_owned()));
+                }
                 Err(error) => return Err(Fault(format!("commit: {error}"))),
             }
         }

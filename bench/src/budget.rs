@@ -42,7 +42,11 @@ async fn counted(platform: &Platform) -> Result<(f64, f64)> {
 }
 
 /// Counts both, and adds them to the report.
-pub(crate) async fn measure(platform: &Platform, people: &Arc<People>, section: &mut Section<'_>) -> Result<()> {
+pub(crate) async fn measure(
+    platform: &Platform,
+    people: &Arc<People>,
+    section: &mut Section<'_>,
+) -> Result<()> {
     let before = counted(platform).await?;
     for placer in &mut Placer::many(platform, people, "budget-place", 1)? {
         for _ in 0..ORDERS {
@@ -57,9 +61,24 @@ pub(crate) async fn measure(platform: &Platform, people: &Arc<People>, section: 
     }
     let lived = counted(platform).await?;
     let each = |from: f64, to: f64| (to - from) / f64::from(ORDERS);
-    section.promised("Works of a placing", each(before.0, placed.0), "Works", Some(Target::AtMost(5.0)));
+    section.promised(
+        "Works of a placing",
+        each(before.0, placed.0),
+        "Works",
+        Some(Target::AtMost(5.0)),
+    );
     section.figure("events of a placing", each(before.1, placed.1), "events");
-    section.promised("Works of a life", each(placed.0, lived.0), "Works", Some(Target::AtMost(14.0)));
-    section.promised("events of a life", each(placed.1, lived.1), "events", Some(Target::AtMost(8.0)));
+    section.promised(
+        "Works of a life",
+        each(placed.0, lived.0),
+        "Works",
+        Some(Target::AtMost(14.0)),
+    );
+    section.promised(
+        "events of a life",
+        each(placed.1, lived.1),
+        "events",
+        Some(Target::AtMost(8.0)),
+    );
     Ok(())
 }

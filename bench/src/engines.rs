@@ -56,15 +56,20 @@ impl Place {
                 Ok(Open { store: Arc::new(engine.clone()), bus: None, embedded: Some(engine) })
             }
             Self::Servers { mongo, database, rabbit } => {
-                let options = MongoOptions { database: database.clone(), ..MongoOptions::new(mongo) };
+                let options =
+                    MongoOptions { database: database.clone(), ..MongoOptions::new(mongo) };
                 let store: Arc<dyn Store> = Arc::new(
-                    MongoStore::connect(options, &collections).await.context("MongoDB cannot be used")?,
+                    MongoStore::connect(options, &collections)
+                        .await
+                        .context("MongoDB cannot be used")?,
                 );
-                let options = RabbitOptions::new(rabbit, "bistro-bench", 1).context("RabbitMQ cannot be used")?;
+                let options = RabbitOptions::new(rabbit, "bistro-bench", 1)
+                    .context("RabbitMQ cannot be used")?;
                 let shelves = {
                     let store = Arc::clone(&store);
                     Arc::new(move |_: &Queue| {
-                        Arc::new(StoreShelf::new(&SHELF, Arc::clone(&store), Arc::new(SystemClock))) as Arc<dyn Shelf>
+                        Arc::new(StoreShelf::new(&SHELF, Arc::clone(&store), Arc::new(SystemClock)))
+                            as Arc<dyn Shelf>
                     })
                 };
                 let bus = RabbitBus::start(options, shelves, Arc::new(SystemClock));

@@ -25,7 +25,11 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// As many as there are `clients`.
-    pub(crate) fn many(platform: &Platform, people: &Arc<People>, clients: u32) -> Result<Vec<Self>> {
+    pub(crate) fn many(
+        platform: &Platform,
+        people: &Arc<People>,
+        clients: u32,
+    ) -> Result<Vec<Self>> {
         // As long as a placing, and with a field that none has.
         let body = format!(r#"{{"nothing":true,"quote":"{}"}}"#, "x".repeat(TOKEN));
         (0..clients as usize)
@@ -42,8 +46,10 @@ impl Client for Asker {
     /// metrics, body, answer.
     async fn go(&mut self) -> Result<(), Fault> {
         for path in ["/api/v1/quotes", "/api/v1/orders"] {
-            let answer = self.wire.post(path, &self.customer, "http-only", self.body.clone(), false).await?;
-            if !matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) {
+            let answer =
+                self.wire.post(path, &self.customer, "http-only", self.body.clone(), false).await?;
+            if !matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
+            {
                 return Err(answer.problem("http only"));
             }
         }

@@ -21,8 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The pauses between two looks: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(32));
 /// What is timed within a life.
-pub(crate) const STAGES: [&str; 6] =
-    ["quote to confirmed", "accept", "ticket and bump", "courier assigned", "pick-up and drop-off", "captured"];
+pub(crate) const STAGES: [&str; 6] = [
+    "quote to confirmed",
+    "accept",
+    "ticket and bump",
+    "courier assigned",
+    "pick-up and drop-off",
+    "captured",
+];
 
 /// Drives whole lives, one after the other, as customer, owner and courier.
 pub(crate) struct Liver {
@@ -68,7 +74,12 @@ impl Patience {
 
 impl Liver {
     /// As many as there are `clients`; `run` makes their keys their own.
-    pub(crate) fn many(platform: &Platform, people: &Arc<People>, run: &str, clients: u32) -> Result<Vec<Self>> {
+    pub(crate) fn many(
+        platform: &Platform,
+        people: &Arc<People>,
+        run: &str,
+        clients: u32,
+    ) -> Result<Vec<Self>> {
         (0..clients as usize)
             .map(|number| {
                 Ok(Self {
@@ -160,7 +171,9 @@ impl Liver {
             let delivery: Delivery<'_> = answer.read("delivery")?;
             if let ("assigned", Some(courier)) = (delivery.state, delivery.courier_id) {
                 let token = people.couriers.get(courier);
-                return token.cloned().ok_or_else(|| Fault("assignment: to somebody unknown".to_owned()));
+                return token
+                    .cloned()
+                    .ok_or_else(|| Fault("assignment: to somebody unknown".to_owned()));
             }
         }
     }

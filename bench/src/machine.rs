@@ -54,8 +54,15 @@ impl Machine {
     pub(crate) fn line(&self) -> String {
         format!(
             "{} cores ({}), {} MiB, Linux {}; write and flush a page: p50 {:.2} ms, p99 {:.2} ms; load average before: {}; commit {}; {}",
-            self.cores, self.processor, self.memory_mib, self.kernel, self.flush_p50_ms,
-            self.flush_p99_ms, self.load_average_before, self.commit, self.compiler,
+            self.cores,
+            self.processor,
+            self.memory_mib,
+            self.kernel,
+            self.flush_p50_ms,
+            self.flush_p99_ms,
+            self.load_average_before,
+            self.commit,
+            self.compiler,
         )
     }
 }
@@ -75,7 +82,9 @@ fn after(text: &str, name: &str) -> String {
 fn answer(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).current_dir(program::workspace()).output();
     match output {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
         _ => "unknown".to_owned(),
     }
 }

@@ -40,7 +40,11 @@ pub(crate) struct People {
 
 impl People {
     /// Registers a restaurant, `customers` customers and `couriers` couriers.
-    pub(crate) async fn register(platform: &Platform, customers: u32, couriers: u32) -> Result<Self> {
+    pub(crate) async fn register(
+        platform: &Platform,
+        customers: u32,
+        couriers: u32,
+    ) -> Result<Self> {
         say(format_args!("registering {customers} customers and {couriers} couriers"));
         let anybody = platform.anybody()?;
         let (restaurant, items, owner) = restaurant(&anybody).await?;
@@ -123,7 +127,10 @@ async fn restaurant(anybody: &Client) -> Result<(String, Vec<String>, HeaderValu
         if me.pointer("/memberships/0/restaurant_id").and_then(Value::as_str) == Some(&id) {
             break;
         }
-        ensure!(tokio::time::Instant::now() < until, "the owner did not become one within {SOON:?}");
+        ensure!(
+            tokio::time::Instant::now() < until,
+            "the owner did not become one within {SOON:?}"
+        );
         sleep(Duration::from_millis(20)).await;
     }
     let token = log_in(anybody, "owner").await?;

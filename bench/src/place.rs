@@ -42,7 +42,12 @@ struct Order<'a> {
 
 impl Placer {
     /// The customer `number` of `run`: its orders' keys are its own.
-    pub(crate) fn new(platform: &Platform, people: &Arc<People>, run: &str, number: usize) -> Result<Self> {
+    pub(crate) fn new(
+        platform: &Platform,
+        people: &Arc<People>,
+        run: &str,
+        number: usize,
+    ) -> Result<Self> {
         let customer = people.customers[number % people.customers.len()].clone();
         Ok(Self {
             wire: platform.wire()?,
@@ -55,7 +60,12 @@ impl Placer {
     }
 
     /// As many customers as there are `clients`.
-    pub(crate) fn many(platform: &Platform, people: &Arc<People>, run: &str, clients: u32) -> Result<Vec<Self>> {
+    pub(crate) fn many(
+        platform: &Platform,
+        people: &Arc<People>,
+        run: &str,
+        clients: u32,
+    ) -> Result<Vec<Self>> {
         (0..clients as usize).map(|number| Self::new(platform, people, run, number)).collect()
     }
 
@@ -97,7 +107,9 @@ fn basket(restaurant: &str, items: &[String], rng: &mut SmallRng) -> String {
     let chosen = rand::seq::index::sample(rng, items.len(), LINES.min(items.len()));
     let lines: Vec<String> = chosen
         .iter()
-        .map(|item| format!(r#"{{"item_id":"{}","quantity":{}}}"#, items[item], rng.random_range(1..=3)))
+        .map(|item| {
+            format!(r#"{{"item_id":"{}","quantity":{}}}"#, items[item], rng.random_range(1..=3))
+        })
         .collect();
     format!(
         r#"{{"restaurant_id":"{restaurant}","fulfilment":"delivery","lines":[{}]}}"#,
@@ -116,7 +128,8 @@ mod tests {
         let items: Vec<String> = (0..5).map(|number| format!("itm_{number}")).collect();
         let mut rng = SmallRng::seed_from_u64(1);
         for _ in 0..20 {
-            let basket: serde_json::Value = serde_json::from_str(&basket("rst_1", &items, &mut rng)).unwrap();
+            let basket: serde_json::Value =
+                serde_json::from_str(&basket("rst_1", &items, &mut rng)).unwrap();
             let lines = basket["lines"].as_array().unwrap();
             let different: HashSet<_> = lines.iter().map(|line| line["item_id"].as_str()).collect();
             assert_eq!(different.len(), LINES);

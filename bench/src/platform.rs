@@ -51,7 +51,8 @@ impl Platform {
             Engine::Embedded => None,
             Engine::Servers => {
                 say("starting MongoDB and RabbitMQ");
-                let (mongo, rabbit) = tokio::try_join!(MongoServer::start(), RabbitServer::start())?;
+                let (mongo, rabbit) =
+                    tokio::try_join!(MongoServer::start(), RabbitServer::start())?;
                 Some(Servers { mongo, rabbit })
             }
         };
@@ -76,7 +77,10 @@ impl Platform {
     /// Starts it; gives how long it took from then until it said that it is ready.
     pub(crate) async fn start(&mut self) -> Result<Duration> {
         let mut command = self.sandbox.command(&self.program);
-        #[expect(clippy::disallowed_methods, reason = "nothing of whoever runs the benchmark may leak in")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "nothing of whoever runs the benchmark may leak in"
+        )]
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("BISTRO") {
                 command.env_remove(name);
@@ -108,7 +112,10 @@ impl Platform {
         let mut wire = Wire::new(self.admin.addr())?;
         loop {
             if let Some(status) = process.ended()? {
-                bail!("bistro ended with {status} while it started; its last words:\n{}", process.last_words());
+                bail!(
+                    "bistro ended with {status} while it started; its last words:\n{}",
+                    process.last_words()
+                );
             }
             if let Ok(answer) = wire.get("/readyz", None).await
                 && answer.status.is_success()
@@ -116,7 +123,10 @@ impl Platform {
                 break;
             }
             if began.elapsed() > PATIENCE {
-                bail!("bistro was not ready within {PATIENCE:?}; its last words:\n{}", process.last_words());
+                bail!(
+                    "bistro was not ready within {PATIENCE:?}; its last words:\n{}",
+                    process.last_words()
+                );
             }
             sleep(LOOK).await;
         }
@@ -129,7 +139,11 @@ impl Platform {
     pub(crate) async fn stop(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
             let status = process.stop(PATIENCE).await?;
-            ensure!(status.success(), "bistro ended with {status}; its last words:\n{}", process.last_words());
+            ensure!(
+                status.success(),
+                "bistro ended with {status}; its last words:\n{}",
+                process.last_words()
+            );
         }
         Ok(())
     }

@@ -71,7 +71,9 @@ async fn clone(store: &Arc<dyn Store>, order: &str, count: u64) -> Result<Vec<St
                     say(format_args!("stored {after} orders"));
                 }
                 let is_sample = batch.is_multiple_of(batches.div_ceil(8));
-                Ok::<_, anyhow::Error>(orders.first().filter(|_| is_sample).map(|one| templates.order.id(one)))
+                Ok::<_, anyhow::Error>(
+                    orders.first().filter(|_| is_sample).map(|one| templates.order.id(one)),
+                )
             }
         })
         .buffer_unordered(AT_ONCE)
@@ -84,14 +86,18 @@ async fn clone(store: &Arc<dyn Store>, order: &str, count: u64) -> Result<Vec<St
 fn identities(numbers: std::ops::Range<u64>, count: u64, now: Timestamp) -> Vec<Identity> {
     numbers
         .map(|number| {
-            let age = u128::from(DAYS * DAY_MS) * u128::from(count - number) / u128::from(count.max(1));
+            let age =
+                u128::from(DAYS * DAY_MS) * u128::from(count - number) / u128::from(count.max(1));
             let age = i64::try_from(age).unwrap_or(i64::MAX);
             let at = Timestamp::from_millis(now.as_millis().saturating_sub(age));
             let mut rng = SmallRng::seed_from_u64(number);
             let order: Id<kinds::Order> = IdSource::random(at, &mut rng).id("order");
             let who = rng.random_range(0..CUSTOMERS);
-            let joined = Timestamp::from_millis(now.as_millis() - 2 * i64::try_from(DAYS * DAY_MS).unwrap_or(0));
-            let customer: Id<kinds::User> = IdSource::from_cause(joined, &format!("customer {who}")).id("user");
+            let joined = Timestamp::from_millis(
+                now.as_millis() - 2 * i64::try_from(DAYS * DAY_MS).unwrap_or(0),
+            );
+            let customer: Id<kinds::User> =
+                IdSource::from_cause(joined, &format!("customer {who}")).id("user");
             Identity { bits: bits(order), customer: bits(customer), placed_at: at.as_millis() }
         })
         .collect()
@@ -103,7 +109,12 @@ fn bits(id: impl ToString) -> String {
     text.split_once('_').map_or_else(String::new, |(_, bits)| bits.to_owned())
 }
 
-async fn put(store: &dyn Store, templates: &Templates, orders: &[Identity], batch: u64) -> Result<()> {
+async fn put(
+    store: &dyn Store,
+    templates: &Templates,
+    orders: &[Identity],
+    batch: u64,
+) -> Result<()> {
     let placed = orders.iter().map(|order| async move {
         let key = format!("stored-{}", order.bits);
         let cause = Cause::request("bench", "orders.place", &key, key.as_bytes());
@@ -117,7 +128,8 @@ async fn put(store: &dyn Store, templates: &Templates, orders: &[Identity], batc
         let time = Timestamp::from_millis(orders.first().map_or(0, |order| order.placed_at));
         let name = format!("stored/{}/{batch}", template.collection.name);
         let mut work = Work::new(template.collection.role, Cause::Tick { name }, time, None);
-        work.writes = orders.iter().map(|order| insert(template, order, false)).collect::<Result<_>>()?;
+        work.writes =
+            orders.iter().map(|order| insert(template, order, false)).collect::<Result<_>>()?;
         commit(store, work).await?;
     }
     Ok(())
@@ -145,8 +157,13 @@ async fn templates(store: &dyn Store, id: &str) -> Result<Templates> {
     let keys = |collection, keys: &[KeyOf]| -> Result<Vec<KeyOf>> {
         keys.iter().map(|(name, fields)| Ok((index(collection, name)?, *fields))).collect()
     };
-    let order_keys =
-        keys(orders, &[("by_customer", &["customer", "placed_at"]), ("by_restaurant", &["restaurant", "placed_at"])])?;
+    let order_keys = keys(
+        orders,
+        &[
+            ("by_customer", &["customer", "placed_at"]),
+            ("by_restaurant", &["restaurant", "placed_at"]),
+        ],
+    )?;
     let order = Template::new(orders, "ord", &json, &of, order_keys);
     let mut others = Vec::new();
     // None of these stays in an index once the order is captured, but the ledger's entry.
@@ -168,7 +185,11 @@ async fn templates(store: &dyn Store, id: &str) -> Result<Templates> {
     Ok(Templates { order, others })
 }
 
-async fn read(store: &dyn Store, collection: &'static bistro_store::Collection, id: &str) -> Result<String> {
+async fn read(
+    store: &dyn Store,
+    collection: &'static bistro_store::Collection,
+    id: &str,
+) -> Result<String> {
     let found = store.get(collection, id).await.context("an order cannot be read")?;
     let found = found.ok_or_else(|| anyhow!("there is no {}/{id}", collection.full_name()))?;
     Ok(found.data.to_string())

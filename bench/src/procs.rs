@@ -80,8 +80,7 @@ impl Meter {
     /// What was used from `before` to `after`.
     pub(crate) fn between(&self, before: &Reading, after: &Reading) -> Usage {
         let used = before.used.iter().zip(&after.used).map(|(from, to)| to.saturating_sub(*from));
-        let of: Vec<_> =
-            self.0.iter().map(Who::name).zip(used.clone().map(seconds)).collect();
+        let of: Vec<_> = self.0.iter().map(Who::name).zip(used.clone().map(seconds)).collect();
         let all = after.machine.all.saturating_sub(before.machine.all).max(1);
         let busy = after.machine.busy.saturating_sub(before.machine.busy);
         let others = busy.saturating_sub(used.sum());
@@ -156,7 +155,8 @@ fn group_and_time(stat: &str) -> Option<(u32, Ticks)> {
 fn machine_time(stat: &str) -> Option<Machine> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     // user nice system idle iowait irq softirq steal; what follows is part of user already.
-    let times: Vec<Ticks> = line.split_whitespace().take(8).filter_map(|one| one.parse().ok()).collect();
+    let times: Vec<Ticks> =
+        line.split_whitespace().take(8).filter_map(|one| one.parse().ok()).collect();
     let (idle, waiting) = (times.get(3)?, times.get(4)?);
     let all: Ticks = times.iter().sum();
     Some(Machine { busy: all - idle - waiting, all })

@@ -12,7 +12,9 @@ use crate::{args::Options, report::say};
 /// The program to measure: the one that was given, or a release build of this checkout.
 pub(crate) fn find(options: &Options) -> Result<PathBuf> {
     match &options.program {
-        Some(given) => given.canonicalize().with_context(|| format!("cannot find {}", given.display())),
+        Some(given) => {
+            given.canonicalize().with_context(|| format!("cannot find {}", given.display()))
+        }
         None => build(),
     }
 }
@@ -34,8 +36,13 @@ fn build() -> Result<PathBuf> {
     ensure!(status.success(), "cargo build ended with {status}");
     // Both are built by one cargo into one target directory.
     let this = std::env::current_exe().context("cannot find this program's own file")?;
-    let target = this.parent().and_then(Path::parent).context("this program is in no target directory")?;
+    let target =
+        this.parent().and_then(Path::parent).context("this program is in no target directory")?;
     let program = target.join("release/bistro");
-    ensure!(program.exists(), "cargo built no {}; give the program with --program", program.display());
+    ensure!(
+        program.exists(),
+        "cargo built no {}; give the program with --program",
+        program.display()
+    );
     Ok(program)
 }

@@ -44,8 +44,11 @@ impl Recipe {
     /// A recipe for orders of one restaurant; ids derive from `at`.
     pub(crate) fn new(at: Timestamp) -> Result<Self> {
         let source = IdSource::from_cause(at, "a restaurant");
-        let (orders, reservations, items) =
-            (named("orders", "orders")?, named("catalog", "reservations")?, named("catalog", "items")?);
+        let (orders, reservations, items) = (
+            named("orders", "orders")?,
+            named("catalog", "reservations")?,
+            named("catalog", "items")?,
+        );
         Ok(Self {
             by_customer: index(orders, "by_customer")?,
             by_restaurant: index(orders, "by_restaurant")?,
@@ -66,7 +69,8 @@ impl Recipe {
     pub(crate) fn menu(&self, at: Timestamp) -> Vec<Work> {
         let work = |(number, dish): (usize, &Id<kinds::Item>)| {
             let name = format!("Dish of the house {number}");
-            let mut work = Work::new("catalog", Cause::Tick { name: format!("menu/{dish}") }, at, None);
+            let mut work =
+                Work::new("catalog", Cause::Tick { name: format!("menu/{dish}") }, at, None);
             let now = at.as_millis();
             let data = format!(
                 r#"{{"id":"{dish}","restaurant":"{}","name":"{name}","price_minor":950,"currency":"GBP","available":true,"counted":true,"free":1000000000,"stocked":1000000000,"revision":1,"changed_at":{now}}}"#,
@@ -84,7 +88,8 @@ impl Recipe {
     pub(crate) fn placing(&self, number: u64, at: Timestamp) -> Placing {
         let source = IdSource::from_cause(at, &format!("order {number}"));
         let order: Id<kinds::Order> = source.id("order");
-        let customer: Id<kinds::User> = IdSource::from_cause(at, &format!("customer {}", number % 64)).id("user");
+        let customer: Id<kinds::User> =
+            IdSource::from_cause(at, &format!("customer {}", number % 64)).id("user");
         let dishes = self.chosen(number);
         let document = DocumentRef { collection: self.orders, id: order.to_string() };
 
@@ -101,11 +106,15 @@ impl Recipe {
             method: method.to_owned(),
             request: vec![0x2a; bytes],
         };
-        place.call("place", vec![
-            step("catalog", "/bistro.catalog.v1.Catalog/Reserve", RESERVE_BYTES),
-            step("payments", "/bistro.payments.v1.Payments/Authorize", AUTHORIZE_BYTES),
-        ]);
-        let outcome = Cause::Outcome { document: document.clone(), call: place.calls[0].id.clone() };
+        place.call(
+            "place",
+            vec![
+                step("catalog", "/bistro.catalog.v1.Catalog/Reserve", RESERVE_BYTES),
+                step("payments", "/bistro.payments.v1.Payments/Authorize", AUTHORIZE_BYTES),
+            ],
+        );
+        let outcome =
+            Cause::Outcome { document: document.clone(), call: place.calls[0].id.clone() };
 
         let mut confirm = Work::new("orders", outcome, at, None);
         confirm.writes.push(Write::Replace {
@@ -117,10 +126,21 @@ impl Recipe {
         confirm.timers.push(timer(&document, CONFIRM_TIMER, None));
         confirm.timers.push(timer(&document, ACCEPT_TIMER, Some(at.as_millis() + 10 * MINUTE)));
         confirm.event("bistro.orders.v1.OrderConfirmed", order, 2, vec![0x2a; EVENT_BYTES]);
-        [place, self.reserve(number, order, &dishes, at), self.authorize(number, order, at), confirm]
+        [
+            place,
+            self.reserve(number, order, &dishes, at),
+            self.authorize(number, order, at),
+            confirm,
+        ]
     }
 
-    fn reserve(&self, number: u64, order: Id<kinds::Order>, dishes: &[Id<kinds::Item>], at: Timestamp) -> Work {
+    fn reserve(
+        &self,
+        number: u64,
+        order: Id<kinds::Order>,
+        dishes: &[Id<kinds::Item>],
+        at: Timestamp,
+    ) -> Work {
         let mut work = Work::new("catalog", request("catalog.reserve", number), at, None);
         let id = order.sibling::<kinds::Reservation>();
         let (now, expires) = (at.as_millis(), at.as_millis() + 15 * MINUTE);
@@ -186,7 +206,12 @@ impl Recipe {
         )
     }
 
-    fn order_keys(&self, customer: Id<kinds::User>, at: Timestamp, state: &str) -> Vec<(&'static str, Key)> {
+    fn order_keys(
+        &self,
+        customer: Id<kinds::User>,
+        at: Timestamp,
+        state: &str,
+    ) -> Vec<(&'static str, Key)> {
         vec![
             (self.by_customer, Key::new().id(customer).time(at)),
             (self.by_restaurant, Key::new().id(self.restaurant).time(at)),
@@ -197,7 +222,12 @@ impl Recipe {
 }
 
 fn request(operation: &str, number: u64) -> Cause {
-    Cause::request("usr_0123456789abcdefghjkmnpqrs", operation, &format!("bare-{number}"), &number.to_be_bytes())
+    Cause::request(
+        "usr_0123456789abcdefghjkmnpqrs",
+        operation,
+        &format!("bare-{number}"),
+        &number.to_be_bytes(),
+    )
 }
 
 fn timer(document: &DocumentRef, name: &'static str, at: Option<i64>) -> TimerChange {
@@ -232,8 +262,9 @@ mod tests {
     fn orders_differ_and_their_dishes_too() {
         let at = Timestamp::from_millis(1_700_000_000_123);
         let recipe = recipe();
-        let ids: HashSet<String> =
-            (0..100).map(|number| recipe.placing(number, at)[0].writes[0].document().id.clone()).collect();
+        let ids: HashSet<String> = (0..100)
+            .map(|number| recipe.placing(number, at)[0].writes[0].document().id.clone())
+            .collect();
         assert_eq!(ids.len(), 100);
         for number in 0..300 {
             let dishes: HashSet<_> = recipe.chosen(number).into_iter().collect();
@@ -246,11 +277,16 @@ mod tests {
         use bistro_store::{Committed, Store as _};
         let sandbox = bistro_testkit::Sandbox::new("recipe").unwrap();
         let clock = std::sync::Arc::new(bistro_core::SystemClock);
-        let store =
-            bistro_store_embedded::Embedded::open(sandbox.path().join("data"), &crate::collections::all(), clock).unwrap();
+        let store = bistro_store_embedded::Embedded::open(
+            sandbox.path().join("data"),
+            &crate::collections::all(),
+            clock,
+        )
+        .unwrap();
         let at = Timestamp::from_millis(1_700_000_000_123);
         let recipe = recipe();
-        let works = recipe.menu(at).into_iter().chain(recipe.placing(1, at)).chain(recipe.placing(2, at));
+        let works =
+            recipe.menu(at).into_iter().chain(recipe.placing(1, at)).chain(recipe.placing(2, at));
         for work in works {
             assert_eq!(store.commit(work).await.unwrap(), Committed::Applied);
         }

@@ -80,14 +80,17 @@ impl Report {
     pub(crate) fn print(&self, format: Format) -> Result<()> {
         let text = match format {
             Format::Text => self.text(),
-            Format::Json => serde_json::to_string_pretty(self).context("the report cannot be written")? + "\n",
+            Format::Json => {
+                serde_json::to_string_pretty(self).context("the report cannot be written")? + "\n"
+            }
         };
         std::io::stdout().lock().write_all(text.as_bytes()).context("the report cannot be printed")
     }
 
     fn text(&self) -> String {
         let mut text = self.machine.line() + "\n\n";
-        let mut rows = vec![["scenario", "engine", "figure", "value", "unit", "target"].map(str::to_owned)];
+        let mut rows =
+            vec![["scenario", "engine", "figure", "value", "unit", "target"].map(str::to_owned)];
         rows.extend(self.figures.iter().map(Figure::row));
         let mut widths = [0; 6];
         for row in &rows {
@@ -98,7 +101,8 @@ impl Report {
         for row in &rows {
             let [scenario, engine, name, value, unit, target] = row;
             let [a, b, c, d, e, _] = widths;
-            let line = format!("{scenario:a$}  {engine:b$}  {name:c$}  {value:>d$}  {unit:e$}  {target}");
+            let line =
+                format!("{scenario:a$}  {engine:b$}  {name:c$}  {value:>d$}  {unit:e$}  {target}");
             text.push_str(line.trim_end());
             text.push('\n');
         }

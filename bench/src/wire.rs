@@ -102,7 +102,8 @@ fn request(method: Method, path: &str, token: Option<&HeaderValue>) -> http::req
 async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(address).await.context("cannot connect")?;
     stream.set_nodelay(true).context("cannot connect")?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("cannot connect")?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.context("cannot connect")?;
     // It ends with the connection; whoever waits for an answer is told why.
     tokio::spawn(connection);
     Ok(sender)
@@ -123,7 +124,8 @@ impl Reply {
         struct Problem<'a> {
             code: &'a str,
         }
-        let code = serde_json::from_slice::<Problem<'_>>(&self.body).map_or("", |problem| problem.code);
+        let code =
+            serde_json::from_slice::<Problem<'_>>(&self.body).map_or("", |problem| problem.code);
         Fault(format!("{step}: {} {code}", self.status.as_u16()))
     }
 }
@@ -139,13 +141,19 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &'static str) -> Reply {
-        Reply { status: StatusCode::from_u16(status).unwrap(), body: Bytes::from_static(body.as_bytes()) }
+        Reply {
+            status: StatusCode::from_u16(status).unwrap(),
+            body: Bytes::from_static(body.as_bytes()),
+        }
     }
 
     #[test]
     fn faults_of_one_kind_are_alike() {
         let body = r#"{"code":"rate_limited","detail":"wait 3 seconds","request_id":"req_1"}"#;
-        assert_eq!(reply(429, body).read::<()>("quote"), Err(Fault("quote: 429 rate_limited".into())));
+        assert_eq!(
+            reply(429, body).read::<()>("quote"),
+            Err(Fault("quote: 429 rate_limited".into()))
+        );
         assert_eq!(reply(502, "").read::<()>("quote"), Err(Fault("quote: 502 ".into())));
         assert_eq!(reply(200, "7").read::<u8>("quote"), Ok(7));
     }

@@ -1,6 +1,11 @@
 //! The README tells the truth: its blocks marked `walk` run in order, in one shell, against a
 //! running platform on every topology; its settings are settings; its cards are the sandbox's.
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 #[path = "../scenarios/platform.rs"]
 #[expect(dead_code, reason = "the scenarios use more of it")]
@@ -75,8 +80,11 @@ fn setting(line: &str) -> (&str, &str) {
 fn its_cards_are_those_of_the_sandbox() {
     let row = |line: &str| line.starts_with("| `card_");
     let told: Vec<&str> = README.lines().filter(|line| row(line)).collect();
-    let there: Vec<&str> =
-        SANDBOX.lines().filter_map(|line| line.strip_prefix("//! ")).filter(|line| row(line)).collect();
+    let there: Vec<&str> = SANDBOX
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! "))
+        .filter(|line| row(line))
+        .collect();
     assert_eq!(told, there);
 }
 

@@ -49,7 +49,10 @@ async fn declined_card(topology: Topology) {
     let restaurant = Restaurant::open(platform, &[("Naan", 250, Some(5))]).await;
     let customer = Person::new(platform, "ada", &[]).await;
     let order = restaurant.order(&customer, &[(0, 2)], "card_declined").await;
-    assert_eq!((text(&order, "/state"), text(&order, "/reason")), ("payment_failed", "card_declined"));
+    assert_eq!(
+        (text(&order, "/state"), text(&order, "/reason")),
+        ("payment_failed", "card_declined")
+    );
     stock_returns(&restaurant, 5).await;
 }
 
@@ -62,7 +65,10 @@ async fn rejected_by_the_restaurant(topology: Topology) {
     let reason = json!({ "reason": "the oven is cold" });
     assert_eq!(code(post(&customer.client, &path, &reason).await), "permission_denied");
     let rejected = post(&restaurant.owner.client, &path, &reason).await.unwrap();
-    assert_eq!((text(&rejected, "/state"), text(&rejected, "/reason")), ("rejected", "the oven is cold"));
+    assert_eq!(
+        (text(&rejected, "/state"), text(&rejected, "/reason")),
+        ("rejected", "the oven is cold")
+    );
     paid(&customer.client, &order, "voided").await;
     stock_returns(&restaurant, 5).await;
 }
@@ -99,7 +105,8 @@ async fn cancelled_by_staff_while_cooking(topology: Topology) {
     paid(&customer.client, &order, "voided").await;
     let path = format!("/tickets/{}", text(&ticket, "/id"));
     wait::until("the ticket is cancelled", SOON, async || {
-        let ticket = get(&restaurant.owner.client, &path).await.map_err(|error| error.to_string())?;
+        let ticket =
+            get(&restaurant.owner.client, &path).await.map_err(|error| error.to_string())?;
         if ticket["state"] == "cancelled" { Ok(()) } else { Err(ticket.to_string()) }
     })
     .await;

@@ -23,7 +23,8 @@ async fn whole_life(topology: Topology) {
     let platform = Platform::start(topology, &[]).await;
     let restaurant =
         Restaurant::open(&platform, &[("Naan", 250, Some(10)), ("Dal", 595, None)]).await;
-    let (customer, courier) = (Person::new(&platform, "ada", &[]).await, courier(&platform, 1).await);
+    let (customer, courier) =
+        (Person::new(&platform, "ada", &[]).await, courier(&platform, 1).await);
 
     let order = restaurant.order(&customer, &[(0, 2), (1, 1), (0, 1)], "card_ok").await;
     assert_eq!(order["state"], "confirmed", "{order}");

@@ -1,6 +1,11 @@
 //! Scenarios that cross roles, each on every topology: one process on the embedded engine, one
 //! process on MongoDB and RabbitMQ, and one process per role on MongoDB and RabbitMQ.
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod api;
 mod compensation;

@@ -30,7 +30,10 @@ async fn stops_when_asked(topology: Topology) {
     for service in ["", "bistro.accounts.v1.Accounts"] {
         let request = HealthCheckRequest { service: service.to_owned() };
         let answer = health.check(request).await.expect("health").into_inner();
-        assert_eq!(answer.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
+        assert_eq!(
+            answer.status(),
+            tonic_health::pb::health_check_response::ServingStatus::Serving
+        );
     }
     drop(health);
     drop(client);

@@ -78,13 +78,18 @@ impl Restaurant {
     /// Opens a restaurant that sells `menu`: names, prices in pence, and stock where it is counted.
     pub(crate) async fn open(platform: &Platform, menu: &[(&str, i64, Option<i64>)]) -> Self {
         let mut owner = Person::new(platform, "owner", &["restaurateur"]).await;
-        let body = json!({ "name": fresh("Chez"), "currency": "GBP", "time_zone": "Europe/London" });
+        let body =
+            json!({ "name": fresh("Chez"), "currency": "GBP", "time_zone": "Europe/London" });
         let made = post(&owner.client, "/restaurants", &body).await.expect("a restaurant");
         let id = text(&made, "/id").to_owned();
         // That the maker owns it is told to accounts after the commit.
         wait::until("the owner is a member", SOON, async || {
             let me = get(&owner.client, "/me").await.map_err(|error| error.to_string())?;
-            if me["memberships"][0]["restaurant_id"] == id.as_str() { Ok(()) } else { Err(me.to_string()) }
+            if me["memberships"][0]["restaurant_id"] == id.as_str() {
+                Ok(())
+            } else {
+                Err(me.to_string())
+            }
         })
         .await;
         owner.log_in(platform).await;
@@ -100,10 +105,13 @@ impl Restaurant {
                 json!({ "line": line, "name": name, "price_minor": price, "stock": stock })
             })
             .collect();
-        let imported =
-            post(&owner.client, &format!("/restaurants/{id}/menu-import"), &json!({ "rows": rows }))
-                .await
-                .expect("a menu");
+        let imported = post(
+            &owner.client,
+            &format!("/restaurants/{id}/menu-import"),
+            &json!({ "rows": rows }),
+        )
+        .await
+        .expect("a menu");
         assert_eq!(imported["added"], menu.len(), "{imported}");
         let listed = get(&owner.client, &format!("/restaurants/{id}/items")).await.unwrap();
         let items = menu
@@ -122,7 +130,8 @@ impl Restaurant {
 
     /// How many of item `place` are free.
     pub(crate) async fn free(&self, place: usize) -> i64 {
-        let item = get(&self.owner.client, &format!("/items/{}", self.items[place].1)).await.unwrap();
+        let item =
+            get(&self.owner.client, &format!("/items/{}", self.items[place].1)).await.unwrap();
         item["free"].as_i64().expect("counted stock")
     }
 
@@ -139,8 +148,7 @@ impl Restaurant {
                 json!({ "item_id": self.items[*place].1, "quantity": quantity })
             })
             .collect();
-        let body =
-            json!({ "restaurant_id": self.id, "fulfilment": fulfilment, "lines": lines });
+        let body = json!({ "restaurant_id": self.id, "fulfilment": fulfilment, "lines": lines });
         post(&who.client, "/quotes", &body).await
     }
 
@@ -176,7 +184,8 @@ impl Restaurant {
     pub(crate) async fn ticket(&self, order: &Value) -> Value {
         let path = format!("/restaurants/{}/tickets", self.id);
         wait::until("the kitchen has the ticket", SOON, async || {
-            let tickets = get(&self.owner.client, &path).await.map_err(|error| error.to_string())?;
+            let tickets =
+                get(&self.owner.client, &path).await.map_err(|error| error.to_string())?;
             let ticket = tickets["items"].as_array().and_then(|tickets| {
                 tickets.iter().find(|ticket| ticket["order_id"] == order["id"])
             });

@@ -79,9 +79,8 @@ impl Platform {
             rabbit = Some(broker);
         }
         let inherited = bistro_config::process_environment();
-        environment.extend(
-            inherited.into_iter().filter(|(name, _)| name == "BISTRO__GRPC__IN_PROCESS"),
-        );
+        environment
+            .extend(inherited.into_iter().filter(|(name, _)| name == "BISTRO__GRPC__IN_PROCESS"));
         environment.extend(settings.iter().map(|(name, value)| ((*name).into(), (*value).into())));
 
         let roles: Vec<Option<&'static str>> = match topology {

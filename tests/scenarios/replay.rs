@@ -20,8 +20,13 @@ fn orders() -> (String, usize, i64) {
             let (name, _, price) = DISHES[(order + line) % DISHES.len()];
             let quantity = 1 + (order * 7 + line) % 3;
             let day = 1 + order % 28;
-            writeln!(text, "{},2024-03-{day:02}T19:{:02},{name},{quantity}", 1000 + order, order % 60)
-                .unwrap();
+            writeln!(
+                text,
+                "{},2024-03-{day:02}T19:{:02},{name},{quantity}",
+                1000 + order,
+                order % 60
+            )
+            .unwrap();
             lines += 1;
             worth += price * i64::try_from(quantity).unwrap();
         }
@@ -50,8 +55,16 @@ async fn imported_simulated_and_verified(topology: Topology) {
 
     let played = platform
         .run(&[
-            "simulate", "orders.csv", "--restaurant", "Takeaway", "--concurrency", "16",
-            "--journal", "run.journal", "--output", "json",
+            "simulate",
+            "orders.csv",
+            "--restaurant",
+            "Takeaway",
+            "--concurrency",
+            "16",
+            "--journal",
+            "run.journal",
+            "--output",
+            "json",
         ])
         .await;
     let played: Value = serde_json::from_str(&played).expect("JSON");
@@ -67,12 +80,22 @@ async fn imported_simulated_and_verified(topology: Topology) {
 async fn a_killed_process_loses_nothing_that_was_acknowledged() {
     let mut platform = Platform::start(Topology::Embedded, &[]).await;
     let folder = platform.sandbox.path().to_owned();
-    std::fs::write(folder.join("menu.csv"), "item,price\nOnion Bhaji,3.95\nPlain Naan,2.60\nBombay Aloo,5.95\n")
-        .unwrap();
+    std::fs::write(
+        folder.join("menu.csv"),
+        "item,price\nOnion Bhaji,3.95\nPlain Naan,2.60\nBombay Aloo,5.95\n",
+    )
+    .unwrap();
     std::fs::write(folder.join("orders.csv"), orders().0).unwrap();
     platform.run(&["import", "menu", "menu.csv", "--new", "Takeaway"]).await;
     let mut simulate = platform.command();
-    simulate.args(["simulate", "orders.csv", "--restaurant", "Takeaway", "--journal", "run.journal"]);
+    simulate.args([
+        "simulate",
+        "orders.csv",
+        "--restaurant",
+        "Takeaway",
+        "--journal",
+        "run.journal",
+    ]);
     let playing = tokio::task::spawn_blocking(move || simulate.output());
     for _ in 0..3 {
         // Killed as soon as it answers again: somewhere in the middle of whatever it does.

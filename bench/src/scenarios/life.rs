@@ -38,7 +38,11 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
     }
     let efforts = clients.iter().map(Liver::effort);
     let (sent, lives) = efforts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    section.figure("requests of a life, looks included", load::per(sent) / load::per(lives.max(1)), "requests");
+    section.figure(
+        "requests of a life, looks included",
+        load::per(sent) / load::per(lives.max(1)),
+        "requests",
+    );
     section.usage("life", &lived);
     section.figure("resident after the loop", procs::resident_mib(platform.id()?)?, "MiB");
     platform.stop().await

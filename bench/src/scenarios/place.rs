@@ -41,11 +41,20 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
     let clients = Placer::many(&platform, &people, "closed", options.clients)?;
     let (placed, _) = load::closed(clients, &meter, setting.warm_up(), setting.span()).await?;
     let is_embedded = engine == Engine::Embedded;
-    section.promised("closed loop", placed.per_second(), "orders/s", is_embedded.then_some(Target::AtLeast(2_000.0)));
+    section.promised(
+        "closed loop",
+        placed.per_second(),
+        "orders/s",
+        is_embedded.then_some(Target::AtLeast(2_000.0)),
+    );
     section.times("closed loop", &placed.times, is_embedded.then_some(Target::AtMost(50.0)));
     section.usage("closed loop", &placed);
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is small and positive")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate is small and positive"
+    )]
     let rate = options.rate.unwrap_or((placed.per_second() * OPEN_SHARE) as u32).max(1);
     let clients = Placer::many(&platform, &people, "open", OPEN_CLIENTS)?;
     let (open, _) = load::open(clients, rate, &meter, setting.warm_up(), setting.span()).await?;
@@ -59,7 +68,9 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
     let mut whose = vec![Who::Generator];
     whose.extend(platform.servers().into_iter().flat_map(crate::platform::Servers::groups));
     let place = Place::of(&platform, BARE);
-    let bare = bare::measure(place, Meter::new(whose), options.clients, setting.warm_up(), setting.span()).await?;
+    let bare =
+        bare::measure(place, Meter::new(whose), options.clients, setting.warm_up(), setting.span())
+            .await?;
     section.figure("bare loop", bare.per_second(), "orders/s");
     section.times("bare loop", &bare.times, None);
     section.usage("bare loop", &bare);
@@ -67,7 +78,17 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
     let (placing, engine_alone) = (Cost::of_placing(&placed, &http), Cost::of_bare(&bare));
     section.figure("placing without http and generator", placing.rate_without(), "orders/s");
     let enough = (!is_embedded).then_some(Target::AtLeast(60.0));
-    section.promised("share of the bare loop, by rate", 100.0 * placing.rate_without() / engine_alone.rate, "%", enough);
-    section.promised("share of the bare loop, by processor time", 100.0 * engine_alone.all / placing.without(), "%", enough);
+    section.promised(
+        "share of the bare loop, by rate",
+        100.0 * placing.rate_without() / engine_alone.rate,
+        "%",
+        enough,
+    );
+    section.promised(
+        "share of the bare loop, by processor time",
+        100.0 * engine_alone.all / placing.without(),
+        "%",
+        enough,
+    );
     Ok(())
 }

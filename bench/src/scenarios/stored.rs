@@ -81,7 +81,12 @@ pub(super) async fn run(
 }
 
 /// Starts the platform some times, and leaves it running; its memory is read when it has idled.
-async fn starts(platform: &mut Platform, what: &str, bound: f64, section: &mut Section<'_>) -> Result<()> {
+async fn starts(
+    platform: &mut Platform,
+    what: &str,
+    bound: f64,
+    section: &mut Section<'_>,
+) -> Result<()> {
     let mut took = Vec::new();
     for _ in 0..STARTS {
         platform.stop().await?;
@@ -96,13 +101,24 @@ async fn starts(platform: &mut Platform, what: &str, bound: f64, section: &mut S
     );
     sleep(IDLE).await;
     let resident = procs::resident_mib(platform.id()?)?;
-    section.promised(format!("resident and idle, {what}"), resident, "MiB", Some(Target::AtMost(MIB)));
+    section.promised(
+        format!("resident and idle, {what}"),
+        resident,
+        "MiB",
+        Some(Target::AtMost(MIB)),
+    );
     Ok(())
 }
 
-async fn place(setting: &Setting<'_>, platform: &Platform, people: &Arc<People>, run: &str) -> Result<Outcome> {
+async fn place(
+    setting: &Setting<'_>,
+    platform: &Platform,
+    people: &Arc<People>,
+    run: &str,
+) -> Result<Outcome> {
     let clients = Placer::many(platform, people, run, setting.options.clients)?;
-    let (placed, _) = load::closed(clients, &platform.meter()?, setting.warm_up(), setting.span()).await?;
+    let (placed, _) =
+        load::closed(clients, &platform.meter()?, setting.warm_up(), setting.span()).await?;
     Ok(placed)
 }
 

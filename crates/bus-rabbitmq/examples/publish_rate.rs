@@ -3,11 +3,7 @@
 //! Starts a RabbitMQ of its own. Each of 1, 16 and 256 tasks publishes one event at a time; then
 //! one task publishes 256 at a time; then it does so while another one consumes and acknowledges.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::cast_precision_loss,
-    reason = "it prints a few rates"
-)]
+#![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "it prints a few rates")]
 
 use std::{
     error::Error,
@@ -24,11 +20,8 @@ use bistro_core::{Event, SystemClock, Timestamp};
 use bistro_testkit::{RabbitServer, suites::bus::MemoryShelf};
 use tokio::{task::JoinSet, time::Instant};
 
-const QUEUE: Queue = Queue {
-    name: "rate.measured",
-    role: "rate",
-    kinds: &["bistro.rate.v1.Measured"],
-};
+const QUEUE: Queue =
+    Queue { name: "rate.measured", role: "rate", kinds: &["bistro.rate.v1.Measured"] };
 
 fn event(number: u64) -> Event {
     Event {
@@ -108,9 +101,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("consumed and acknowledged one by one: {rate:>7.0}/s");
     let (published, consumed) = tokio::join!(publish(&bus, 4, 64, lasting), consume(&bus));
     consumed?;
-    println!(
-        "4 tasks, 64 at once, while one consumes: {:>7.0}/s",
-        published?
-    );
+    println!("4 tasks, 64 at once, while one consumes: {:>7.0}/s", published?);
     Ok(())
 }

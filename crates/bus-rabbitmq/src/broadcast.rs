@@ -50,11 +50,7 @@ struct Hub {
 
 impl Broadcasts {
     pub(crate) fn new(sending: Link, receiving: Link) -> Self {
-        Self {
-            receiving,
-            sending: Mutex::new(Reused::new(sending)),
-            topics: Mutex::default(),
-        }
+        Self { receiving, sending: Mutex::new(Reused::new(sending)), topics: Mutex::default() }
     }
 
     pub(crate) async fn broadcast(
@@ -73,9 +69,8 @@ impl Broadcasts {
         }
         let late = || away("RabbitMQ did not take a broadcast in time");
         let channel = {
-            let mut sending = timeout_at(deadline, self.sending.lock())
-                .await
-                .map_err(|_| late())?;
+            let mut sending =
+                timeout_at(deadline, self.sending.lock()).await.map_err(|_| late())?;
             sending.get(deadline).await?.0
         };
         let sent = channel.basic_publish(
@@ -105,10 +100,7 @@ impl Broadcasts {
             && let Some(sender) = hub.sender.upgrade()
         {
             let received = sender.subscribe();
-            return Ok(RabbitListener {
-                received,
-                _hub: hub,
-            });
+            return Ok(RabbitListener { received, _hub: hub });
         }
         topics.retain(|_, hub| hub.strong_count() > 0);
         let channel = self.receiving.channel(deadline).await?;
@@ -116,16 +108,10 @@ impl Broadcasts {
         let messages = link::within(deadline, failed, subscribe(&channel, topic)).await?;
         let (sender, received) = broadcast::channel(BACKLOG);
         let (stop, stopped) = oneshot::channel();
-        let hub = Arc::new(Hub {
-            sender: sender.downgrade(),
-            _stop: stop,
-        });
+        let hub = Arc::new(Hub { sender: sender.downgrade(), _stop: stop });
         topics.insert(topic.to_owned(), Arc::downgrade(&hub));
         tokio::spawn(pump(channel, messages, sender, stopped));
-        Ok(RabbitListener {
-            received,
-            _hub: hub,
-        })
+        Ok(RabbitListener { received, _hub: hub })
     }
 }
 
@@ -143,11 +129,7 @@ async fn subscribe(channel: &Channel, topic: &str) -> Result<lapin::Consumer, la
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(MAX_LENGTH));
     let queue = channel
-        .queue_declare(
-            "".into(),
-            QueueDeclareOptions::exclusive().auto_delete(),
-            arguments,
-        )
+        .queue_declare("".into(), QueueDeclareOptions::exclusive().auto_delete(), arguments)
         .await?;
     channel
         .queue_bind(
@@ -158,19 +140,9 @@ async fn subscribe(channel: &Channel, topic: &str) -> Result<lapin::Consumer, la
             FieldTable::default(),
         )
         .await?;
-    let options = BasicConsumeOptions {
-        no_ack: true,
-        exclusive: true,
-        ..BasicConsumeOptions::default()
-    };
-    channel
-        .basic_consume(
-            queue.name().clone(),
-            "".into(),
-            options,
-            FieldTable::default(),
-        )
-        .await
+    let options =
+        BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
+    channel.basic_consume(queue.name().clone(), "".into(), options, FieldTable::default()).await
 }
 
 async fn pump(

@@ -62,22 +62,14 @@ impl RabbitBus {
     #[must_use]
     pub fn start(options: RabbitOptions, shelves: Shelves, clock: Arc<dyn Clock>) -> Self {
         let topology = Arc::new(Topology::new(options.settling));
-        let (publishing, publishing_task) = Link::start(
-            &options,
-            "publishing",
-            Some(topology.clone()),
-            options.seed ^ 1,
-        );
+        let (publishing, publishing_task) =
+            Link::start(&options, "publishing", Some(topology.clone()), options.seed ^ 1);
         let (consuming, consuming_task) =
             Link::start(&options, "consuming", None, options.seed ^ 2);
         let (publisher, mut tasks) =
             Publisher::start(&publishing, topology.clone(), options.publish_timeout);
         let check = check(topology.clone(), publishing.clone(), options.check_interval);
-        tasks.extend([
-            publishing_task,
-            consuming_task,
-            tokio::spawn(check).abort_handle(),
-        ]);
+        tasks.extend([publishing_task, consuming_task, tokio::spawn(check).abort_handle()]);
         Self {
             broadcasts: Broadcasts::new(publishing.clone(), consuming.clone()),
             options,
@@ -198,21 +190,13 @@ impl Bus for RabbitBus {
         let queue = self.topology.queue(queue)?;
         let counts = (self.shelves)(&queue).counts(queue.name).await?;
         let waiting = self
-            .control(
-                "RabbitMQ did not count messages",
-                self.deadline(),
-                async |channel| {
-                    let options = QueueDeclareOptions::durable().passive();
-                    channel
-                        .queue_declare(queue.name.into(), options, FieldTable::default())
-                        .await
-                },
-            )
+            .control("RabbitMQ did not count messages", self.deadline(), async |channel| {
+                let options = QueueDeclareOptions::durable().passive();
+                channel.queue_declare(queue.name.into(), options, FieldTable::default()).await
+            })
             .await?
             .message_count();
-        let unsettled = self
-            .known_lane(queue.name)
-            .map_or(0, |lane| lane.unsettled());
+        let unsettled = self.known_lane(queue.name).map_or(0, |lane| lane.unsettled());
         Ok(Depth {
             ready: u64::from(waiting) + unsettled,
             parked: counts.parked,
@@ -252,9 +236,8 @@ impl Bus for RabbitBus {
             }
             Ok(true)
         });
-        let revived = revived
-            .await
-            .map_err(|error| BusError::unknown("reviving was cut short", error))??;
+        let revived =
+            revived.await.map_err(|error| BusError::unknown("reviving was cut short", error))??;
         if revived && let Some(lane) = self.known_lane(queue.name) {
             lane.revived(event);
         }
@@ -264,22 +247,12 @@ impl Bus for RabbitBus {
     async fn ping(&self) -> Result<(), BusError> {
         let deadline = Instant::now() + PING_PATIENCE;
         let answer = async {
-            if self
-                .publishing
-                .connection(deadline)
-                .await?
-                .status()
-                .blocked()
-            {
-                return Err(away(
-                    "RabbitMQ takes no messages while it is short of memory or disk",
-                ));
+            if self.publishing.connection(deadline).await?.status().blocked() {
+                return Err(away("RabbitMQ takes no messages while it is short of memory or disk"));
             }
             self.control("RabbitMQ did not answer", deadline, async |channel| {
-                let options = ExchangeDeclareOptions {
-                    passive: true,
-                    ..ExchangeDeclareOptions::default()
-                };
+                let options =
+                    ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
                 channel
                     .exchange_declare(
                         EVENTS.into(),

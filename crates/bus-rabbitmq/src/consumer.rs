@@ -68,9 +68,7 @@ impl RabbitConsumer {
         let channel = link.channel(deadline).await?;
         let begin = async {
             topology.declare_queue(&channel, &lane.queue).await?;
-            channel
-                .basic_qos(prefetch, BasicQosOptions { global: false })
-                .await?;
+            channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
             channel
                 .basic_consume(
                     lane.queue.name.into(),
@@ -85,12 +83,7 @@ impl RabbitConsumer {
         let (sender, received) = mpsc::unbounded_channel();
         let (teller, lost) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
-        let pump = Pump {
-            lane: lane.clone(),
-            channel,
-            sender,
-            loss: teller,
-        };
+        let pump = Pump { lane: lane.clone(), channel, sender, loss: teller };
         tokio::spawn(pump.run(messages, stopped));
         Ok(Self {
             lane,
@@ -133,10 +126,7 @@ impl Consumer for RabbitConsumer {
 }
 
 async fn lost(lost: &mut watch::Receiver<Option<Loss>>) -> Loss {
-    let ended = Loss {
-        message: "the consumer has ended",
-        source: None,
-    };
+    let ended = Loss { message: "the consumer has ended", source: None };
     match lost.wait_for(Option::is_some).await {
         Ok(told) => told.clone().unwrap_or(ended),
         Err(_) => ended,
@@ -202,12 +192,7 @@ impl Pump {
 /// Keeps a message that cannot be handled as a dead letter.
 async fn bury(held: Held, letter: bistro_bus::DeadLetter) {
     let (queue, id) = (letter.queue.clone(), letter.event.id.clone());
-    error!(
-        queue,
-        id,
-        cause = letter.cause,
-        "a message is not an event of ours"
-    );
+    error!(queue, id, cause = letter.cause, "a message is not an event of ours");
     if let Err(error) = held.lane().shelf.bury(letter).await {
         warn!(queue, id, %error, "cannot keep a dead letter; trying again");
         sleep(BURY_PAUSE).await;

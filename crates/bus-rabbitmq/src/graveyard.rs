@@ -48,9 +48,7 @@ async fn drain(link: &Link, lane: &Weak<Lane>) -> Result<(), BusError> {
     let deadline = Instant::now() + PATIENCE;
     let channel = link.channel(deadline).await?;
     let begin = async {
-        channel
-            .basic_qos(PREFETCH, BasicQosOptions { global: false })
-            .await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions { global: false }).await?;
         channel
             .basic_consume(
                 dead_queue(queue).into(),
@@ -80,23 +78,13 @@ async fn drain(link: &Link, lane: &Weak<Lane>) -> Result<(), BusError> {
 }
 
 async fn bury(lane: &Arc<Lane>, message: Message) -> Result<(), BusError> {
-    let Message {
-        properties,
-        data,
-        routing_key,
-        acker,
-        ..
-    } = message;
+    let Message { properties, data, routing_key, acker, .. } = message;
     let now = lane.clock.now();
     let cause = wire::broker_cause(&properties);
     let letter = match wire::decode(&properties, data) {
-        Ok(event) => DeadLetter {
-            queue: lane.queue.name.to_owned(),
-            event,
-            attempts: 1,
-            at: now,
-            cause,
-        },
+        Ok(event) => {
+            DeadLetter { queue: lane.queue.name.to_owned(), event, attempts: 1, at: now, cause }
+        }
         Err(malformed) => {
             malformed.into_letter(lane.queue.name, &properties, routing_key.as_str(), now)
         }
@@ -104,9 +92,7 @@ async fn bury(lane: &Arc<Lane>, message: Message) -> Result<(), BusError> {
     lane.shelf.bury(letter).await?;
     match acker.ack(BasicAckOptions::default()).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(away(
-            "the connection is gone; a dead letter may be kept twice",
-        )),
+        Ok(false) => Err(away("the connection is gone; a dead letter may be kept twice")),
         Err(error) => Err(BusError::unknown("a dead letter may be kept twice", error)),
     }
 }

@@ -182,10 +182,7 @@ impl Lane {
 
     /// An event was put on the shelf past this lane, due now.
     pub(crate) fn revived(&self, id: &str) {
-        self.state
-            .lock()
-            .own
-            .insert(id.to_owned(), self.clock.now());
+        self.state.lock().own.insert(id.to_owned(), self.clock.now());
         self.changed.notify_one();
     }
 
@@ -252,8 +249,7 @@ impl State {
         self.more = full;
         if !full {
             // What should have been due and is not on the shelf was settled by another process.
-            self.own
-                .retain(|id, not_before| *not_before > now || seen.contains(id));
+            self.own.retain(|id, not_before| *not_before > now || seen.contains(id));
         }
         if full {
             // Either consumers take what is ready, which makes for another look, or all of it is
@@ -261,17 +257,14 @@ impl State {
             return interval.min(GRACE / 4);
         }
         let next = self.own.values().min().map(|moment| moment.since(now));
-        next.map_or(interval, |next| next.min(interval))
-            .max(SHORTEST_PAUSE)
+        next.map_or(interval, |next| next.min(interval)).max(SHORTEST_PAUSE)
     }
 }
 
 async fn poll(lane: Weak<Lane>, interval: Duration, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     while let Some(held) = lane.upgrade() {
-        let pause = held
-            .look(interval.mul_f64(rng.random_range(0.8..1.2)))
-            .await;
+        let pause = held.look(interval.mul_f64(rng.random_range(0.8..1.2))).await;
         let changed = held.changed.clone();
         drop(held);
         // Woken by a change, look when the change is due and not more often than the shortest
@@ -364,10 +357,7 @@ mod tests {
     fn the_next_look_is_at_the_next_own_moment() {
         let mut state = State::default();
         state.own.insert("a".into(), at(300));
-        assert_eq!(
-            state.sort_in(vec![], false, at(0), INTERVAL),
-            Duration::from_millis(300)
-        );
+        assert_eq!(state.sort_in(vec![], false, at(0), INTERVAL), Duration::from_millis(300));
         // Another process settled it: it is forgotten, and does not keep the poller busy.
         assert_eq!(state.sort_in(vec![], false, at(400), INTERVAL), INTERVAL);
         assert!(state.own.is_empty());

@@ -110,12 +110,7 @@ impl Link {
 
 /// A new channel on `connection`.
 async fn open(connection: &Connection, deadline: Instant) -> Result<Channel, BusError> {
-    within(
-        deadline,
-        "RabbitMQ opened no channel",
-        connection.create_channel(),
-    )
-    .await
+    within(deadline, "RabbitMQ opened no channel", connection.create_channel()).await
 }
 
 /// Asks lapin for something, and no longer than until `deadline`: a request that is under way when
@@ -136,12 +131,8 @@ pub(crate) async fn within<T>(
 pub(crate) async fn close(channel: &Channel) {
     let deadline = Instant::now() + CLOSE_PATIENCE;
     if channel.status().connected()
-        && let Err(error) = within(
-            deadline,
-            "RabbitMQ closed no channel",
-            channel.close(200, "OK".into()),
-        )
-        .await
+        && let Err(error) =
+            within(deadline, "RabbitMQ closed no channel", channel.close(200, "OK".into())).await
     {
         debug!(%error, "a channel was not closed");
     }
@@ -162,9 +153,7 @@ impl Reused {
     pub(crate) async fn get(&mut self, deadline: Instant) -> Result<(Channel, bool), BusError> {
         let connection = self.link.connection(deadline).await?;
         if connection.status().blocked() {
-            return Err(away(
-                "RabbitMQ takes no messages while it is short of memory or disk",
-            ));
+            return Err(away("RabbitMQ takes no messages while it is short of memory or disk"));
         }
         if let Some((of, channel)) = &self.open
             && Arc::ptr_eq(of, &connection)
@@ -186,10 +175,7 @@ impl Reused {
 
 /// [`BusError::NotDone`] without a cause.
 pub(crate) fn away(message: &str) -> BusError {
-    BusError::NotDone {
-        message: message.to_owned(),
-        source: None,
-    }
+    BusError::NotDone { message: message.to_owned(), source: None }
 }
 
 struct Supervisor {
@@ -230,11 +216,8 @@ impl Supervisor {
         if let Ok(done) = timeout(CONNECT_PATIENCE, &mut attempt).await {
             return done;
         }
-        self.state
-            .send_replace(State::Away(Arc::new(Failure::Silent)));
-        timeout(CONNECT_LIMIT, attempt)
-            .await
-            .unwrap_or(Err(Failure::Silent))
+        self.state.send_replace(State::Away(Arc::new(Failure::Silent)));
+        timeout(CONNECT_LIMIT, attempt).await.unwrap_or(Err(Failure::Silent))
     }
 
     async fn attempt(&self) -> Result<Connection, Failure> {
@@ -244,10 +227,7 @@ impl Supervisor {
             .await
             .map_err(Failure::Refused)?;
         if let Some(topology) = &self.topology {
-            topology
-                .establish(&connection)
-                .await
-                .map_err(Failure::Refused)?;
+            topology.establish(&connection).await.map_err(Failure::Refused)?;
         }
         Ok(connection)
     }

@@ -45,9 +45,8 @@ impl RabbitOptions {
     /// `name` is what the server's own tools call this process. `seed` decides the jitter of
     /// reconnects and polls; processes should have different ones.
     pub fn new(url: &str, name: impl Into<String>, seed: u64) -> Result<Self, UrlError> {
-        let mut uri: AMQPUri = url
-            .parse()
-            .map_err(|_| UrlError("it cannot be read as an AMQP URL"))?;
+        let mut uri: AMQPUri =
+            url.parse().map_err(|_| UrlError("it cannot be read as an AMQP URL"))?;
         if uri.vhost.len() > 255 {
             return Err(UrlError("its virtual host is longer than 255 bytes"));
         }
@@ -123,11 +122,7 @@ mod tests {
     fn debug_and_errors_keep_the_password() {
         let options = RabbitOptions::new("amqp://bistro:hunter2@mq:5672/%2f", "orders", 1).unwrap();
         assert!(!format!("{options:?}").contains("hunter2"));
-        for url in [
-            "http://u:hunter2@mq",
-            "amqp://u:hunter2@mq:port/",
-            "hunter2",
-        ] {
+        for url in ["http://u:hunter2@mq", "amqp://u:hunter2@mq:port/", "hunter2"] {
             let error = RabbitOptions::new(url, "orders", 1).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"));
         }

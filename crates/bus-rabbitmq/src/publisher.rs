@@ -78,19 +78,12 @@ impl Publisher {
         let jobs = Arc::new(Mutex::new(jobs));
         let tasks = (0..CHANNELS)
             .map(|_| {
-                let runway = Runway {
-                    jobs: jobs.clone(),
-                    patience,
-                    channel: Reused::new(link.clone()),
-                };
+                let runway =
+                    Runway { jobs: jobs.clone(), patience, channel: Reused::new(link.clone()) };
                 tokio::spawn(runway.run()).abort_handle()
             })
             .collect();
-        let publisher = Self {
-            jobs: sender,
-            topology,
-            patience,
-        };
+        let publisher = Self { jobs: sender, topology, patience };
         (publisher, tasks)
     }
 
@@ -130,13 +123,7 @@ impl Publisher {
             Route::Missing => return Err(unroutable(&event)),
         };
         let (sender, reply) = oneshot::channel();
-        let job = Job {
-            event,
-            properties,
-            mandatory,
-            expires,
-            reply: sender,
-        };
+        let job = Job { event, properties, mandatory, expires, reply: sender };
         match timeout_at(expires, self.jobs.send(job)).await {
             Ok(Ok(())) => Ok(reply),
             Ok(Err(_)) => Err(away("the bus is closed")),
@@ -146,10 +133,7 @@ impl Publisher {
 }
 
 fn unroutable(event: &Event) -> BusError {
-    BusError::Unroutable {
-        kind: event.kind.clone(),
-        id: event.id.clone(),
-    }
+    BusError::Unroutable { kind: event.kind.clone(), id: event.id.clone() }
 }
 
 /// One channel and its flights, one after the other.
@@ -195,11 +179,7 @@ impl Runway {
         while let Some(job) = next.take() {
             if job.expires <= now {
                 let _ = job.reply.send(Err(away("it was not sent in time")));
-                next = if flight.is_empty() {
-                    jobs.recv().await
-                } else {
-                    jobs.try_recv().ok()
-                };
+                next = if flight.is_empty() { jobs.recv().await } else { jobs.try_recv().ok() };
                 continue;
             }
             bytes += job.event.data.len();
@@ -228,10 +208,7 @@ impl Runway {
 /// The sentence with its cause, for each message of a flight that cannot start.
 fn with_cause(error: &BusError) -> String {
     match error {
-        BusError::NotDone {
-            message,
-            source: Some(source),
-        } => format!("{message}: {source}"),
+        BusError::NotDone { message, source: Some(source) } => format!("{message}: {source}"),
         BusError::NotDone { message, .. } => message.clone(),
         error => error.to_string(),
     }
@@ -259,10 +236,7 @@ enum Outcome {
 async fn fly(channel: &Channel, flight: Vec<Job>, landing: Instant) -> Landing {
     let mut sends = Vec::with_capacity(flight.len());
     for job in &flight {
-        let options = BasicPublishOptions {
-            mandatory: job.mandatory,
-            immediate: false,
-        };
+        let options = BasicPublishOptions { mandatory: job.mandatory, immediate: false };
         let mut send = Box::pin(channel.basic_publish(
             EVENTS.into(),
             job.event.kind.as_str().into(),
@@ -316,9 +290,7 @@ enum Sending<F> {
 }
 
 fn settle(flight: Vec<Job>, outcomes: Vec<Outcome>, returned: &HashSet<String>) -> Landing {
-    let whole = outcomes
-        .iter()
-        .all(|outcome| matches!(outcome, Outcome::Acked | Outcome::Nacked));
+    let whole = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Acked | Outcome::Nacked));
     for (job, outcome) in flight.into_iter().zip(outcomes) {
         let result = match outcome {
             _ if returned.contains(&job.event.id) => Err(unroutable(&job.event)),
@@ -332,18 +304,11 @@ fn settle(flight: Vec<Job>, outcomes: Vec<Outcome>, returned: &HashSet<String>) 
         // Nobody may be waiting any more, which is no concern here.
         let _ = job.reply.send(result);
     }
-    if whole {
-        Landing::Whole
-    } else {
-        Landing::Broken
-    }
+    if whole { Landing::Whole } else { Landing::Broken }
 }
 
 fn unknown(message: &str) -> BusError {
-    BusError::Unknown {
-        message: message.to_owned(),
-        source: None,
-    }
+    BusError::Unknown { message: message.to_owned(), source: None }
 }
 
 #[cfg(test)]

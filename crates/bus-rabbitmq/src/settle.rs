@@ -42,12 +42,7 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(acker: Acker, returns: u32, unsettled: Unsettled) -> Self {
-        Self {
-            acker,
-            returns,
-            unsettled,
-            runtime: Handle::current(),
-        }
+        Self { acker, returns, unsettled, runtime: Handle::current() }
     }
 
     pub(crate) fn lane(&self) -> &Arc<Lane> {
@@ -83,10 +78,7 @@ impl Drop for Held {
         let (acker, delay) = (self.acker.clone(), delay(self.returns));
         self.runtime.spawn(async move {
             tokio::time::sleep(delay).await;
-            let requeue = BasicNackOptions {
-                requeue: true,
-                ..BasicNackOptions::default()
-            };
+            let requeue = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
             // When this fails the channel is gone, and the broker requeues by itself.
             let _ = acker.nack(requeue).await;
         });
@@ -97,9 +89,7 @@ impl Drop for Held {
 fn delay(returns: u32) -> Duration {
     match returns.checked_sub(PROMPT_RETURNS) {
         None => Duration::ZERO,
-        Some(late) => FIRST_DELAY
-            .saturating_mul(1 << late.min(20))
-            .min(LONGEST_DELAY),
+        Some(late) => FIRST_DELAY.saturating_mul(1 << late.min(20)).min(LONGEST_DELAY),
     }
 }
 
@@ -147,12 +137,7 @@ pub(crate) struct ShelfDelivery {
 
 impl ShelfDelivery {
     pub(crate) fn new(lane: Arc<Lane>, parked: Parked, slot: OwnedSemaphorePermit) -> Self {
-        Self {
-            lane,
-            parked,
-            settled: false,
-            _slot: slot,
-        }
+        Self { lane, parked, settled: false, _slot: slot }
     }
 }
 

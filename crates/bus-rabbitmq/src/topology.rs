@@ -67,10 +67,7 @@ struct State {
 
 impl Topology {
     pub(crate) fn new(settling: Duration) -> Self {
-        Self {
-            settling,
-            ..Self::default()
-        }
+        Self { settling, ..Self::default() }
     }
 
     /// Remembers `queues`, to be declared now and after every reconnect.
@@ -94,11 +91,7 @@ impl Topology {
     /// The declared queue of that name.
     pub(crate) fn queue(&self, name: &str) -> Result<Queue, BusError> {
         let state = self.state.read();
-        state
-            .queues
-            .get(name)
-            .cloned()
-            .ok_or_else(|| BusError::NoQueue(name.to_owned()))
+        state.queues.get(name).cloned().ok_or_else(|| BusError::NoQueue(name.to_owned()))
     }
 
     /// Where an event of `kind` goes.
@@ -131,13 +124,9 @@ impl Topology {
             (DEAD, ExchangeKind::Direct),
             (BROADCAST, ExchangeKind::Direct),
         ] {
-            let durable = ExchangeDeclareOptions {
-                durable: true,
-                ..ExchangeDeclareOptions::default()
-            };
-            channel
-                .exchange_declare(name.into(), kind, durable, FieldTable::default())
-                .await?;
+            let durable =
+                ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+            channel.exchange_declare(name.into(), kind, durable, FieldTable::default()).await?;
         }
         for queue in &queues {
             self.declare_queue(&channel, queue).await?;
@@ -167,16 +156,10 @@ impl Topology {
     ) -> Result<(), lapin::Error> {
         let dead = dead_queue(queue.name);
         // The dead-letter queue comes first, so that nothing can be given up into the void.
-        let arguments = quorum(&[(
-            "x-delivery-limit",
-            AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT),
-        )]);
+        let arguments =
+            quorum(&[("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT))]);
         channel
-            .queue_declare(
-                dead.as_str().into(),
-                QueueDeclareOptions::durable(),
-                arguments,
-            )
+            .queue_declare(dead.as_str().into(), QueueDeclareOptions::durable(), arguments)
             .await?;
         bind(channel, &dead, DEAD, queue.name).await?;
         let arguments = quorum(&[
@@ -185,9 +168,7 @@ impl Topology {
             ("x-dead-letter-routing-key", text(queue.name)),
             ("x-dead-letter-strategy", text("at-least-once")),
         ]);
-        channel
-            .queue_declare(queue.name.into(), QueueDeclareOptions::durable(), arguments)
-            .await?;
+        channel.queue_declare(queue.name.into(), QueueDeclareOptions::durable(), arguments).await?;
         for kind in queue.kinds {
             bind(channel, queue.name, EVENTS, kind).await?;
         }
@@ -277,11 +258,7 @@ async fn bind(
 mod tests {
     use super::*;
 
-    const QUEUE: Queue = Queue {
-        name: "orders.flow",
-        role: "orders",
-        kinds: &["a.A", "b.B"],
-    };
+    const QUEUE: Queue = Queue { name: "orders.flow", role: "orders", kinds: &["a.A", "b.B"] };
 
     #[test]
     fn a_kind_is_unbound_bound_or_missing() {

@@ -71,10 +71,7 @@ pub(crate) fn encode(event: &Event) -> Result<BasicProperties, BusError> {
 
 fn short(text: &str, what: &str) -> Result<ShortString, BusError> {
     ShortString::try_new(text).map_err(|_| {
-        BusError::Malformed(format!(
-            "an event's {what} has {} bytes; the most is 255",
-            text.len()
-        ))
+        BusError::Malformed(format!("an event's {what} has {} bytes; the most is 255", text.len()))
     })
 }
 
@@ -151,11 +148,8 @@ impl Malformed {
 
 /// The same message always has the same id, so that a redelivered one is kept once.
 fn digest(routing_key: &str, data: &[u8]) -> String {
-    let digest = Sha256::new()
-        .chain_update(routing_key)
-        .chain_update([0])
-        .chain_update(data)
-        .finalize();
+    let digest =
+        Sha256::new().chain_update(routing_key).chain_update([0]).chain_update(data).finalize();
     let mut number = [0; 16];
     number.copy_from_slice(&digest[..16]);
     format!("{:032x}", u128::from_be_bytes(number))
@@ -269,24 +263,12 @@ mod tests {
             data: vec![],
         };
         assert!(encode(&small).is_ok());
-        let large = Event {
-            data: vec![0; MAX_EVENT_BYTES + 1],
-            ..small.clone()
-        };
+        let large = Event { data: vec![0; MAX_EVENT_BYTES + 1], ..small.clone() };
         assert!(matches!(encode(&large), Err(BusError::TooLarge { .. })));
         for odd in [
-            Event {
-                id: "i".repeat(256),
-                ..small.clone()
-            },
-            Event {
-                kind: "k".repeat(256),
-                ..small.clone()
-            },
-            Event {
-                subject: "s".repeat(4000),
-                ..small
-            },
+            Event { id: "i".repeat(256), ..small.clone() },
+            Event { kind: "k".repeat(256), ..small.clone() },
+            Event { subject: "s".repeat(4000), ..small },
         ] {
             assert!(matches!(encode(&odd), Err(BusError::Malformed(_))));
         }

@@ -31,9 +31,8 @@ impl BusFactory for Fixture {
     async fn open(&self) -> Arc<dyn Bus> {
         let seed = SystemClock.now().as_millis().cast_unsigned();
         // No case here kills the server.
-        let options = RabbitOptions::new(&self.url, "suite", seed)
-            .unwrap()
-            .with_settling(Duration::ZERO);
+        let options =
+            RabbitOptions::new(&self.url, "suite", seed).unwrap().with_settling(Duration::ZERO);
         let common = self.shelf.clone();
         let shelves = Arc::new(move |_: &Queue| common.clone());
         Arc::new(RabbitBus::start(options, shelves, Arc::new(SystemClock)))

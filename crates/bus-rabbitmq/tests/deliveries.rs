@@ -1,10 +1,6 @@
 //! How deliveries end on a real broker: acknowledged, put off, given up, let go.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -36,10 +32,7 @@ async fn a_retried_event_comes_back_with_a_higher_attempt_and_its_first_moment()
 
     let first = next(&mut *consumer).await;
     assert_eq!((first.attempt, &first.event), (1, &event));
-    first
-        .retry(Duration::from_millis(300), "not now")
-        .await
-        .unwrap();
+    first.retry(Duration::from_millis(300), "not now").await.unwrap();
     let put_off = Instant::now();
     let since = bus.depth(queue.name).await.unwrap().oldest_parked;
     let second = next(&mut *consumer).await;
@@ -54,11 +47,7 @@ async fn a_retried_event_comes_back_with_a_higher_attempt_and_its_first_moment()
     third.ack().await.unwrap();
     wait::until("nothing left", PATIENCE, async || {
         let depth = bus.depth(queue.name).await.unwrap();
-        if (depth.ready, depth.parked) == (0, 0) {
-            Ok(())
-        } else {
-            Err(depth)
-        }
+        if (depth.ready, depth.parked) == (0, 0) { Ok(()) } else { Err(depth) }
     })
     .await;
 }
@@ -73,23 +62,12 @@ async fn a_dead_letter_is_kept_with_its_cause_and_revived_from_its_first_attempt
     let event = event(&kind);
     publish(&bus, &event).await;
     let mut consumer = bus.subscribe(queue.name, 10).await.unwrap();
-    next(&mut *consumer)
-        .await
-        .retry(Duration::ZERO, "once")
-        .await
-        .unwrap();
-    next(&mut *consumer)
-        .await
-        .dead_letter("never")
-        .await
-        .unwrap();
+    next(&mut *consumer).await.retry(Duration::ZERO, "once").await.unwrap();
+    next(&mut *consumer).await.dead_letter("never").await.unwrap();
 
     let letters = bus.dead_letters(queue.name, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
-    assert_eq!(
-        (letters[0].attempts, letters[0].cause.as_str()),
-        (2, "never")
-    );
+    assert_eq!((letters[0].attempts, letters[0].cause.as_str()), (2, "never"));
     assert_eq!(bus.depth(queue.name).await.unwrap().dead, 1);
     assert!(!bus.revive(queue.name, "work-x/0").await.unwrap());
     assert!(bus.revive(queue.name, &event.id).await.unwrap());
@@ -136,10 +114,7 @@ async fn a_parked_event_outlives_the_process_that_put_it_off() {
         publish(&first, &event(&kind)).await;
         let mut consumer = first.subscribe(queue.name, 1).await.unwrap();
         let delivery = next(&mut *consumer).await;
-        delivery
-            .retry(Duration::from_millis(100), "later")
-            .await
-            .unwrap();
+        delivery.retry(Duration::from_millis(100), "later").await.unwrap();
     }
     other.declare(std::slice::from_ref(&queue)).await.unwrap();
     let mut consumer = other.subscribe(queue.name, 1).await.unwrap();
@@ -185,9 +160,7 @@ async fn a_foreign_message_becomes_a_dead_letter() {
     let queue = queue("foreign", &[&kind]);
     bus.declare(std::slice::from_ref(&queue)).await.unwrap();
     let mut consumer = bus.subscribe(queue.name, 10).await.unwrap();
-    let connection = Connection::connect(&url, ConnectionProperties::default())
-        .await
-        .unwrap();
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     channel
         .basic_publish(
@@ -204,11 +177,7 @@ async fn a_foreign_message_becomes_a_dead_letter() {
     // Nothing is in the way of what can be read.
     assert_eq!(next(&mut *consumer).await.event, event);
     let letter = wait::until("the dead letter", PATIENCE, async || {
-        bus.dead_letters(queue.name, 10)
-            .await
-            .unwrap()
-            .pop()
-            .ok_or(())
+        bus.dead_letters(queue.name, 10).await.unwrap().pop().ok_or(())
     })
     .await;
     assert_eq!(letter.event.data, b"garbage");
@@ -225,29 +194,16 @@ async fn what_the_broker_gives_up_becomes_a_dead_letter() {
     bus.declare(std::slice::from_ref(&queue)).await.unwrap();
     let event = event(&kind);
     publish(&bus, &event).await;
-    let connection = Connection::connect(&url, ConnectionProperties::default())
-        .await
-        .unwrap();
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let message = wait::until("the message", PATIENCE, async || {
-        channel
-            .basic_get(queue.name.into(), BasicGetOptions::default())
-            .await
-            .unwrap()
-            .ok_or(())
+        channel.basic_get(queue.name.into(), BasicGetOptions::default()).await.unwrap().ok_or(())
     })
     .await;
-    message
-        .reject(BasicRejectOptions { requeue: false })
-        .await
-        .unwrap();
+    message.reject(BasicRejectOptions { requeue: false }).await.unwrap();
     let _consumer = bus.subscribe(queue.name, 10).await.unwrap();
     let letter = wait::until("the dead letter", PATIENCE, async || {
-        bus.dead_letters(queue.name, 10)
-            .await
-            .unwrap()
-            .pop()
-            .ok_or(())
+        bus.dead_letters(queue.name, 10).await.unwrap().pop().ok_or(())
     })
     .await;
     assert_eq!(letter.event, event);
@@ -267,17 +223,10 @@ async fn an_event_whose_retry_cannot_be_kept_is_delivered_again() {
     for _ in 0..6 {
         let delivery = next(&mut *consumer).await;
         let refused = delivery.retry(Duration::ZERO, "later").await;
-        assert!(
-            matches!(refused, Err(BusError::NotDone { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(BusError::NotDone { .. })), "{refused:?}");
     }
     shelf.set_away(false);
-    next(&mut *consumer)
-        .await
-        .retry(Duration::ZERO, "later")
-        .await
-        .unwrap();
+    next(&mut *consumer).await.retry(Duration::ZERO, "later").await.unwrap();
     assert_eq!(next(&mut *consumer).await.attempt, 2);
 }
 
@@ -296,9 +245,7 @@ async fn a_broadcast_wakes_every_listener_of_its_topic() {
     let mut other = two.listen("topic.other").await.unwrap();
     two.broadcast(&topic, b"wake").await.unwrap();
     for listener in &mut listeners {
-        let woken = tokio::time::timeout(PATIENCE, listener.next())
-            .await
-            .unwrap();
+        let woken = tokio::time::timeout(PATIENCE, listener.next()).await.unwrap();
         assert_eq!(woken.unwrap(), b"wake");
     }
     let silent = tokio::time::timeout(Duration::from_millis(200), other.next()).await;

@@ -1,10 +1,6 @@
 //! What the bus does when the broker is killed, stopped, cut off or not there.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -131,17 +127,10 @@ async fn a_stopped_broker_is_an_error_in_bounded_time_and_going_on_is_enough() {
     let begun = Instant::now();
     let result = bus.publish(vec![event(&kind)]).await.remove(0);
     assert!(
-        matches!(
-            result,
-            Err(BusError::Unknown { .. } | BusError::NotDone { .. })
-        ),
+        matches!(result, Err(BusError::Unknown { .. } | BusError::NotDone { .. })),
         "{result:?}"
     );
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert!(bus.ping().await.is_err());
     // Two heartbeats without a word end the connection.
     let lost = tokio::time::timeout(Duration::from_secs(20), consumer.next()).await;
@@ -149,19 +138,13 @@ async fn a_stopped_broker_is_an_error_in_bounded_time_and_going_on_is_enough() {
     let begun = Instant::now();
     assert!(bus.subscribe(queue.name, 10).await.is_err());
     assert!(bus.depth(queue.name).await.is_err());
-    assert!(
-        begun.elapsed() < Duration::from_secs(6),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 
     server.resume().unwrap();
     wait::until("the bus is back", PATIENCE, async || bus.ping().await).await;
     publish(&bus, &event(&kind)).await;
     let mut consumer = wait::until("a consumer", PATIENCE, async || {
-        bus.subscribe(queue.name, 10)
-            .await
-            .map_err(|error| error.to_string())
+        bus.subscribe(queue.name, 10).await.map_err(|error| error.to_string())
     })
     .await;
     next(&mut *consumer).await.ack().await.unwrap();
@@ -184,18 +167,9 @@ async fn cut_connections_lose_nothing_and_end_consumers_and_listeners() {
     proxy.set(Fault::Refuse).await.unwrap();
     proxy.cut().await.unwrap();
     for lost in [
-        tokio::time::timeout(PATIENCE, consumer.next())
-            .await
-            .unwrap()
-            .map(drop),
-        tokio::time::timeout(PATIENCE, consumer.next())
-            .await
-            .unwrap()
-            .map(drop),
-        tokio::time::timeout(PATIENCE, listener.next())
-            .await
-            .unwrap()
-            .map(drop),
+        tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().map(drop),
+        tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().map(drop),
+        tokio::time::timeout(PATIENCE, listener.next()).await.unwrap().map(drop),
     ] {
         assert!(matches!(lost, Err(BusError::NotDone { .. })), "{lost:?}");
     }
@@ -203,17 +177,10 @@ async fn cut_connections_lose_nothing_and_end_consumers_and_listeners() {
     assert!(late.is_err());
     let begun = Instant::now();
     let refused = bus.publish(vec![event(&kind)]).await.remove(0);
-    assert!(
-        matches!(refused, Err(BusError::NotDone { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(BusError::NotDone { .. })), "{refused:?}");
     assert!(bus.broadcast("cut", b"x").await.is_err());
     assert!(bus.listen("cut").await.is_err());
-    assert!(
-        begun.elapsed() < Duration::from_secs(6),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 
     proxy.set(Fault::Pass).await.unwrap();
     wait::until("the bus is back", PATIENCE, async || bus.ping().await).await;
@@ -250,28 +217,16 @@ async fn a_broker_that_comes_late_is_found_and_told_of_every_queue() {
         Err(BusError::NotDone { .. })
     ));
     let refused = bus.publish(vec![event(&kind)]).await.remove(0);
-    assert!(
-        matches!(refused, Err(BusError::NotDone { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(BusError::NotDone { .. })), "{refused:?}");
     assert!(bus.subscribe(queue.name, 1).await.is_err());
     assert!(bus.ping().await.is_err());
-    assert!(
-        begun.elapsed() < Duration::from_secs(6),
-        "{:?}",
-        begun.elapsed()
-    );
-    assert!(matches!(
-        bus.subscribe("nowhere", 1).await.map(drop),
-        Err(BusError::NoQueue(_))
-    ));
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(matches!(bus.subscribe("nowhere", 1).await.map(drop), Err(BusError::NoQueue(_))));
 
     proxy.set(Fault::Pass).await.unwrap();
     wait::until("the bus is there", PATIENCE, async || bus.ping().await).await;
     let event = event(&kind);
     publish(&bus, &event).await;
     let wanted = Mutex::new(HashSet::from([event.id]));
-    tokio::time::timeout(PATIENCE, consume_all(&bus, queue.name, &wanted))
-        .await
-        .unwrap();
+    tokio::time::timeout(PATIENCE, consume_all(&bus, queue.name, &wanted)).await.unwrap();
 }

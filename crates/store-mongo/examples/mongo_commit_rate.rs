@@ -2,11 +2,7 @@
 //!
 //! `cargo run --release -p bistro-store-mongo --example mongo_commit_rate`
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a measurement for whoever runs it"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement for whoever runs it")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,13 +28,7 @@ static ORDERS: Collection = collection("orders");
 static RECEIPTS: Collection = collection("receipts");
 
 const fn collection(name: &'static str) -> Collection {
-    Collection {
-        role: "rate",
-        name,
-        schema: 1,
-        compatible_from: 1,
-        indexes: &[],
-    }
+    Collection { role: "rate", name, schema: 1, compatible_from: 1, indexes: &[] }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -90,10 +80,7 @@ fn order(id: String) -> Order {
 }
 
 fn work(id: &str) -> Work {
-    let cause = Cause::Message {
-        queue: "rate.work".to_owned(),
-        id: id.to_owned(),
-    };
+    let cause = Cause::Message { queue: "rate.work".to_owned(), id: id.to_owned() };
     let mut work = Work::new("rate", cause, SystemClock.now(), None);
     work.insert(&order(id.to_owned())).unwrap();
     work
@@ -128,9 +115,7 @@ where
                 if now >= end {
                     break;
                 }
-                tokio::spawn(one(format!("{name}-{nonce}-{task}-{number}")))
-                    .await
-                    .unwrap();
+                tokio::spawn(one(format!("{name}-{nonce}-{task}-{number}"))).await.unwrap();
                 count += u32::from(now >= begin);
             }
             count
@@ -144,17 +129,11 @@ where
 async fn main() {
     let server = MongoServer::start().await.unwrap();
     let options = MongoOptions::new(server.url());
-    let store = MongoStore::connect(options, &[&ORDERS, &RECEIPTS])
-        .await
-        .unwrap();
+    let store = MongoStore::connect(options, &[&ORDERS, &RECEIPTS]).await.unwrap();
     let mut bare = ClientOptions::parse(server.url()).await.unwrap();
     bare.max_pool_size = Some(64);
-    bare.write_concern = Some(
-        WriteConcern::builder()
-            .w(Acknowledgment::Majority)
-            .journal(true)
-            .build(),
-    );
+    bare.write_concern =
+        Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
     let bare = Client::with_options(bare).unwrap();
     let bare = Arc::new(bare.database("bare").collection("orders"));
 
@@ -164,14 +143,9 @@ async fn main() {
         let insert = |id: String| {
             let bare = Arc::clone(&bare);
             let text = serde_json::to_string(&order(id.clone())).unwrap();
-            let data = Binary {
-                subtype: BinarySubtype::Generic,
-                bytes: text.into_bytes(),
-            };
+            let data = Binary { subtype: BinarySubtype::Generic, bytes: text.into_bytes() };
             async move {
-                bare.insert_one(doc! { "_id": id, "data": data })
-                    .await
-                    .unwrap();
+                bare.insert_one(doc! { "_id": id, "data": data }).await.unwrap();
             }
         };
         rates.push(rate(tasks, "bare", insert).await);

@@ -37,10 +37,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     fn entries(&self) -> Vec<Bson> {
-        self.set
-            .iter()
-            .map(|(name, at)| doc! { "n": name, "at": date(*at) }.into())
-            .collect()
+        self.set.iter().map(|(name, at)| doc! { "n": name, "at": date(*at) }.into()).collect()
     }
 }
 
@@ -85,17 +82,13 @@ impl Change {
         self.unset.extend(["d", "k", "timers", "due"]);
         let lifetime = (Timestamp::default() + MARK_LIFETIME).as_millis();
         // The server's clock, since it is the server that removes what is past this moment.
-        self.computed
-            .insert("gone", doc! { "$add": ["$$NOW", lifetime] });
+        self.computed.insert("gone", doc! { "$add": ["$$NOW", lifetime] });
         self.version(version)
     }
 
     /// Adds `by` to a field of the content, and 1 to the version.
     pub(crate) fn adjust(mut self, field: &str, by: i64) -> Self {
-        self.computed.insert(
-            format!("d.{field}"),
-            doc! { "$add": [format!("$d.{field}"), by] },
-        );
+        self.computed.insert(format!("d.{field}"), doc! { "$add": [format!("$d.{field}"), by] });
         self.computed.insert("v", doc! { "$add": ["$v", 1_i64] });
         self
     }
@@ -126,8 +119,7 @@ impl Change {
         let came = left.mark.into_iter().map(Bson::from).collect();
         self = self.list("causes", young.into(), came);
         let known = doc! { "$in": ["$rk", or_else("$causes.k", Bson::Array(Vec::new()))] };
-        self.derived
-            .insert("rk", doc! { "$cond": [known, "$rk", "$$REMOVE"] });
+        self.derived.insert("rk", doc! { "$cond": [known, "$rk", "$$REMOVE"] });
         self
     }
 

@@ -63,11 +63,7 @@ pub(crate) async fn commit(engine: Arc<Engine>, work: Work) -> Result<Committed,
     }
     let span = tracing::debug_span!(
         "mongodb",
-        db.operation.name = if plan.is_single() {
-            "update"
-        } else {
-            "transaction"
-        },
+        db.operation.name = if plan.is_single() { "update" } else { "transaction" },
         db.collection.name = plan.anchor().collection.name,
         bistro.role = plan.work.role,
         bistro.cause = plan.work.cause.kind(),
@@ -185,20 +181,11 @@ async fn resolve(
         // It was not there, and now it is.
         return Ok(None);
     };
-    let conflict = Err(StoreError::Conflict {
-        document: document.clone(),
-    });
+    let conflict = Err(StoreError::Conflict { document: document.clone() });
     if !matches!(plan.work.writes[place], Write::Insert { .. }) {
         return conflict;
     }
-    match look(
-        engine,
-        &document,
-        doc! { "_id": &document.id },
-        doc! { "gone": 1 },
-    )
-    .await?
-    {
+    match look(engine, &document, doc! { "_id": &document.id }, doc! { "gone": 1 }).await? {
         Some(envelope) if !envelope.contains_key("gone") => conflict,
         Some(_) if plan.consumed_from() == Some(&document) => conflict,
         Some(_) => {
@@ -217,10 +204,7 @@ async fn find_mark(engine: &Engine, plan: &Plan) -> Result<Option<Mark>, StoreEr
     let anchor = plan.anchor();
     if let Once::Mark(key) = &plan.once {
         let mut places = vec![doc! { "_id": &anchor.id, "causes.k": key }];
-        if let Write::Insert {
-            by_request: true, ..
-        } = plan.work.writes[0]
-        {
+        if let Write::Insert { by_request: true, .. } = plan.work.writes[0] {
             places.push(doc! { "rk": key });
         }
         let fields = doc! { "causes": { "$elemMatch": { "k": key } } };
@@ -248,10 +232,7 @@ pub(crate) fn mark_in(
     envelope: &Document,
 ) -> Result<Option<Mark>, StoreError> {
     let id = envelope.get_str("_id").unwrap_or(&document.id).to_owned();
-    let document = DocumentRef {
-        collection: document.collection,
-        id,
-    };
+    let document = DocumentRef { collection: document.collection, id };
     let causes = entries(envelope, "causes").map_err(|damaged| damaged.of(&document))?;
     Ok(causes.first().map(|mark| read_mark(mark, document)))
 }

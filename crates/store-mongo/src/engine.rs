@@ -62,10 +62,7 @@ impl Engine {
         if self.collections(collection.role).contains(&collection) {
             return Ok(());
         }
-        Err(StoreError::Invalid(format!(
-            "{} was not opened",
-            collection.full_name()
-        )))
+        Err(StoreError::Invalid(format!("{} was not opened", collection.full_name())))
     }
 
     /// Until when an operation that begins now may wait without having sent anything.
@@ -113,8 +110,5 @@ impl Engine {
 
 /// Nothing was sent, or nothing that changes anything.
 pub(crate) fn busy(message: &str) -> StoreError {
-    StoreError::NotDone {
-        message: message.to_owned(),
-        source: None,
-    }
+    StoreError::NotDone { message: message.to_owned(), source: None }
 }

@@ -33,10 +33,7 @@ pub(crate) fn moment(at: DateTime) -> Timestamp {
 }
 
 fn binary(bytes: &[u8]) -> Binary {
-    Binary {
-        subtype: BinarySubtype::Generic,
-        bytes: bytes.to_vec(),
-    }
+    Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() }
 }
 
 /// The content of a document as it is stored.
@@ -47,9 +44,7 @@ pub(crate) fn content(document: &DocumentRef, json: &str) -> Result<Document, St
 
 /// Its keys as they are stored.
 pub(crate) fn keys(keys: &[(&'static str, Key)]) -> Document {
-    keys.iter()
-        .map(|(index, key)| ((*index).to_owned(), Bson::from(key.as_str())))
-        .collect()
+    keys.iter().map(|(index, key)| ((*index).to_owned(), Bson::from(key.as_str()))).collect()
 }
 
 /// What a Work leaves in its anchor.
@@ -63,11 +58,7 @@ pub(crate) struct Left {
 impl Left {
     pub(crate) fn by(work: &Work) -> Self {
         Self {
-            events: work
-                .events
-                .iter()
-                .map(|event| told(event, work.time).into())
-                .collect(),
+            events: work.events.iter().map(|event| told(event, work.time).into()).collect(),
             calls: work.calls.iter().map(|chain| asked(chain).into()).collect(),
             mark: mark(work),
         }
@@ -144,9 +135,7 @@ pub(crate) fn entries<'a>(
         return Ok(Vec::new());
     };
     let list = list.as_array().ok_or(Damaged(field))?;
-    list.iter()
-        .map(|entry| entry.as_document().ok_or(Damaged(field)))
-        .collect()
+    list.iter().map(|entry| entry.as_document().ok_or(Damaged(field))).collect()
 }
 
 fn text(entry: &Document, field: &'static str) -> Result<String, Damaged> {
@@ -159,9 +148,7 @@ fn time(entry: &Document, field: &'static str) -> Result<Timestamp, Damaged> {
 }
 
 fn bytes(entry: &Document, field: &'static str) -> Result<Vec<u8>, Damaged> {
-    let data = entry
-        .get_binary_generic(field)
-        .map_err(|_| Damaged(field))?;
+    let data = entry.get_binary_generic(field).map_err(|_| Damaged(field))?;
     Ok(data.clone())
 }
 
@@ -213,11 +200,7 @@ pub(crate) fn read_call(entry: &Document) -> Result<CallChain, Damaged> {
 
 /// An entry of `timers`.
 pub(crate) fn read_timer(entry: &Document, document: DocumentRef) -> Result<DueTimer, Damaged> {
-    Ok(DueTimer {
-        document,
-        name: text(entry, "n")?,
-        at: time(entry, "at")?,
-    })
+    Ok(DueTimer { document, name: text(entry, "n")?, at: time(entry, "at")? })
 }
 
 /// An entry of `causes`.

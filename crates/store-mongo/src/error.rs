@@ -58,10 +58,7 @@ fn server_said(code: i32, name: Option<&String>, message: &str) -> String {
     let name = name.map_or("", String::as_str);
     if code == DUPLICATE_KEY {
         // The rest of the message quotes the key.
-        format!(
-            "duplicate key in {}",
-            index_in(message).unwrap_or("an index")
-        )
+        format!("duplicate key in {}", index_in(message).unwrap_or("an index"))
     } else {
         format!("{message} ({code} {name})")
     }
@@ -224,28 +221,15 @@ mod tests {
         let unmet = ErrorKind::Write(WriteFailure::WriteConcernError(unmet)).into();
         assert!(matches!(Fault::of_write(&unmet), Fault::Unknown(_)));
         for code in [91, 189, 11602] {
-            assert!(matches!(
-                Fault::of_write(&command(code, "")),
-                Fault::Unknown(_)
-            ));
+            assert!(matches!(Fault::of_write(&command(code, "")), Fault::Unknown(_)));
         }
     }
 
     #[test]
     fn what_the_server_refused_did_not_happen() {
-        for error in [
-            command(10107, "not primary"),
-            command(13, "not allowed"),
-            write(121, ""),
-        ] {
-            assert!(
-                matches!(Fault::of_write(&error), Fault::NotDone(_)),
-                "{error:?}"
-            );
+        for error in [command(10107, "not primary"), command(13, "not allowed"), write(121, "")] {
+            assert!(matches!(Fault::of_write(&error), Fault::NotDone(_)), "{error:?}");
         }
-        assert!(matches!(
-            Fault::of_write(&ErrorKind::Shutdown.into()),
-            Fault::NotDone(_)
-        ));
+        assert!(matches!(Fault::of_write(&ErrorKind::Shutdown.into()), Fault::NotDone(_)));
     }
 }

@@ -20,21 +20,13 @@ pub(crate) async fn make(
     engine: &Engine,
     collections: &[&'static Collection],
 ) -> Result<(), StoreError> {
-    let missing: Vec<_> = collections
-        .iter()
-        .map(|collection| make_of(engine, collection))
-        .collect();
-    stream::iter(missing)
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await
+    let missing: Vec<_> =
+        collections.iter().map(|collection| make_of(engine, collection)).collect();
+    stream::iter(missing).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 async fn make_of(engine: &Engine, collection: &'static Collection) -> Result<(), StoreError> {
-    let made = engine
-        .envelopes(collection)
-        .create_indexes(models(collection))
-        .await;
+    let made = engine.envelopes(collection).create_indexes(models(collection)).await;
     made.map(|_| ()).map_err(|error| {
         let what = format!("the indexes of {} cannot be made", collection.full_name());
         DriverError::from(&error).not_done(what)

@@ -23,18 +23,9 @@ struct Side {
     oldest: &'static str,
 }
 
-const EVENTS: Side = Side {
-    list: "out",
-    oldest: "told",
-};
-const CALLS: Side = Side {
-    list: "calls",
-    oldest: "called",
-};
-const TIMERS: Side = Side {
-    list: "timers",
-    oldest: "due",
-};
+const EVENTS: Side = Side { list: "out", oldest: "told" };
+const CALLS: Side = Side { list: "calls", oldest: "called" };
+const TIMERS: Side = Side { list: "timers", oldest: "due" };
 
 /// Timers of `role` that are due at `now`.
 pub(crate) async fn due_timers(
@@ -133,8 +124,7 @@ async fn first_documents(
         }
         Ok(found)
     };
-    read.await
-        .map_err(|error: mongodb::error::Error| of_read(&error))
+    read.await.map_err(|error: mongodb::error::Error| of_read(&error))
 }
 
 /// What `role` has left undone.
@@ -176,20 +166,10 @@ async fn count(
     ];
     let read = async {
         let mut rows = engine.envelopes(collection).aggregate(pipeline).await?;
-        if rows.advance().await? {
-            rows.deserialize_current().map(Some)
-        } else {
-            Ok(None)
-        }
+        if rows.advance().await? { rows.deserialize_current().map(Some) } else { Ok(None) }
     };
-    let group = read
-        .await
-        .map_err(|error| of_read(&error))?
-        .unwrap_or_default();
-    let count = group
-        .get_i32("count")
-        .map(i64::from)
-        .or_else(|_| group.get_i64("count"));
+    let group = read.await.map_err(|error| of_read(&error))?.unwrap_or_default();
+    let count = group.get_i32("count").map(i64::from).or_else(|_| group.get_i64("count"));
     let first = group.get_datetime("first").ok().map(|at| moment(*at));
     Ok((u64::try_from(count.unwrap_or(0)).unwrap_or(0), first))
 }

@@ -61,12 +61,7 @@ impl Plan {
             (Cause::Outcome { .. }, None) => Once::Call,
             (_, None) => Once::Versions,
         };
-        let mut plan = Self {
-            work,
-            once,
-            steps: Vec::new(),
-            revived: BTreeSet::new(),
-        };
+        let mut plan = Self { work, once, steps: Vec::new(), revived: BTreeSet::new() };
         plan.steps = plan.order();
         plan.revived = plan.inserts_over_the_cause();
         Ok(plan)
@@ -101,11 +96,7 @@ impl Plan {
 
     /// Documents that many Works touch at once.
     pub(crate) fn crowded(&self) -> impl Iterator<Item = &DocumentRef> {
-        self.work
-            .writes
-            .iter()
-            .filter(|write| is_crowded(write))
-            .map(Write::document)
+        self.work.writes.iter().filter(|write| is_crowded(write)).map(Write::document)
     }
 
     /// First what many touch: whoever meets another transaction is undone, and had better be
@@ -148,18 +139,10 @@ impl Plan {
             let change = self.consume(Change::new(), self.document(step));
             return Ok(self.update(step, doc! {}, change));
         };
-        let left = if place == 0 {
-            Left::by(&self.work)
-        } else {
-            Left::default()
-        };
+        let left = if place == 0 { Left::by(&self.work) } else { Left::default() };
         let oldest = self.work.oldest_mark();
         Ok(match &self.work.writes[place] {
-            write @ Write::Insert {
-                document,
-                by_request,
-                ..
-            } => {
+            write @ Write::Insert { document, by_request, .. } => {
                 let content = new_content(write)?;
                 let timers = self.timers(document);
                 if self.revived.contains(&place) {
@@ -175,9 +158,7 @@ impl Plan {
                     Statement::Insert(insertion(&document.id, request, content, left, &timers))
                 }
             }
-            write @ Write::Replace {
-                document, version, ..
-            } => {
+            write @ Write::Replace { document, version, .. } => {
                 let change = Change::new()
                     .version(version + 1)
                     .content(new_content(write)?)
@@ -195,12 +176,7 @@ impl Plan {
                 let change = self.consume(Change::new().hold(), document);
                 self.update(step, doc! { "v": version }, change)
             }
-            Write::Adjust {
-                document,
-                field,
-                by,
-                at_least,
-            } => {
+            Write::Adjust { document, field, by, at_least } => {
                 let change = self.consume(Change::new().adjust(field, *by), document);
                 self.update(step, guard(field, *by, *at_least), change)
             }
@@ -216,10 +192,7 @@ impl Plan {
             }
             _ => filter.extend(self.unconsumed(document)),
         }
-        Statement::Update {
-            filter,
-            pipeline: change.into_pipeline(),
-        }
+        Statement::Update { filter, pipeline: change.into_pipeline() }
     }
 
     /// The condition that the cause has not been consumed from `document` yet.
@@ -229,10 +202,7 @@ impl Plan {
                 let firing = doc! { "n": &timer.name, "at": date(timer.at) };
                 doc! { "timers": { "$elemMatch": firing } }
             }
-            Cause::Outcome {
-                document: from,
-                call,
-            } if from == document => {
+            Cause::Outcome { document: from, call } if from == document => {
                 doc! { "calls.id": call }
             }
             _ => doc! {},
@@ -246,10 +216,9 @@ impl Plan {
 
     fn consume_call(&self, change: Change, document: &DocumentRef) -> Change {
         match &self.work.cause {
-            Cause::Outcome {
-                document: from,
-                call,
-            } if from == document => change.drop_calls(std::slice::from_ref(call)),
+            Cause::Outcome { document: from, call } if from == document => {
+                change.drop_calls(std::slice::from_ref(call))
+            }
             _ => change,
         }
     }
@@ -262,12 +231,7 @@ impl Plan {
         {
             timers.dropped.push(fired.name.clone());
         }
-        for change in self
-            .work
-            .timers
-            .iter()
-            .filter(|change| change.document == *document)
-        {
+        for change in self.work.timers.iter().filter(|change| change.document == *document) {
             timers.dropped.push(change.name.to_owned());
             // The last word about a name counts.
             timers.set.retain(|(name, _)| name != change.name);
@@ -284,18 +248,8 @@ fn is_crowded(write: &Write) -> bool {
 }
 
 fn new_content(write: &Write) -> Result<Content, StoreError> {
-    let (Write::Insert {
-        document,
-        data,
-        keys: index_keys,
-        ..
-    }
-    | Write::Replace {
-        document,
-        data,
-        keys: index_keys,
-        ..
-    }) = write
+    let (Write::Insert { document, data, keys: index_keys, .. }
+    | Write::Replace { document, data, keys: index_keys, .. }) = write
     else {
         return Err(StoreError::Invalid("a write without content".to_owned()));
     };

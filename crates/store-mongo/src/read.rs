@@ -42,10 +42,7 @@ fn stored(collection: &'static Collection, envelope: &RawDocument) -> Result<Sto
         })
     };
     read().map_err(|source| {
-        let document = DocumentRef {
-            collection,
-            id: id.to_owned(),
-        };
+        let document = DocumentRef { collection, id: id.to_owned() };
         StoreError::not_done(format!("{document} cannot be read"), Unreadable(source))
     })
 }
@@ -58,10 +55,7 @@ pub(crate) async fn get(
 ) -> Result<Option<Stored>, StoreError> {
     let mut filter = there();
     filter.insert("_id", id);
-    let found = raw(&engine, collection)
-        .find_one(filter)
-        .projection(fields())
-        .await;
+    let found = raw(&engine, collection).find_one(filter).projection(fields()).await;
     match found.map_err(|error| of_read(&error))? {
         Some(envelope) => stored(collection, &envelope).map(Some),
         None => Ok(None),
@@ -80,10 +74,7 @@ pub(crate) async fn get_many(
     let mut filter = there();
     filter.insert("_id", doc! { "$in": &ids });
     let read = async {
-        let mut rows = raw(&engine, collection)
-            .find(filter)
-            .projection(fields())
-            .await?;
+        let mut rows = raw(&engine, collection).find(filter).projection(fields()).await?;
         let mut found = HashMap::with_capacity(ids.len());
         while rows.advance().await? {
             match stored(collection, rows.current()) {
@@ -103,10 +94,7 @@ pub(crate) async fn find(engine: Arc<Engine>, query: Query) -> Result<Page<Store
     engine.check_open(collection)?;
     let limit = query.limit.max(1);
     let Some(range) = Range::of(&query)? else {
-        return Ok(Page {
-            items: Vec::new(),
-            next: None,
-        });
+        return Ok(Page { items: Vec::new(), next: None });
     };
     let mut projection = fields();
     if let Some(index) = query.index {
@@ -147,9 +135,8 @@ pub(crate) async fn find(engine: Arc<Engine>, query: Query) -> Result<Page<Store
         }
         Ok(Ok((items, last, more)))
     };
-    let (items, key, more) = read
-        .await
-        .map_err(|error: mongodb::error::Error| of_read(&error))??;
+    let (items, key, more) =
+        read.await.map_err(|error: mongodb::error::Error| of_read(&error))??;
     let next = items.last().filter(|_| more).map(|last| {
         let id = last.id.clone();
         Cursor { key, id }.encode()
@@ -223,11 +210,7 @@ impl Range {
         let Some(inside) = Inside::of(query) else {
             return Ok(None);
         };
-        let direction = if query.order == Order::Descending {
-            -1
-        } else {
-            1
-        };
+        let direction = if query.order == Order::Descending { -1 } else { 1 };
         let (lower, upper) = (&inside.lower, inside.upper.as_ref());
         let Some(name) = query.index else {
             let bound = |(_, id): &Place| doc! { "_id": id };
@@ -247,11 +230,7 @@ impl Range {
         let (sort, min, max) = if index.unique {
             // It holds no ids: it may give the row that the cursor names once more.
             let end = |(key, id): &Place| {
-                if id.is_empty() {
-                    key.clone()
-                } else {
-                    next_text(key)
-                }
+                if id.is_empty() { key.clone() } else { next_text(key) }
             };
             (
                 doc! { &field: direction },
@@ -260,19 +239,9 @@ impl Range {
             )
         } else {
             let bound = |(key, id): &Place| doc! { &field: key, "_id": id };
-            (
-                doc! { &field: direction, "_id": direction },
-                bound(lower),
-                upper.map(bound),
-            )
+            (doc! { &field: direction, "_id": direction }, bound(lower), upper.map(bound))
         };
-        Ok(Some(Self {
-            inside,
-            hint: format!("k_{name}"),
-            sort,
-            min,
-            max,
-        }))
+        Ok(Some(Self { inside, hint: format!("k_{name}"), sort, min, max }))
     }
 }
 
@@ -292,10 +261,7 @@ pub(crate) async fn mark_of_request(
     collection: &'static Collection,
     key: String,
 ) -> Result<Option<Mark>, StoreError> {
-    let somewhere = DocumentRef {
-        collection,
-        id: String::new(),
-    };
+    let somewhere = DocumentRef { collection, id: String::new() };
     marked(&engine, &somewhere, doc! { "rk": &key }, &key).await
 }
 

@@ -83,10 +83,7 @@ impl Pending {
         remembered.count += ids.len();
         remembered.ever += ids.len() as u64;
         let entry = remembered.events.entry(place(&document));
-        entry
-            .or_insert_with(|| (document, Vec::new()))
-            .1
-            .extend(ids);
+        entry.or_insert_with(|| (document, Vec::new())).1.extend(ids);
     }
 
     fn count(&self) -> usize {
@@ -172,9 +169,7 @@ pub(crate) async fn settle(engine: &Arc<Engine>, settled: Vec<Settled>) -> Resul
 }
 
 async fn forget(engine: &Engine, dealt: Dealt) -> Result<(), StoreError> {
-    let change = Change::new()
-        .drop_calls(&dealt.calls)
-        .drop_firings(&dealt.timers);
+    let change = Change::new().drop_calls(&dealt.calls).drop_firings(&dealt.timers);
     let done = engine
         .envelopes(dealt.document.collection)
         .update_one(doc! { "_id": &dealt.document.id }, change.into_pipeline())
@@ -271,16 +266,10 @@ fn batches(taken: Vec<Entry>) -> Vec<Vec<Entry>> {
 }
 
 async fn take_out(engine: &Engine, batch: &[Entry]) -> mongodb::error::Result<()> {
-    let documents: Vec<&str> = batch
-        .iter()
-        .map(|(document, _)| document.id.as_str())
-        .collect();
+    let documents: Vec<&str> = batch.iter().map(|(document, _)| document.id.as_str()).collect();
     let events: Vec<String> = batch.iter().flat_map(|(_, ids)| ids.clone()).collect();
     let filter = doc! { "_id": { "$in": documents }, "out.id": { "$in": &events } };
     let change = Change::new().drop_events(&events);
-    engine
-        .envelopes(batch[0].0.collection)
-        .update_many(filter, change.into_pipeline())
-        .await?;
+    engine.envelopes(batch[0].0.collection).update_many(filter, change.into_pipeline()).await?;
     Ok(())
 }

@@ -58,16 +58,9 @@ impl MongoStore {
 
 async fn check_server(engine: &Engine) -> Result<(), StoreError> {
     let admin = engine.client.database("admin");
-    let ask = async |command: Document| {
-        admin
-            .run_command(command)
-            .await
-            .map_err(|error| of_read(&error))
-    };
-    let refused = |message: String| StoreError::NotDone {
-        message,
-        source: None,
-    };
+    let ask =
+        async |command: Document| admin.run_command(command).await.map_err(|error| of_read(&error));
+    let refused = |message: String| StoreError::NotDone { message, source: None };
     let hello = ask(doc! { "hello": 1 }).await?;
     let sharded = hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
     if !sharded && !hello.contains_key("setName") {
@@ -78,10 +71,7 @@ async fn check_server(engine: &Engine) -> Result<(), StoreError> {
     }
     let build = ask(doc! { "buildInfo": 1 }).await?;
     let version = build.get_str("version").unwrap_or("0").to_owned();
-    let major = version
-        .split('.')
-        .next()
-        .and_then(|major| major.parse().ok());
+    let major = version.split('.').next().and_then(|major| major.parse().ok());
     if major.unwrap_or(0) < OLDEST_SERVER {
         return Err(refused(format!(
             "MongoDB {version} is too old; the oldest that will do is {OLDEST_SERVER}.0"
@@ -98,9 +88,7 @@ impl Store for MongoStore {
         id: &str,
     ) -> Result<Option<Stored>, StoreError> {
         let id = id.to_owned();
-        self.engine
-            .read("get", |engine| read::get(engine, collection, id))
-            .await
+        self.engine.read("get", |engine| read::get(engine, collection, id)).await
     }
 
     async fn get_many(
@@ -109,15 +97,11 @@ impl Store for MongoStore {
         ids: &[String],
     ) -> Result<Vec<Stored>, StoreError> {
         let ids = ids.to_vec();
-        self.engine
-            .read("get_many", |engine| read::get_many(engine, collection, ids))
-            .await
+        self.engine.read("get_many", |engine| read::get_many(engine, collection, ids)).await
     }
 
     async fn find(&self, query: Query) -> Result<Page<Stored>, StoreError> {
-        self.engine
-            .read("find", |engine| read::find(engine, query))
-            .await
+        self.engine.read("find", |engine| read::find(engine, query)).await
     }
 
     async fn commit(&self, work: Work) -> Result<Committed, StoreError> {
@@ -130,9 +114,7 @@ impl Store for MongoStore {
         mark_key: &str,
     ) -> Result<Option<Mark>, StoreError> {
         let (document, key) = (document.clone(), mark_key.to_owned());
-        self.engine
-            .read("mark", |engine| read::mark(engine, document, key))
-            .await
+        self.engine.read("mark", |engine| read::mark(engine, document, key)).await
     }
 
     async fn mark_of_request(
@@ -213,9 +195,7 @@ impl Store for MongoStore {
     async fn backlog(&self, role: &str) -> Result<Backlog, StoreError> {
         settle::sweep(&self.engine).await?;
         let role = role.to_owned();
-        self.engine
-            .read("backlog", |engine| outbox::backlog(engine, role))
-            .await
+        self.engine.read("backlog", |engine| outbox::backlog(engine, role)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -25,25 +25,15 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) async fn run(engine: &Engine, plan: &Plan) -> Result<(), Failure> {
     let refused = |error: Error| Failure::Final(Fault::of_statement(&error).into_error());
     // The order that a session would keep between reads and writes is kept by majority anyway.
-    let mut session = engine
-        .client
-        .start_session()
-        .causal_consistency(false)
-        .await
-        .map_err(refused)?;
+    let mut session =
+        engine.client.start_session().causal_consistency(false).await.map_err(refused)?;
     let options = TransactionOptions::builder()
         .read_concern(ReadConcern::snapshot())
         .write_concern(engine.options.write_concern())
         .max_commit_time(engine.options.operation_timeout)
         .build();
-    session
-        .start_transaction()
-        .with_options(options)
-        .await
-        .map_err(refused)?;
-    let published = engine
-        .pending
-        .published(plan.steps.iter().map(|step| plan.document(*step)));
+    session.start_transaction().with_options(options).await.map_err(refused)?;
+    let published = engine.pending.published(plan.steps.iter().map(|step| plan.document(*step)));
     for step in &plan.steps {
         if let Err(failure) = state(engine, plan, *step, &published, &mut session).await {
             // It lets go of the documents at once; when it cannot be told to, the server does by
@@ -70,11 +60,7 @@ async fn state(
     let failed = |error: Error| Failure::at(step, Fault::of_statement(&error));
     match plan.statement(step, published).map_err(Failure::Final)? {
         Statement::Insert(envelope) => {
-            envelopes
-                .insert_one(envelope)
-                .session(session)
-                .await
-                .map_err(failed)?;
+            envelopes.insert_one(envelope).session(session).await.map_err(failed)?;
         }
         Statement::Update { filter, pipeline } => {
             let pipeline = UpdateModifications::Pipeline(pipeline);

@@ -41,19 +41,12 @@ impl Document for Table {
     }
 
     fn keys(&self) -> Vec<(&'static str, Key)> {
-        vec![
-            ("size", Key::new().int(self.size)),
-            ("label", Key::new().text(&self.label)),
-        ]
+        vec![("size", Key::new().int(self.size)), ("label", Key::new().text(&self.label))]
     }
 }
 
 fn table(id: &str, size: i64) -> Table {
-    Table {
-        id: id.to_owned(),
-        size,
-        label: format!("${id}"),
-    }
+    Table { id: id.to_owned(), size, label: format!("${id}") }
 }
 
 struct Room {
@@ -66,10 +59,8 @@ impl Room {
         let server = MongoServer::shared().await.unwrap();
         let mut options = MongoOptions::new(server.url());
         options.database = format!("room-{}", nonce());
-        let database = Client::with_uri_str(server.url())
-            .await
-            .unwrap()
-            .database(&options.database);
+        let database =
+            Client::with_uri_str(server.url()).await.unwrap().database(&options.database);
         let store = MongoStore::connect(options, &[&TABLES]).await.unwrap();
         Self { store, database }
     }
@@ -84,11 +75,7 @@ impl Room {
 
     async fn envelope(&self, id: &str) -> BsonDocument {
         let envelopes = self.database.collection("room.tables");
-        envelopes
-            .find_one(doc! { "_id": id })
-            .await
-            .unwrap()
-            .unwrap()
+        envelopes.find_one(doc! { "_id": id }).await.unwrap().unwrap()
     }
 
     /// The stages of the plan with which MongoDB answers `find`.
@@ -105,12 +92,7 @@ impl Room {
 }
 
 fn requested(key: &str, time: Timestamp) -> Work {
-    Work::new(
-        "room",
-        Cause::request("usr", "room.Do", key, b"body"),
-        time,
-        None,
-    )
+    Work::new("room", Cause::request("usr", "room.Do", key, b"body"), time, None)
 }
 
 fn keys(envelope: &BsonDocument) -> Vec<&str> {
@@ -126,11 +108,7 @@ async fn an_envelope_can_be_read_by_people_and_empties_again() {
     work.event("bistro.room.v1.Made", "t1", 1, vec![0, 255]);
     work.call(
         "tell",
-        vec![CallStep {
-            role: "orders".to_owned(),
-            method: "/a/B".to_owned(),
-            request: vec![1],
-        }],
+        vec![CallStep { role: "orders".to_owned(), method: "/a/B".to_owned(), request: vec![1] }],
     );
     work.timer::<Table>("t1", "tidy", now + Duration::from_mins(1));
     room.apply(work.clone()).await;
@@ -145,26 +123,14 @@ async fn an_envelope_can_be_read_by_people_and_empties_again() {
     );
     let content = doc! { "id": "t1", "size": 4_i64, "label": "$t1" };
     assert_eq!(envelope.get_document("d").unwrap(), &content);
-    assert_eq!(
-        (
-            envelope.get_i64("s").unwrap(),
-            envelope.get_i64("cf").unwrap()
-        ),
-        (3, 2)
-    );
-    assert_eq!(
-        envelope.get_datetime("told").unwrap(),
-        &DateTime::from_millis(now.as_millis())
-    );
+    assert_eq!((envelope.get_i64("s").unwrap(), envelope.get_i64("cf").unwrap()), (3, 2));
+    assert_eq!(envelope.get_datetime("told").unwrap(), &DateTime::from_millis(now.as_millis()));
 
     // A change with everything settled leaves the document, its keys and its marks.
     let document = DocumentRef::of::<Table>("t1");
     let (event, call) = (work.events[0].id.clone(), work.calls[0].id.clone());
     let settled = vec![
-        Settled::Event {
-            document: document.clone(),
-            id: event,
-        },
+        Settled::Event { document: document.clone(), id: event },
         Settled::Call { document, id: call },
     ];
     room.store.settle(settled).await.unwrap();
@@ -174,10 +140,7 @@ async fn an_envelope_can_be_read_by_people_and_empties_again() {
     work.cancel_timer::<Table>("t1", "tidy");
     room.apply(work).await;
     let envelope = room.envelope("t1").await;
-    assert_eq!(
-        keys(&envelope),
-        ["_id", "v", "s", "cf", "d", "k", "rk", "causes"]
-    );
+    assert_eq!(keys(&envelope), ["_id", "v", "s", "cf", "d", "k", "rk", "causes"]);
     assert_eq!(envelope.get_i64("v").unwrap(), 2);
     assert_eq!(envelope.get_array("causes").unwrap().len(), 2);
 }
@@ -193,8 +156,7 @@ async fn a_write_drops_the_marks_that_are_too_old() {
     for (days, left) in [(1, 2), (30, 3), (31, 3), (62, 1)] {
         let before = room.read("t1").await;
         let mut work = requested(&format!("day {days}"), now + day * days);
-        work.replace(&before, &table("t1", i64::from(days)))
-            .unwrap();
+        work.replace(&before, &table("t1", i64::from(days))).unwrap();
         room.apply(work).await;
         let envelope = room.envelope("t1").await;
         assert_eq!(envelope.get_array("causes").unwrap().len(), left, "{days}");
@@ -221,19 +183,13 @@ async fn a_deleted_document_leaves_its_marks_for_their_lifetime() {
     work.delete(&first);
     room.apply(work).await;
     let envelope = room.envelope("t1").await;
-    assert_eq!(
-        keys(&envelope),
-        ["_id", "v", "s", "cf", "rk", "causes", "gone"]
-    );
+    assert_eq!(keys(&envelope), ["_id", "v", "s", "cf", "rk", "causes", "gone"]);
     let gone = envelope.get_datetime("gone").unwrap();
     let left = gone.timestamp_millis() - now.as_millis();
     let lifetime = i64::try_from(bistro_store::MARK_LIFETIME.as_millis()).unwrap();
     assert!((lifetime..lifetime + 60_000).contains(&left), "{left}");
     // MongoDB removes what is past that moment.
-    let indexes = room
-        .database
-        .run_command(doc! { "listIndexes": "room.tables" })
-        .await;
+    let indexes = room.database.run_command(doc! { "listIndexes": "room.tables" }).await;
     let indexes = indexes.unwrap().to_string();
     assert!(indexes.contains("expireAfterSeconds"), "{indexes}");
 }
@@ -244,8 +200,7 @@ async fn what_a_role_asks_all_the_time_is_read_from_indexes_in_order() {
     let now = SystemClock.now();
     for number in 0..50 {
         let mut work = requested(&number.to_string(), now);
-        work.insert_new(&table(&format!("t{number}"), number))
-            .unwrap();
+        work.insert_new(&table(&format!("t{number}"), number)).unwrap();
         work.event("bistro.room.v1.Made", number, 1, Vec::new());
         work.timer::<Table>(format!("t{number}"), "tidy", now);
         room.apply(work).await;
@@ -259,10 +214,7 @@ async fn what_a_role_asks_all_the_time_is_read_from_indexes_in_order() {
                 "limit": 10,
             })
             .await;
-        assert!(
-            plan.contains("IXSCAN") && !plan.contains("\"SORT\""),
-            "{plan}"
-        );
+        assert!(plan.contains("IXSCAN") && !plan.contains("\"SORT\""), "{plan}");
     }
     let plan = room
         .plan(doc! {
@@ -275,13 +227,9 @@ async fn what_a_role_asks_all_the_time_is_read_from_indexes_in_order() {
             "limit": 10,
         })
         .await;
-    assert!(
-        plan.contains("IXSCAN") && !plan.contains("\"SORT\""),
-        "{plan}"
-    );
-    let plan = room
-        .plan(doc! { "find": "room.tables", "filter": { "rk": Bson::from("r:1") } })
-        .await;
+    assert!(plan.contains("IXSCAN") && !plan.contains("\"SORT\""), "{plan}");
+    let plan =
+        room.plan(doc! { "find": "room.tables", "filter": { "rk": Bson::from("r:1") } }).await;
     assert!(plan.contains("IXSCAN"), "{plan}");
 }
 
@@ -291,8 +239,7 @@ async fn pages_of_a_unique_index_neither_skip_nor_repeat() {
     let now = SystemClock.now();
     for number in 0..25 {
         let mut work = requested(&number.to_string(), now);
-        work.insert_new(&table(&format!("t{number:02}"), 1))
-            .unwrap();
+        work.insert_new(&table(&format!("t{number:02}"), 1)).unwrap();
         room.apply(work).await;
     }
     for descending in [false, true] {
@@ -300,17 +247,9 @@ async fn pages_of_a_unique_index_neither_skip_nor_repeat() {
         let mut cursor = None;
         loop {
             let query = Query::prefix::<Table>("label", &Key::new());
-            let query = if descending {
-                query.descending()
-            } else {
-                query
-            };
+            let query = if descending { query.descending() } else { query };
             let request = bistro_core::PageRequest::new(7, cursor);
-            let page = room
-                .store
-                .find(query.page(&request).unwrap())
-                .await
-                .unwrap();
+            let page = room.store.find(query.page(&request).unwrap()).await.unwrap();
             seen.extend(page.items.into_iter().map(|row| row.id));
             cursor = page.next;
             if cursor.is_none() {
@@ -331,18 +270,10 @@ async fn what_would_not_fit_into_one_mongodb_document_is_refused_for_good() {
     let mut work = requested("large", SystemClock.now());
     work.insert_new(&table("t1", 4)).unwrap();
     for _ in 0..7 {
-        work.event(
-            "bistro.room.v1.Made",
-            "t1",
-            1,
-            vec![0; bistro_store::MAX_EVENT_BYTES],
-        );
+        work.event("bistro.room.v1.Made", "t1", 1, vec![0; bistro_store::MAX_EVENT_BYTES]);
     }
     let refused = room.store.commit(work).await.unwrap_err();
-    assert!(
-        matches!(refused, StoreError::TooLarge { .. }),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, StoreError::TooLarge { .. }), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -380,8 +311,5 @@ async fn a_crowd_of_publishers_shares_its_sweeps() {
         }
     })
     .await;
-    assert_eq!(
-        room.store.backlog("room").await.unwrap(),
-        Backlog::default()
-    );
+    assert_eq!(room.store.backlog("room").await.unwrap(), Backlog::default());
 }

@@ -25,13 +25,7 @@ static SALES: Collection = collection("sales");
 static STOCK: Collection = collection("stock");
 
 const fn collection(name: &'static str) -> Collection {
-    Collection {
-        role: "shop",
-        name,
-        schema: 1,
-        compatible_from: 1,
-        indexes: &[],
-    }
+    Collection { role: "shop", name, schema: 1, compatible_from: 1, indexes: &[] }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,10 +57,7 @@ impl Document for Stock {
 
 /// The Work that sells `id`: one document, or two when it is counted in `stock`.
 fn sale(id: &str, stock: Option<&str>) -> Work {
-    let cause = Cause::Message {
-        queue: "shop.sell".to_owned(),
-        id: id.to_owned(),
-    };
+    let cause = Cause::Message { queue: "shop.sell".to_owned(), id: id.to_owned() };
     let mut work = Work::new("shop", cause, SystemClock.now(), None);
     work.insert(&Sale { id: id.to_owned() }).unwrap();
     work.event("shop.v1.Sold", id, 1, vec![7]);
@@ -85,15 +76,11 @@ fn options(url: &str) -> MongoOptions {
 }
 
 async fn open(options: MongoOptions) -> MongoStore {
-    MongoStore::connect(options, &[&SALES, &STOCK])
-        .await
-        .unwrap()
+    MongoStore::connect(options, &[&SALES, &STOCK]).await.unwrap()
 }
 
 async fn put_stock(store: &MongoStore, id: &str) {
-    let cause = Cause::Tick {
-        name: id.to_owned(),
-    };
+    let cause = Cause::Tick { name: id.to_owned() };
     let mut work = Work::new("shop", cause, SystemClock.now(), None);
     let id = id.to_owned();
     work.insert(&Stock { id, sold: 0 }).unwrap();
@@ -102,10 +89,8 @@ async fn put_stock(store: &MongoStore, id: &str) {
 
 /// Commits until the outcome is known and good, as a consumer does that gets its message again.
 async fn resolve(store: &MongoStore, work: &Work) {
-    wait::until("the work is done", PATIENCE, async || {
-        store.commit(work.clone()).await.map(drop)
-    })
-    .await;
+    wait::until("the work is done", PATIENCE, async || store.commit(work.clone()).await.map(drop))
+        .await;
 }
 
 /// Every one of `works` is stored, with its event, and counted once.
@@ -116,10 +101,7 @@ async fn assert_sold_once(store: &MongoStore, stock: &str, works: &[Work]) {
     let later = SystemClock.now() + Duration::from_hours(1);
     let told = store.unpublished("shop", later, 100_000).await.unwrap();
     let mut told: Vec<&str> = told.iter().map(|event| event.event.id.as_str()).collect();
-    let mut wanted: Vec<&str> = works
-        .iter()
-        .map(|work| work.events[0].id.as_str())
-        .collect();
+    let mut wanted: Vec<&str> = works.iter().map(|work| work.events[0].id.as_str()).collect();
     told.sort_unstable();
     wanted.sort_unstable();
     assert_eq!(told, wanted);
@@ -240,33 +222,19 @@ async fn a_halted_server_is_given_up_in_time_and_doubts_are_settled_later() {
     assert!(attempts.iter().any(|attempt| attempt.said.is_err()));
 
     // Who comes now is told so too, and that nothing happened when nothing was sent.
-    let late = tokio::time::timeout(
-        options.operation_timeout + slack,
-        store.commit(sale("late", None)),
-    );
+    let late =
+        tokio::time::timeout(options.operation_timeout + slack, store.commit(sale("late", None)));
     let late = late.await.expect("it still waits");
     assert!(
-        matches!(
-            late,
-            Err(StoreError::NotDone { .. } | StoreError::Unknown { .. })
-        ),
+        matches!(late, Err(StoreError::NotDone { .. } | StoreError::Unknown { .. })),
         "{late:?}"
     );
-    let read = tokio::time::timeout(
-        options.operation_timeout + slack,
-        store.load::<Sale>("late"),
-    );
-    assert!(matches!(
-        read.await.unwrap(),
-        Err(StoreError::NotDone { .. })
-    ));
+    let read = tokio::time::timeout(options.operation_timeout + slack, store.load::<Sale>("late"));
+    assert!(matches!(read.await.unwrap(), Err(StoreError::NotDone { .. })));
 
     server.resume().unwrap();
     wait::until("it answers", PATIENCE, async || store.ping().await).await;
-    let late = Attempt {
-        work: sale("late", None),
-        said: late,
-    };
+    let late = Attempt { work: sale("late", None), said: late };
     resolve(&store, &late.work).await;
     let mut done = vec![late.work];
     check(&store, "halted", &attempts, &mut done).await;
@@ -298,10 +266,7 @@ async fn a_caller_that_goes_away_harms_nobody() {
     put_stock(&store, "dropped").await;
     let mut done = Vec::new();
     for number in 0..200_u64 {
-        let work = sale(
-            &format!("dropped-{number}"),
-            (number % 2 == 0).then_some("dropped"),
-        );
+        let work = sale(&format!("dropped-{number}"), (number % 2 == 0).then_some("dropped"));
         // Dropped at every point of its way.
         let patience = Duration::from_micros(number * 20);
         let _ = tokio::time::timeout(patience, store.commit(work.clone())).await;
@@ -326,11 +291,7 @@ async fn more_callers_than_connections_wait_their_turn() {
             tokio::spawn(async move {
                 let said = store.commit(work.clone()).await.unwrap();
                 assert_eq!(said, Committed::Applied);
-                store
-                    .load::<Sale>(&work.anchor().unwrap().id)
-                    .await
-                    .unwrap()
-                    .unwrap();
+                store.load::<Sale>(&work.anchor().unwrap().id).await.unwrap().unwrap();
                 work
             })
         })

@@ -24,8 +24,7 @@ pub(crate) async fn page(engine: &Engine, request: AuditRequest) -> Result<Audit
 
 fn row(order: &Versioned<Order>) -> AuditRow {
     let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
-    let count =
-        |state| number(order.timeline.iter().filter(|entry| entry.state == state).count());
+    let count = |state| number(order.timeline.iter().filter(|entry| entry.state == state).count());
     let numbers = HashMap::from([
         ("amount_minor".to_owned(), order.total.amount_minor),
         ("lines".to_owned(), number(order.lines.len())),

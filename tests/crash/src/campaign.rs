@@ -69,7 +69,7 @@ impl Kill {
                     .copied()
                     .collect();
                 let point = usable.choose(rng).copied().unwrap_or("commit.after");
-                Self::Point(point, rng.random_range(1..400))
+                Self::Point(point, rng.random_range(1..150))
             }
             6..8 => Self::Mongo(after),
             _ => Self::Rabbit(after),
@@ -109,8 +109,10 @@ async fn attack(arguments: &Arguments, program: std::path::PathBuf) -> Result<Ou
             break;
         }
         let kill = Kill::draw(&mut rng, arguments.engine);
-        execute(&mut platform, &kill).await.with_context(|| format!("kill {number}: {kill:?}"))?;
-        let name = kill.name();
+        let by_itself = execute(&mut platform, &kill)
+            .await
+            .with_context(|| format!("kill {number}: {kill:?}"))?;
+        let name = if by_itself { kill.name() } else { Kill::Moment(Duration::ZERO).name() };
         report::line(format_args!("kill {number} of {}: {name}", arguments.kills));
         *kills.entry(name).or_insert(0) += 1;
     }
@@ -169,13 +171,15 @@ async fn finished(
     serde_json::from_slice(&output.stdout).context("what simulate reports is not JSON")
 }
 
-/// Kills, and brings back what was killed.
-async fn execute(platform: &mut Platform, kill: &Kill) -> Result<()> {
+/// Kills, and brings back what was killed. False if a fail point was not passed in time, so that
+/// the platform had to be killed at a moment like any other.
+async fn execute(platform: &mut Platform, kill: &Kill) -> Result<bool> {
     match kill {
         Kill::Moment(after) => {
             tokio::time::sleep(*after).await;
             platform.kill()?;
-            revive(platform).await
+            revive(platform).await?;
+            Ok(true)
         }
         Kill::Point(point, nth) => {
             // Whatever runs now ends first, so that the point is armed in a fresh process.
@@ -185,22 +189,26 @@ async fn execute(platform: &mut Platform, kill: &Kill) -> Result<()> {
             while Instant::now() < deadline && !platform.is_dead()? {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            if !platform.is_dead()? {
+            let passed = platform.is_dead()?;
+            if !passed {
                 platform.kill()?;
             }
-            revive(platform).await
+            revive(platform).await?;
+            Ok(passed)
         }
         Kill::Mongo(after) => {
             tokio::time::sleep(*after).await;
             let servers = platform.servers.as_mut().context("there is no mongod")?;
             servers.mongo.kill()?;
-            servers.mongo.restart().await
+            servers.mongo.restart().await?;
+            Ok(true)
         }
         Kill::Rabbit(after) => {
             tokio::time::sleep(*after).await;
             let servers = platform.servers.as_mut().context("there is no RabbitMQ")?;
             servers.rabbit.kill()?;
-            servers.rabbit.restart().await
+            servers.rabbit.restart().await?;
+            Ok(true)
         }
     }
 }

@@ -20,7 +20,10 @@ pub fn status_of(error: &Error) -> Status {
     let metadata = status.metadata_mut();
     metadata.insert(CODE, MetadataValue::from_static(error.code().as_str()));
     if let Some(after) = error.retry_delay() {
-        metadata.insert(RETRY_AFTER, MetadataValue::from(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
+        metadata.insert(
+            RETRY_AFTER,
+            MetadataValue::from(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+        );
     }
     if !error.field_errors().is_empty() {
         let pairs: Vec<(&str, &str)> = error

@@ -9,9 +9,8 @@ use crate::output;
 
 /// Reads the configuration that `serve` would use.
 pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
-    Config::load(file, &process_environment()).map_err(|mistakes| {
-        Error::new(ErrorCode::InvalidArgument, mistakes.to_string())
-    })
+    Config::load(file, &process_environment())
+        .map_err(|mistakes| Error::new(ErrorCode::InvalidArgument, mistakes.to_string()))
 }
 
 pub(crate) fn validate(file: Option<&Path>) -> Result<(), Error> {

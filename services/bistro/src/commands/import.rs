@@ -1,6 +1,9 @@
 //! `bistro import menu`: a CSV file of items and prices becomes a restaurant's menu.
 
-use std::{fmt::Write as _, path::{Path, PathBuf}};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use bistro_client::{Client, Insistence, Request};
 use bistro_core::{Currency, Error, ErrorCode, Money};
@@ -23,7 +26,12 @@ pub(crate) struct ImportMenu {
     /// optionally stock.
     file: PathBuf,
     /// Make a new restaurant of this name.
-    #[arg(long, value_name = "NAME", conflicts_with = "restaurant", required_unless_present = "restaurant")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "restaurant",
+        required_unless_present = "restaurant"
+    )]
     new: Option<String>,
     /// Import into this restaurant.
     #[arg(long, value_name = "ID-or-name")]
@@ -120,7 +128,8 @@ fn report(
     if rejected.is_empty() {
         return Ok(());
     }
-    let message = format!("{} lines were rejected; mend them and import the file again", rejected.len());
+    let message =
+        format!("{} lines were rejected; mend them and import the file again", rejected.len());
     Err(Error::new(ErrorCode::WrongState, message))
 }
 
@@ -155,18 +164,26 @@ fn key_of(content: &[u8], about: Option<&str>) -> String {
     })
 }
 
-pub(crate) fn unreadable(file: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(crate) fn unreadable(
+    file: &Path,
+    cause: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
     let message = format!("{} cannot be read: {cause}", file.display());
     Error::new(ErrorCode::InvalidArgument, message).caused_by(cause)
 }
 
 /// Reads the rows; a line that is not one is rejected and the others are taken.
 fn parse(bytes: &[u8], currency: Currency) -> Result<(Vec<Row>, Vec<Rejected>), Error> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
+    let mut reader =
+        csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
     let header = reader.headers().map_err(|cause| bad_header(&cause.to_string()))?.clone();
-    let column = |name: &str| header.iter().position(|one| one.trim_start_matches('\u{feff}') == name);
+    let column =
+        |name: &str| header.iter().position(|one| one.trim_start_matches('\u{feff}') == name);
     let (Some(name), Some(price)) = (column("item"), column("price")) else {
-        return Err(bad_header(&format!("the first line is {:?}", header.iter().collect::<Vec<_>>())));
+        return Err(bad_header(&format!(
+            "the first line is {:?}",
+            header.iter().collect::<Vec<_>>()
+        )));
     };
     let (stock, columns) = (column("stock"), header.len());
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
@@ -196,11 +213,14 @@ fn row(
     if record.len() != columns {
         return Err(format!("it has {} columns instead of {columns}", record.len()));
     }
-    let price = Money::parse_decimal(&record[price], currency).map_err(|cause| cause.to_string())?;
+    let price =
+        Money::parse_decimal(&record[price], currency).map_err(|cause| cause.to_string())?;
     let stock = match stock.map(|column| &record[column]) {
         None | Some("") => None,
         Some(text) => Some(text.parse().map_err(|_| {
-            format!("{text:?} is not a stock; write a whole number, or nothing if it is not counted")
+            format!(
+                "{text:?} is not a stock; write a whole number, or nothing if it is not counted"
+            )
         })?),
     };
     Ok((record[name].to_owned(), price, stock))

@@ -26,13 +26,18 @@ fn text(value: &Value, field: &str) -> String {
 }
 
 pub(crate) fn read(value: &Value) -> Restaurant {
-    Restaurant { id: text(value, "id"), name: text(value, "name"), currency: text(value, "currency") }
+    Restaurant {
+        id: text(value, "id"),
+        name: text(value, "name"),
+        currency: text(value, "currency"),
+    }
 }
 
 /// The restaurant with this id, or the only one of exactly this name.
 pub(crate) async fn find(client: &Client, id_or_name: &str) -> Result<Restaurant, Error> {
     if id_or_name.starts_with("rst_") {
-        let answer = client.send(&Request::get(format!("/api/v1/restaurants/{id_or_name}"))).await?;
+        let answer =
+            client.send(&Request::get(format!("/api/v1/restaurants/{id_or_name}"))).await?;
         return Ok(read(&answer.body));
     }
     let path = format!("/api/v1/restaurants?name={}", percent_encode(id_or_name));
@@ -44,7 +49,10 @@ pub(crate) async fn find(client: &Client, id_or_name: &str) -> Result<Restaurant
         ))),
         several => {
             let ids: Vec<String> = several.iter().map(|one| text(one, "id")).collect();
-            let message = format!("several restaurants are called {id_or_name:?}; say which: {}", ids.join(", "));
+            let message = format!(
+                "several restaurants are called {id_or_name:?}; say which: {}",
+                ids.join(", ")
+            );
             Err(Error::new(ErrorCode::InvalidArgument, message))
         }
     }

@@ -70,9 +70,8 @@ impl Wire {
     /// Adds a role with its `services`.
     pub(crate) fn add(&mut self, services: &[&'static str], server: GrpcServer) {
         for name in services {
-            let server = server
-                .clone()
-                .map_request(|request: Request| request.map(tonic::body::Body::new));
+            let server =
+                server.clone().map_request(|request: Request| request.map(tonic::body::Body::new));
             let router = std::mem::take(&mut self.router);
             self.router = router.route_service(&format!("/{name}/{{*method}}"), server);
             self.health.services.lock().push(name);

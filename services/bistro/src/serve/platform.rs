@@ -50,12 +50,8 @@ impl Platform {
     ) -> Result<Self, Error> {
         let (stop_requests, stop_admin) = (CancellationToken::new(), CancellationToken::new());
         let readiness = Readiness::default();
-        let admin = serve_admin(
-            listeners.admin,
-            readiness.clone(),
-            registry.clone(),
-            stop_admin.clone(),
-        );
+        let admin =
+            serve_admin(listeners.admin, readiness.clone(), registry.clone(), stop_admin.clone());
         supervisor.spawn("the admin port", admin);
 
         let secret = secrets::workload(&config)?;
@@ -108,7 +104,8 @@ impl Platform {
                 wire.add(&services, server);
             }
             if let Some(reactor) = reactor {
-                let queues: Vec<&'static str> = role.queues.iter().map(|queue| queue.name).collect();
+                let queues: Vec<&'static str> =
+                    role.queues.iter().map(|queue| queue.name).collect();
                 supervisor.adopt(role.name, engine.start(&reactor, &queues));
             }
             public = http.or(public);
@@ -182,7 +179,8 @@ fn peers(
             peers.remote(role.name, &format!("http://{grpc}"))?;
         } else {
             let url = config.peers.url(role.name).ok_or_else(|| {
-                let message = format!("it is not known where {} answers; set peers.{}", role.name, role.name);
+                let message =
+                    format!("it is not known where {} answers; set peers.{}", role.name, role.name);
                 Error::new(ErrorCode::InvalidArgument, message)
             })?;
             peers.remote(role.name, url)?;

@@ -28,7 +28,10 @@ pub(crate) fn workload(config: &Config) -> Result<Vec<u8>, Error> {
     match fs::read(&path) {
         Ok(secret) if secret.len() >= SECRET_BYTES => return Ok(secret),
         Ok(_) => {
-            let message = format!("{} is too short to be a secret; remove it and start again", path.display());
+            let message = format!(
+                "{} is too short to be a secret; remove it and start again",
+                path.display()
+            );
             return Err(Error::new(ErrorCode::InvalidArgument, message));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -67,6 +70,9 @@ fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
 }
 
 fn unusable(path: &Path, error: io::Error) -> Error {
-    let message = format!("{} cannot be used: {error}; set data_dir to a folder that can be written", path.display());
+    let message = format!(
+        "{} cannot be used: {error}; set data_dir to a folder that can be written",
+        path.display()
+    );
     Error::new(ErrorCode::Unavailable, message).caused_by(error)
 }

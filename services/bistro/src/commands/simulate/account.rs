@@ -48,12 +48,22 @@ struct Session {
 }
 
 impl Account {
-    pub(super) fn new(email: String, passwords: Passwords, door: Client, patience: Duration) -> Self {
+    pub(super) fn new(
+        email: String,
+        passwords: Passwords,
+        door: Client,
+        patience: Duration,
+    ) -> Self {
         Self { email, passwords, door, patience, session: Mutex::new(None) }
     }
 
     /// Registers the user, unless an earlier part of the run has.
-    pub(super) async fn register(&self, name: &str, roles: &[&str], tally: &Tally) -> Result<(), Error> {
+    pub(super) async fn register(
+        &self,
+        name: &str,
+        roles: &[&str],
+        tally: &Tally,
+    ) -> Result<(), Error> {
         let body = json!({
             "email": self.email, "password": self.passwords.of(&self.email), "name": name, "roles": roles,
         });
@@ -62,7 +72,9 @@ impl Account {
         let registered = self.door.insist(&request, &mut insistence).await;
         tally.retries.fetch_add(insistence.retries, Relaxed);
         match registered {
-            Err(error) if error.code() != Some(ErrorCode::AlreadyExists.as_str()) => Err(error.into()),
+            Err(error) if error.code() != Some(ErrorCode::AlreadyExists.as_str()) => {
+                Err(error.into())
+            }
             _ => Ok(()),
         }
     }
@@ -73,7 +85,11 @@ impl Account {
     }
 
     /// Makes one request as the user, until it is answered or patience ends.
-    pub(super) async fn call(&self, request: &Request, tally: &Tally) -> Result<Answer, ClientError> {
+    pub(super) async fn call(
+        &self,
+        request: &Request,
+        tally: &Tally,
+    ) -> Result<Answer, ClientError> {
         let session = self.session(tally).await?;
         match self.insist(&session.client, request, tally).await {
             Err(error) if is_logged_out(&error) => {
@@ -99,7 +115,12 @@ impl Account {
         *self.session.lock().await = None;
     }
 
-    async fn insist(&self, client: &Client, request: &Request, tally: &Tally) -> Result<Answer, ClientError> {
+    async fn insist(
+        &self,
+        client: &Client,
+        request: &Request,
+        tally: &Tally,
+    ) -> Result<Answer, ClientError> {
         let mut insistence = Insistence::lasting(self.patience);
         let answered = client.insist(request, &mut insistence).await;
         tally.retries.fetch_add(insistence.retries, Relaxed);
@@ -125,7 +146,8 @@ impl Account {
             client: self.door.with_token(answer.text("/access_token"))?,
             user: answer.text("/user/id").to_owned(),
             // A token that lasts no longer than the margin is used for half its time.
-            usable_until: began + lasts.checked_sub(MARGIN).unwrap_or(Duration::ZERO).max(lasts / 2),
+            usable_until: began
+                + lasts.checked_sub(MARGIN).unwrap_or(Duration::ZERO).max(lasts / 2),
         })
     }
 }

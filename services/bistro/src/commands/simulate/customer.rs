@@ -249,7 +249,9 @@ mod tests {
 
     #[test]
     fn a_refusal_ends_the_order_and_an_outage_the_run() {
-        assert!(matches!(refused(problem(409, "sold_out")), Ok(Placing::Refused(code)) if code == "sold_out"));
+        assert!(
+            matches!(refused(problem(409, "sold_out")), Ok(Placing::Refused(code)) if code == "sold_out")
+        );
         assert!(refused(problem(503, "unavailable")).is_err());
         assert!(refused(problem(401, "unauthenticated")).is_err());
     }

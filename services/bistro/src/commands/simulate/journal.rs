@@ -80,7 +80,10 @@ impl Past {
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(|cause| unusable(path, &cause))?;
         Self::parse(&bytes).map_err(|(line, what)| {
-            let message = format!("{} is not a journal of bistro simulate: line {line}: {what}", path.display());
+            let message = format!(
+                "{} is not a journal of bistro simulate: line {line}: {what}",
+                path.display()
+            );
             Error::new(ErrorCode::InvalidArgument, message)
         })
     }
@@ -95,7 +98,8 @@ impl Past {
             }
             _ => return Err((1, "it holds no run; remove it".to_owned())),
         };
-        let mut past = Self { header, orders: HashMap::new(), twice: Vec::new(), whole: whole as u64 };
+        let mut past =
+            Self { header, orders: HashMap::new(), twice: Vec::new(), whole: whole as u64 };
         for (place, line) in lines.filter(|(_, line)| !line.is_empty()) {
             let entry = serde_json::from_slice(line).map_err(|cause| unreadable(place, cause))?;
             past.take(entry).map_err(|what| (place + 1, what))?;
@@ -169,7 +173,8 @@ impl Journal {
         let mut text = serde_json::to_vec(line).map_err(Error::internal)?;
         text.push(b'\n');
         self.0.lock().write_all(&text).map_err(|cause| {
-            Error::new(ErrorCode::Internal, format!("the journal cannot be written: {cause}")).caused_by(cause)
+            Error::new(ErrorCode::Internal, format!("the journal cannot be written: {cause}"))
+                .caused_by(cause)
         })
     }
 }
@@ -215,7 +220,10 @@ mod tests {
         let past = Past::read(&path).unwrap();
         assert_eq!(past.header, header());
         let ended = |name: &str| past.orders[name].ended.clone();
-        assert_eq!((ended("1"), ended("2"), past.orders.len()), (Some("completed".into()), None, 2));
+        assert_eq!(
+            (ended("1"), ended("2"), past.orders.len()),
+            (Some("completed".into()), None, 2)
+        );
 
         let journal = Journal::go_on(&path, &past).unwrap();
         journal.write(&acknowledged("3", "ord_3")).unwrap();
@@ -239,7 +247,10 @@ mod tests {
         for text in ["", "{}\n", "order,item\n", "{\"run\":"] {
             assert!(Past::parse(text.as_bytes()).is_err(), "{text:?}");
         }
-        let text = format!("{}\n{{\"completed\":\"1\",\"id\":\"x\"}}\n", serde_json::to_string(&header()).unwrap());
+        let text = format!(
+            "{}\n{{\"completed\":\"1\",\"id\":\"x\"}}\n",
+            serde_json::to_string(&header()).unwrap()
+        );
         assert_eq!(Past::parse(text.as_bytes()).unwrap_err().0, 2);
     }
 }

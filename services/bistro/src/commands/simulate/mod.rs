@@ -14,7 +14,10 @@ mod tally;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::{AtomicUsize, Ordering::Relaxed}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -37,8 +40,8 @@ use crate::{
 use cast::{Cast, Numbers};
 use journal::{Header, Journal, Past};
 use sheet::Sheet;
-use stage::Stage;
 use staff::Job;
+use stage::Stage;
 use tally::{Report, Settled};
 
 /// Where the journal is, if nobody says otherwise.
@@ -125,7 +128,8 @@ async fn simulate(command: &Simulate) -> Result<bool, Error> {
     if !mistakes.is_empty() {
         return Err(mistakes.into_error(&command.file));
     }
-    let menu: Vec<MenuItem> = sheet.items.iter().filter_map(|item| menu.get(item).cloned()).collect();
+    let menu: Vec<MenuItem> =
+        sheet.items.iter().filter_map(|item| menu.get(item).cloned()).collect();
     let (from, to) = (command.from, command.to);
     sheet.orders.retain(|order| {
         let day = order.placed_at.date();
@@ -219,7 +223,14 @@ async fn play(
     let currency: Currency = restaurant.currency.parse().map_err(Error::internal)?;
     let patience = Duration::from_secs(command.patience);
     let stage = Arc::new(Stage::new(
-        client, restaurant, header.run.clone(), sheet, menu, journal, past, patience,
+        client,
+        restaurant,
+        header.run.clone(),
+        sheet,
+        menu,
+        journal,
+        past,
+        patience,
     ));
     let orders = stage.sheet.orders.len() as u64;
     let lines = stage.sheet.orders.iter().map(|order| order.lines.len() as u64).sum();
@@ -274,7 +285,11 @@ async fn play(
 }
 
 /// Plays every order; ends early when somebody cannot go on, or when it is interrupted.
-async fn until_the_end(stage: &Arc<Stage>, cast: &Arc<Cast>, concurrency: usize) -> Result<(), Error> {
+async fn until_the_end(
+    stage: &Arc<Stage>,
+    cast: &Arc<Cast>,
+    concurrency: usize,
+) -> Result<(), Error> {
     let stop = CancellationToken::new();
     let mut staff = JoinSet::new();
     let mut employ = |account: &Arc<account::Account>, job| {

@@ -73,7 +73,8 @@ pub(super) async fn settle(
     let mut pause = PAUSES.0;
     let (revenue_minor, imbalance) = loop {
         let restaurant = &stage.restaurant;
-        let now = ledger(&stage.operator, &restaurant.id, &restaurant.currency, stage.patience).await?;
+        let now =
+            ledger(&stage.operator, &restaurant.id, &restaurant.currency, stage.patience).await?;
         let revenue = now.earned_minor.saturating_sub(baseline_minor);
         if revenue == expected_minor || Instant::now() + pause > until {
             break (revenue, now.imbalance);
@@ -131,9 +132,7 @@ mod tests {
 
     #[test]
     fn a_restaurant_earns_what_it_is_owed_less_refunds() {
-        let balance = |account: &str, minor: i64, currency: &str| {
-            json!({ "account": account, "amount": { "amount_minor": minor, "currency": currency }, "entries": 1 })
-        };
+        let balance = |account: &str, minor: i64, currency: &str| json!({ "account": account, "amount": { "amount_minor": minor, "currency": currency }, "entries": 1 });
         let balances = json!({
             "balances": [
                 balance("cards_receivable", 900, "GBP"),
@@ -149,9 +148,7 @@ mod tests {
 
     #[test]
     fn captured_is_captured_in_full_and_kept() {
-        let payment = |state: &str, captured: i64, refunded: i64| {
-            json!({ "state": state, "captured": { "amount_minor": captured }, "refunded": { "amount_minor": refunded } })
-        };
+        let payment = |state: &str, captured: i64, refunded: i64| json!({ "state": state, "captured": { "amount_minor": captured }, "refunded": { "amount_minor": refunded } });
         assert!(is_captured(&payment("captured", 7, 0), 7));
         assert!(!is_captured(&payment("captured", 6, 0), 7));
         assert!(!is_captured(&payment("authorized", 0, 0), 7));

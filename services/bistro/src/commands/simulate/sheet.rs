@@ -113,7 +113,9 @@ pub(super) fn parse(bytes: &[u8]) -> (Sheet, Mistakes) {
                 is_header = false;
                 if !record.iter().eq(COLUMNS.iter().map(|name| name.as_bytes())) {
                     let header = COLUMNS.join(",");
-                    parser.mistakes.add(1, format!("the file does not begin with the line {header}"));
+                    parser
+                        .mistakes
+                        .add(1, format!("the file does not begin with the line {header}"));
                     break;
                 }
             }
@@ -261,7 +263,9 @@ fn order_name(field: &[u8]) -> Result<&str, String> {
         .filter(|name| (1..=MAX_NAME).contains(&name.len()) && field.iter().all(fits))
         .ok_or_else(|| {
             let what = shown(field);
-            format!("{what} is not an order's name; write 1 to {MAX_NAME} letters, digits, - _ or .")
+            format!(
+                "{what} is not an order's name; write 1 to {MAX_NAME} letters, digits, - _ or ."
+            )
         })
 }
 
@@ -281,9 +285,7 @@ fn moment(field: &[u8]) -> Result<DateTime, String> {
         let (month, day) = (two([m1, m2])?, two([d1, d2])?);
         DateTime::new(year, month, day, two([h1, h2])?, two([n1, n2])?, 0, 0).ok()
     };
-    read().ok_or_else(|| {
-        format!("{} is not a time; write it like 2018-12-31T21:56", shown(field))
-    })
+    read().ok_or_else(|| format!("{} is not a time; write it like 2018-12-31T21:56", shown(field)))
 }
 
 fn item_name(field: &[u8]) -> Result<&str, String> {
@@ -301,7 +303,10 @@ fn units(field: &[u8]) -> Result<u32, String> {
         .and_then(|text| text.parse().ok())
         .filter(|quantity| (1..=MAX_QUANTITY).contains(quantity))
         .ok_or_else(|| {
-            format!("{} is not a quantity; write a whole number from 1 to {MAX_QUANTITY}", shown(field))
+            format!(
+                "{} is not a quantity; write a whole number from 1 to {MAX_QUANTITY}",
+                shown(field)
+            )
         })
 }
 
@@ -330,7 +335,8 @@ impl Sheet {
         let known: Vec<bool> = self.items.iter().map(|name| known(name)).collect();
         let mut mistakes = Mistakes::default();
         for line in self.lines.iter().filter(|line| !known[line.item]) {
-            let what = format!("{restaurant} has no item {}", shown(self.items[line.item].as_bytes()));
+            let what =
+                format!("{restaurant} has no item {}", shown(self.items[line.item].as_bytes()));
             mistakes.add(line.number, what);
         }
         mistakes

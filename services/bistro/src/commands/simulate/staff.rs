@@ -41,7 +41,9 @@ struct Task {
 impl Job {
     fn list(self, restaurant: &str) -> String {
         match self {
-            Self::Manager => format!("/api/v1/orders?restaurant_id={restaurant}&state=confirmed&limit=200"),
+            Self::Manager => {
+                format!("/api/v1/orders?restaurant_id={restaurant}&state=confirmed&limit=200")
+            }
             Self::Chef => format!("/api/v1/restaurants/{restaurant}/tickets?limit=200"),
             Self::Courier => "/api/v1/couriers/me/deliveries?limit=200".to_owned(),
         }
@@ -66,7 +68,11 @@ impl Job {
             Self::Chef => ("tickets", json!({})),
             Self::Courier => ("deliveries", json!({})),
         };
-        Request::post(format!("/api/v1/{things}/{id}/{step}"), format!("sim-{run}-{step}-{id}"), &body)
+        Request::post(
+            format!("/api/v1/{things}/{id}/{step}"),
+            format!("sim-{run}-{step}-{id}"),
+            &body,
+        )
     }
 }
 
@@ -138,7 +144,12 @@ async fn look(stage: &Stage, account: &Account, job: Job) -> Result<Vec<Task>, E
 }
 
 /// Does one task; its id comes back.
-async fn perform(stage: Arc<Stage>, account: Arc<Account>, job: Job, task: Task) -> Result<String, Error> {
+async fn perform(
+    stage: Arc<Stage>,
+    account: Arc<Account>,
+    job: Job,
+    task: Task,
+) -> Result<String, Error> {
     for step in task.steps {
         let request = job.command(&stage.run, &task.id, step);
         if let Err(error) = account.call(&request, &stage.tally).await {
@@ -154,7 +165,9 @@ async fn perform(stage: Arc<Stage>, account: Arc<Account>, job: Job, task: Task)
 }
 
 fn is_over(error: &ClientError) -> bool {
-    [ErrorCode::WrongState, ErrorCode::NotFound].iter().any(|code| error.code() == Some(code.as_str()))
+    [ErrorCode::WrongState, ErrorCode::NotFound]
+        .iter()
+        .any(|code| error.code() == Some(code.as_str()))
 }
 
 #[cfg(test)]

@@ -102,7 +102,11 @@ impl Report<'_> {
         let mut findings = Vec::new();
         let completed = self.completed();
         if completed != self.orders {
-            findings.push(format!("{} of {} orders were not completed", self.orders - completed, self.orders));
+            findings.push(format!(
+                "{} of {} orders were not completed",
+                self.orders - completed,
+                self.orders
+            ));
         }
         let mispriced = self.tally.mispriced.load(Relaxed);
         if mispriced != 0 {
@@ -124,7 +128,8 @@ impl Report<'_> {
             ));
         }
         for (currency, sum) in &settled.imbalance {
-            findings.push(format!("the ledger does not balance: {sum} minor units of {currency} over"));
+            findings
+                .push(format!("the ledger does not balance: {sum} minor units of {currency} over"));
         }
         findings
     }
@@ -163,7 +168,11 @@ impl Report<'_> {
         }
         let findings = self.findings();
         if findings.is_empty() {
-            let _ = write!(text, "\nall completed, and the ledger of {} agrees with the file", self.restaurant);
+            let _ = write!(
+                text,
+                "\nall completed, and the ledger of {} agrees with the file",
+                self.restaurant
+            );
         }
         for finding in findings {
             let _ = write!(text, "\nWRONG: {finding}");
@@ -233,8 +242,14 @@ mod tests {
         let report = report(&tally, &settled);
         assert_eq!(report.findings(), Vec::<String>::new());
         let json = report.json();
-        assert_eq!((&json["ok"], &json["completed"], &json["revenue_minor"]), (&json!(true), &json!(2), &json!(1295)));
-        assert_eq!((&json["placing_p50_ms"], &json["placing_p99_ms"]), (&json!(10.0), &json!(20.0)));
+        assert_eq!(
+            (&json["ok"], &json["completed"], &json["revenue_minor"]),
+            (&json!(true), &json!(2), &json!(1295))
+        );
+        assert_eq!(
+            (&json["placing_p50_ms"], &json["placing_p99_ms"]),
+            (&json!(10.0), &json!(20.0))
+        );
         assert_eq!(json["orders_per_second"], json!(1.0));
         assert!(report.text().contains("12.95 GBP"), "{}", report.text());
     }

@@ -103,13 +103,22 @@ fn acknowledged(facts: &Facts, journals: &Journals) -> [Check; 2] {
     let changed =
         all().filter(|one| amount_of(one).is_some_and(|amount| amount != one.amount_minor));
     [
-        check("acknowledged_missing", "orders that were acknowledged and are gone", missing.map(|one| &one.id)),
-        check("acknowledged_changed", "orders that were acknowledged at another total", changed.map(|one| &one.id)),
+        check(
+            "acknowledged_missing",
+            "orders that were acknowledged and are gone",
+            missing.map(|one| &one.id),
+        ),
+        check(
+            "acknowledged_changed",
+            "orders that were acknowledged at another total",
+            changed.map(|one| &one.id),
+        ),
     ]
 }
 
 fn twice(facts: &Facts, journals: &Journals) -> Vec<Check> {
-    let more_than_once = |name, about, is_wrong: fn(&Life) -> bool| of_lives(facts, name, about, is_wrong);
+    let more_than_once =
+        |name, about, is_wrong: fn(&Life) -> bool| of_lives(facts, name, about, is_wrong);
     let mut orders =
         more_than_once("orders_twice", "orders that exist twice", |life| life.seen.orders > 1);
     orders.count += journals.twice.len() as u64;
@@ -122,10 +131,13 @@ fn twice(facts: &Facts, journals: &Journals) -> Vec<Check> {
             life.payment.is_some_and(|payment| payment.authorizations > 1)
         }),
         more_than_once("captures_twice", "orders captured twice", |life| {
-            life.payment.is_some_and(|payment| payment.captures > 1) || life.seen.capture_entries > 1
+            life.payment.is_some_and(|payment| payment.captures > 1)
+                || life.seen.capture_entries > 1
         }),
         more_than_once("tickets_twice", "orders with two tickets", |life| life.seen.tickets > 1),
-        more_than_once("deliveries_twice", "orders with two deliveries", |life| life.seen.deliveries > 1),
+        more_than_once("deliveries_twice", "orders with two deliveries", |life| {
+            life.seen.deliveries > 1
+        }),
         more_than_once("reservations_twice", "orders with two reservations", |life| {
             life.seen.reservations > 1
         }),
@@ -151,9 +163,8 @@ fn money(facts: &Facts) -> Vec<Check> {
             })
     };
     let disagrees = |life: &Life| {
-        let (captured, refunded) = life
-            .payment
-            .map_or((0, 0), |payment| (payment.captured_minor, payment.refunded_minor));
+        let (captured, refunded) =
+            life.payment.map_or((0, 0), |payment| (payment.captured_minor, payment.refunded_minor));
         life.payable_minor.saturating_neg() != captured || life.refunds_minor != refunded
     };
     let imbalance = facts.ledger.iter().filter(|(_, sum)| **sum != 0);
@@ -175,8 +186,17 @@ fn money(facts: &Facts) -> Vec<Check> {
             "currencies whose accounts do not sum to 0",
             imbalance.map(|(currency, sum)| format!("{currency} {sum}")),
         ),
-        check("ledger_entries_unbalanced", "ledger entries that do not sum to 0", facts.unbalanced.iter()),
-        of_lives(facts, "ledger_disagrees", "orders whose ledger disagrees with their payment", disagrees),
+        check(
+            "ledger_entries_unbalanced",
+            "ledger entries that do not sum to 0",
+            facts.unbalanced.iter(),
+        ),
+        of_lives(
+            facts,
+            "ledger_disagrees",
+            "orders whose ledger disagrees with their payment",
+            disagrees,
+        ),
     ]
 }
 
@@ -202,7 +222,11 @@ fn stuck(facts: &Facts, limits: Limits) -> Vec<Check> {
         of_lives(facts, "orders_with_problem", "orders that somebody has to look at", |life| {
             life.order.is_some_and(|order| order.problem)
         }),
-        check("records_overdue", "payments and reservations that are past their date", overdue.map(|(id, _)| id)),
+        check(
+            "records_overdue",
+            "payments and reservations that are past their date",
+            overdue.map(|(id, _)| id),
+        ),
     ]
 }
 
@@ -221,7 +245,14 @@ fn is_behind(life: &Life) -> bool {
     let before = |state: &[Is]| state.contains(&order.state);
     let cooking = [Is::Placed, Is::Confirmed, Is::Accepted, Is::Preparing];
     match life.ticket {
-        None if before(&[Is::Accepted, Is::Preparing, Is::Ready, Is::InDelivery, Is::Completed]) => {
+        None if before(&[
+            Is::Accepted,
+            Is::Preparing,
+            Is::Ready,
+            Is::InDelivery,
+            Is::Completed,
+        ]) =>
+        {
             return true;
         }
         Some(TicketState::Ready) if before(&cooking) => return true,
@@ -275,7 +306,9 @@ fn orphans(facts: &Facts) -> Vec<Check> {
             life.seen.capture_entries.saturating_add(life.seen.refund_entries)
         }),
         without_order("tickets_without_order", "tickets of no order", |life| life.seen.tickets),
-        without_order("deliveries_without_order", "deliveries of no order", |life| life.seen.deliveries),
+        without_order("deliveries_without_order", "deliveries of no order", |life| {
+            life.seen.deliveries
+        }),
         without_order("reservations_without_order", "reservations of no order", |life| {
             life.seen.reservations
         }),
@@ -301,10 +334,16 @@ pub(super) fn undone(facts: &Facts, limits: Limits) -> Vec<Check> {
     vec![
         sum("messages_unpublished", "events that are not published", |backlog| backlog.unpublished),
         sum("messages_queued", "messages that wait in a queue", |backlog| backlog.queued),
-        sum("messages_parked", "messages that are put by to be tried again", |backlog| backlog.parked),
+        sum("messages_parked", "messages that are put by to be tried again", |backlog| {
+            backlog.parked
+        }),
         sum("messages_dead", "dead letters", |backlog| backlog.dead),
         sum("calls_open", "calls to other roles without an outcome", |backlog| backlog.open_calls),
-        check("timers_overdue", "roles with a timer that should have fired", overdue.map(|(role, _)| role)),
+        check(
+            "timers_overdue",
+            "roles with a timer that should have fired",
+            overdue.map(|(role, _)| role),
+        ),
     ]
 }
 

@@ -208,10 +208,12 @@ impl Facts {
                 life.seen.tickets = life.seen.tickets.saturating_add(1);
                 life.ticket = Some(state);
             }),
-            "delivery" => self.life(row).zip(DeliveryState::parse(&row.state)).map(|(life, state)| {
-                life.seen.deliveries = life.seen.deliveries.saturating_add(1);
-                life.delivery = Some(state);
-            }),
+            "delivery" => {
+                self.life(row).zip(DeliveryState::parse(&row.state)).map(|(life, state)| {
+                    life.seen.deliveries = life.seen.deliveries.saturating_add(1);
+                    life.delivery = Some(state);
+                })
+            }
             "reservation" => self.take_reservation(row),
             "item" => bits::<kinds::Item>(&row.id).map(|item| {
                 let stock = self.stock.entry(item).or_default();

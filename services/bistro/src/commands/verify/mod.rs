@@ -192,12 +192,16 @@ impl Report<'_> {
         }
         let (orders, acknowledged) = (self.orders(), self.journals.acknowledged.len());
         let verdict = if self.sound { "all is sound" } else { "SOMETHING IS WRONG" };
-        let _ = write!(text, "\n{orders} orders, {acknowledged} of them acknowledged in journals: {verdict}");
+        let _ = write!(
+            text,
+            "\n{orders} orders, {acknowledged} of them acknowledged in journals: {verdict}"
+        );
         text
     }
 
     fn json(&self) -> Value {
-        let counts: BTreeMap<_, _> = self.checks.iter().map(|check| (check.name, check.count)).collect();
+        let counts: BTreeMap<_, _> =
+            self.checks.iter().map(|check| (check.name, check.count)).collect();
         let found = self.checks.iter().filter(|check| check.count > 0);
         let examples: BTreeMap<_, _> = found.map(|check| (check.name, &check.examples)).collect();
         json!({

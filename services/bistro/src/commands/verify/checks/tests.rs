@@ -34,8 +34,11 @@ fn order(bits: u128, state: &str) -> Row {
 fn payment(bits: u128, state: &str, captured: i64, refunded: i64) -> Row {
     let captures = i64::from(captured > 0);
     let numbers = [
-        ("amount_minor", 1295), ("captured_minor", captured), ("refunded_minor", refunded),
-        ("authorizations", 1), ("captures", captures),
+        ("amount_minor", 1295),
+        ("captured_minor", captured),
+        ("refunded_minor", refunded),
+        ("authorizations", 1),
+        ("captures", captures),
     ];
     row("payment", id::<kinds::Payment>(bits), bits, state, &numbers)
 }
@@ -130,9 +133,14 @@ fn a_sound_platform_passes() {
     finds(&[order(1, "payment_failed"), payment(1, "failed", 0, 0)], &[]);
     finds(&[order(1, "rejected")], &[]);
     let refunded = [
-        order(1, "cancelled"), payment(1, "refunded", 1295, 1295), entry(1, "capture", 1295),
-        entry(1, "refund", 1295), ticket(1, "cancelled"), delivery(1, "cancelled"),
-        reservation(1, "released", 9, 1), item(9, 5, 5),
+        order(1, "cancelled"),
+        payment(1, "refunded", 1295, 1295),
+        entry(1, "capture", 1295),
+        entry(1, "refund", 1295),
+        ticket(1, "cancelled"),
+        delivery(1, "cancelled"),
+        reservation(1, "released", 9, 1),
+        item(9, 5, 5),
     ];
     finds(&refunded, &[]);
     finds(&[order(1, "accepted"), payment(1, "authorized", 0, 0), ticket(1, "queued")], &[]);
@@ -148,8 +156,7 @@ fn what_was_acknowledged_is_there_at_its_total() {
     };
     let rows: Vec<Row> = [order(1, "rejected"), order(3, "rejected")].into();
     let found = found(&rows, &journals, backlog());
-    let expected =
-        [("acknowledged_missing", 1), ("acknowledged_changed", 1), ("orders_twice", 1)];
+    let expected = [("acknowledged_missing", 1), ("acknowledged_changed", 1), ("orders_twice", 1)];
     assert_eq!(found, HashMap::from(expected));
 }
 
@@ -253,8 +260,11 @@ fn stock_adds_up() {
 #[test]
 fn nothing_belongs_to_no_order() {
     let names = [
-        "payments_without_order", "ledger_without_order", "tickets_without_order",
-        "deliveries_without_order", "reservations_without_order",
+        "payments_without_order",
+        "ledger_without_order",
+        "tickets_without_order",
+        "deliveries_without_order",
+        "reservations_without_order",
     ];
     finds(&without("order"), &names);
 }
@@ -271,11 +281,16 @@ fn nothing_is_left_undone() {
         now: NOW.to_owned(),
     };
     let expected = [
-        ("messages_unpublished", 1), ("calls_open", 2), ("messages_queued", 3),
-        ("messages_parked", 4), ("messages_dead", 5), ("timers_overdue", 1),
+        ("messages_unpublished", 1),
+        ("calls_open", 2),
+        ("messages_queued", 3),
+        ("messages_parked", 4),
+        ("messages_dead", 5),
+        ("timers_overdue", 1),
     ];
     assert_eq!(found(&[], &Journals::default(), left), HashMap::from(expected));
-    let coming = Backlog { next_timer_at: Some("2026-11-20T18:05:00.000Z".to_owned()), ..backlog() };
+    let coming =
+        Backlog { next_timer_at: Some("2026-11-20T18:05:00.000Z".to_owned()), ..backlog() };
     assert_eq!(found(&[], &Journals::default(), coming), HashMap::new());
 }
 
