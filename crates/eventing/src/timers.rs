@@ -17,6 +17,7 @@ pub(crate) async fn run(engine: Engine, reactor: Arc<dyn Reactor>) -> Result<(),
     loop {
         let fired = match engine.store().due_timers(engine.role(), engine.now(), BATCH).await {
             Ok(due) => fire_all(&engine, &reactor, due).await,
+            Err(_) if stop.is_cancelled() => return Ok(()),
             Err(error) => {
                 warn!(%error, "due timers cannot be read");
                 0

@@ -96,7 +96,24 @@ impl Process {
 
     /// Halts the group (`SIGSTOP`): its connections stay open and nothing answers.
     pub fn pause(&mut self) -> Result<()> {
-        self.signal_running(Signal::STOP)
+        self.signal_running(Signal::STOP)?;
+        // The signal is only sent: what answers in the meantime was not halted yet.
+        for _ in 0..1_000_000 {
+            if self.is_halted()? {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
+        bail!("{} does not halt", self.name)
+    }
+
+    /// Whether the kernel says that the process is stopped by a signal (proc(5), `stat`).
+    fn is_halted(&self) -> Result<bool> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        // The name before the state is in parentheses and may hold anything.
+        let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+        Ok(state.is_some_and(|rest| rest.starts_with('T')))
     }
 
     /// Lets a paused group go on (`SIGCONT`).

@@ -7,8 +7,8 @@
 //! configured otherwise). The *refresh token* is traded for new tokens, here, against what is
 //! stored: it is never stale. Adding members is decided by what is stored, too.
 //!
-//! [`credentials`], [`membership`], [`session`] and [`throttle`] hold the rules as plain
-//! functions; [`service`] and its parts [`users`] and [`sessions`] read, ask them, and commit what
+//! `credentials`, `membership`, `session` and `throttle` hold the rules as plain
+//! functions; `service` and its parts `users` and `sessions` read, ask them, and commit what
 //! they say.
 
 mod audit;

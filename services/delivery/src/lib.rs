@@ -1,8 +1,8 @@
 //! Couriers, and who brings what to whom.
 //!
 //! A delivery is made when its order is ready and shares the order's bits, so an order has one; a
-//! courier shares the bits of its user. [`courier`] and [`delivery`] hold the rules as plain
-//! functions; [`assignment`] brings the two together; [`reactor`] and [`service`] read, ask them,
+//! courier shares the bits of its user. `courier` and `delivery` hold the rules as plain
+//! functions; `assignment` brings the two together; `reactor` and `service` read, ask them,
 //! and commit what they say.
 
 mod assignment;

@@ -1,7 +1,7 @@
 //! Tickets: what a kitchen has to cook, item by item.
 //!
 //! A ticket is made when its order is accepted and shares the order's bits, so an order has one.
-//! [`ticket`] holds the rules as plain functions; [`reactor`] and [`service`] read, ask them, and
+//! `ticket` holds the rules as plain functions; `reactor` and `service` read, ask them, and
 //! commit what they say.
 
 mod audit;

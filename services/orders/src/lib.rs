@@ -1,8 +1,8 @@
 //! Quotes, orders, and the saga that takes an order from placed to completed.
 //!
 //! The saga: reserve stock, authorize the card, wait for the restaurant, cook, deliver, capture.
-//! [`state`] says what may follow what; [`saga`] says what each step asks of others and how it is
-//! made good when a later one fails. Both are plain functions. [`reactor`] and [`service`] read,
+//! `state` says what may follow what; `saga` says what each step asks of others and how it is
+//! made good when a later one fails. Both are plain functions. `reactor` and `service` read,
 //! ask them, and commit what they say.
 
 mod audit;

@@ -42,6 +42,9 @@ impl Engine for Mongo {
             // Small: several of these run beside a build.
             .args(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "100"])
             .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+            // A client killed in the middle of a transaction keeps its documents locked for this
+            // long; the default is a minute.
+            .args(["--setParameter", "transactionLifetimeLimitSeconds=10"])
             // There is no other node that clients could turn to while this one ends.
             .args(["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"]);
         command

@@ -9,10 +9,10 @@ use crate::{commands::config, output, roles};
 
 pub(crate) fn run(file: Option<&Path>) -> Result<(), Error> {
     let config = config::load(file)?;
-    let mut text = format!("{:<10} {:<45} {}\n", "ROLE", "OWNS", "NEEDS");
+    let mut text = format!("{:<10} {:<62} {}\n", "ROLE", "OWNS", "NEEDS");
     // Writing to a String cannot fail.
     for role in start_order(roles::TABLE, &[])? {
-        let _ = writeln!(text, "{:<10} {:<45} {}", role.name, role.about, role.needs.join(", "));
+        let _ = writeln!(text, "{:<10} {:<62} {}", role.name, role.about, role.needs.join(", "));
     }
     let _ = writeln!(
         text,
