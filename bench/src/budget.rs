@@ -29,7 +29,6 @@ async fn counted(platform: &Platform) -> Result<(f64, f64)> {
     loop {
         let metrics = platform.metrics().await?;
         let now = (metrics.sum("_works_total", TICKS), metrics.sum("_events_total", &[]));
-        #[expect(clippy::float_cmp, reason = "counters: the same number or another")]
         if now == last {
             return Ok(now);
         }

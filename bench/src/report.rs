@@ -100,9 +100,10 @@ impl Report {
         }
         for row in &rows {
             let [scenario, engine, name, value, unit, target] = row;
-            let [a, b, c, d, e, _] = widths;
-            let line =
-                format!("{scenario:a$}  {engine:b$}  {name:c$}  {value:>d$}  {unit:e$}  {target}");
+            let [w0, w1, w2, w3, w4, _] = widths;
+            let line = format!(
+                "{scenario:w0$}  {engine:w1$}  {name:w2$}  {value:>w3$}  {unit:w4$}  {target}"
+            );
             text.push_str(line.trim_end());
             text.push('\n');
         }

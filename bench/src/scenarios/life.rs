@@ -32,7 +32,9 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
     section.times("life", &lived.times, None);
     for (place, stage) in STAGES.iter().enumerate() {
         let mut times = Latencies::new();
-        clients.iter().for_each(|client| times.add(&client.stages[place]));
+        for client in &clients {
+            times.add(&client.stages[place]);
+        }
         section.figure(format!("{stage} p50"), times.at(0.5), "ms");
         section.figure(format!("{stage} p99"), times.at(0.99), "ms");
     }

@@ -50,9 +50,10 @@ pub(super) async fn run(
     let liver = livers.first_mut().context("there is somebody who lives")?;
     let model = liver.live().await.map_err(|fault| anyhow!("a life failed: {}", fault.0))?;
 
-    let empty = match scenario.includes(Scenario::Stored) {
-        true => Some(place(setting, &platform, &people, "empty").await?),
-        false => None,
+    let empty = if scenario.includes(Scenario::Stored) {
+        Some(place(setting, &platform, &people, "empty").await?)
+    } else {
+        None
     };
     platform.stop().await?;
     let samples = preload::store(Place::of(&platform, DATABASE), model, options.orders).await?;
