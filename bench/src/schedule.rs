@@ -50,7 +50,7 @@ mod tests {
     proptest! {
         #[test]
         fn arrivals_are_in_order_and_evenly_spaced(rate in 1_u32..100_000, number in 0_u64..10_000_000) {
-            let gap = after(rate, number + 1) - after(rate, number);
+            let gap = after(rate, number + 1).saturating_sub(after(rate, number));
             let even = 1_000_000_000 / u64::from(rate);
             prop_assert!(gap >= Duration::from_nanos(even));
             prop_assert!(gap <= Duration::from_nanos(even + 1));
