@@ -124,7 +124,8 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<OutboxEvent>, StoreError>;
 
-    /// Forgets what is dealt with. Changes no version; what is gone already is no error.
+    /// Forgets what is dealt with. Changes no version; what is gone already is no error. Another
+    /// handle may still be given a settled event for a moment.
     async fn settle(&self, settled: Vec<Settled>) -> Result<(), StoreError>;
 
     /// Takes or renews the lease `name` of `role` for `holder`; false while another holds it.

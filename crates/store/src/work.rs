@@ -38,7 +38,8 @@ pub enum Cause {
     },
     /// A reconciler's round. Nothing but its writes' versions keeps it from happening twice.
     Tick {
-        /// The reconciler and what it found to mend, such as `reservations/rsv_…`.
+        /// The reconciler and what it found to mend, with its version: `assign/dlv_…/3`. Two
+        /// rounds of one name have one Work id, and so would their events and calls.
         name: String,
     },
 }
@@ -178,7 +179,7 @@ pub struct TimerChange {
 /// tick's, say, that deletes what is too old) may begin with another kind of write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// Derived from the cause, so that deciding twice gives the same.
+    /// Derived from the cause alone, so that deciding twice gives the same events and calls.
     pub id: String,
     /// The role whose collections it touches.
     pub role: &'static str,
@@ -224,7 +225,10 @@ impl Work {
         }
     }
 
-    /// Where the ids come from that this Work gives to what it makes.
+    /// Where the ids come from that this Work gives to what it makes: from its id and its time.
+    ///
+    /// A request that is decided again at another time makes other ids; that it has one effect
+    /// all the same is what [`Work::insert_new`] is for.
     #[must_use]
     pub fn ids(&self) -> IdSource {
         IdSource::from_cause(self.time, &self.id)
