@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     commands::{
         connect::{Connection, PATIENCE, block_on},
+        line_numbers::LineNumbers,
         restaurant::{self, Restaurant},
     },
     output,
@@ -187,12 +188,13 @@ fn parse(bytes: &[u8], currency: Currency) -> Result<(Vec<Row>, Vec<Rejected>), 
     };
     let (stock, columns) = (column("stock"), header.len());
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
-    for (place, record) in reader.records().enumerate() {
-        let line = record
-            .as_ref()
-            .ok()
-            .and_then(csv::StringRecord::position)
-            .map_or(place as u64 + 2, csv::Position::line);
+    let mut numbers = LineNumbers::of_file(bytes);
+    for record in reader.records() {
+        let position = match &record {
+            Ok(record) => record.position(),
+            Err(cause) => cause.position(),
+        };
+        let line = numbers.at(position);
         let row = record
             .map_err(|cause| cause.to_string())
             .and_then(|record| row(&record, columns, (name, price, stock), currency));
@@ -237,12 +239,14 @@ mod tests {
 
     #[test]
     fn good_rows_are_taken_and_bad_ones_are_named_by_line() {
-        let file = b"item,price\nNaan,2.50\n\"Raita, mint\",0.8\nLassi,cheap\nDal\n";
-        let (rows, rejected) = parse(file, Currency::GBP).unwrap();
-        let names: Vec<_> = rows.iter().map(|row| (row.line, row.name.as_str())).collect();
-        assert_eq!(names, [(2, "Naan"), (3, "Raita, mint")]);
-        assert_eq!(rows[1].price.amount_minor, 80);
-        assert_eq!(rejected.iter().map(|one| one.line).collect::<Vec<_>>(), [4, 5]);
+        let file = "item,price\nNaan,2.50\n\"Raita, mint\",0.8\nLassi,cheap\nDal\n";
+        for file in [file.to_owned(), file.replace('\n', "\r\n")] {
+            let (rows, rejected) = parse(file.as_bytes(), Currency::GBP).unwrap();
+            let names: Vec<_> = rows.iter().map(|row| (row.line, row.name.as_str())).collect();
+            assert_eq!(names, [(2, "Naan"), (3, "Raita, mint")]);
+            assert_eq!(rows[1].price.amount_minor, 80);
+            assert_eq!(rejected.iter().map(|one| one.line).collect::<Vec<_>>(), [4, 5]);
+        }
     }
 
     #[test]

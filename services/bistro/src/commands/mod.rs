@@ -3,6 +3,7 @@
 pub(crate) mod config;
 mod connect;
 pub(crate) mod import;
+mod line_numbers;
 mod restaurant;
 pub(crate) mod simulate;
 pub(crate) mod targets;

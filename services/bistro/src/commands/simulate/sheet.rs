@@ -6,6 +6,8 @@ use bistro_core::{Error, ErrorCode};
 use csv::ByteRecord;
 use jiff::civil::DateTime;
 
+use crate::commands::line_numbers::LineNumbers;
+
 /// The columns, in this order.
 const COLUMNS: [&str; 4] = ["order", "placed_at", "item", "quantity"];
 /// Units that the platform takes on one line.
@@ -104,7 +106,7 @@ pub(super) fn parse(bytes: &[u8]) -> (Sheet, Mistakes) {
         .trim(csv::Trim::All)
         .from_reader(bytes);
     let mut parser = Parser::default();
-    let mut numbers = LineNumbers { bytes, offset: 0, line: 1 };
+    let mut numbers = LineNumbers::of_file(bytes);
     let mut record = ByteRecord::new();
     let mut is_header = true;
     loop {
@@ -120,7 +122,7 @@ pub(super) fn parse(bytes: &[u8]) -> (Sheet, Mistakes) {
                 }
             }
             Ok(true) => {
-                let number = numbers.of(record.position());
+                let number = numbers.at(record.position());
                 let is_last = reader.position().byte() >= bytes.len() as u64;
                 parser.line(number, &record, is_last);
             }
@@ -134,34 +136,12 @@ pub(super) fn parse(bytes: &[u8]) -> (Sheet, Mistakes) {
             }
             // Reading from memory, byte records cannot fail; if they did, it would be said.
             Err(cause) => {
-                parser.mistakes.add(numbers.of(cause.position()), cause.to_string());
+                parser.mistakes.add(numbers.at(cause.position()), cause.to_string());
                 break;
             }
         }
     }
     (parser.sheet, parser.mistakes)
-}
-
-/// Counts line ends: the reader's own count is one less after a line that ends in CR LF.
-struct LineNumbers<'a> {
-    bytes: &'a [u8],
-    /// Up to where line ends are counted.
-    offset: usize,
-    line: u64,
-}
-
-impl LineNumbers<'_> {
-    /// The line of the record that the reader says is at `position`, from 1. Positions only grow.
-    fn of(&mut self, position: Option<&csv::Position>) -> u64 {
-        let said = position.and_then(|position| usize::try_from(position.byte()).ok());
-        let said = said.unwrap_or(self.offset).clamp(self.offset, self.bytes.len());
-        // The end of the line before, and empty lines, come first.
-        let between = self.bytes[said..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
-        let counted = &self.bytes[self.offset..said + between];
-        self.line += counted.split(|byte| *byte == b'\n').count() as u64 - 1;
-        self.offset = said + between;
-        self.line
-    }
 }
 
 #[derive(Default)]
