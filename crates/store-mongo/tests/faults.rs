@@ -172,7 +172,11 @@ async fn check(store: &MongoStore, stock: &str, attempts: &[Attempt], done: &mut
         match &attempt.said {
             Ok(said) => {
                 assert_eq!(*said, Committed::Applied);
-                let again = store.commit(attempt.work.clone()).await.unwrap();
+                // A transaction that lost its client holds its documents for a while.
+                let again = wait::until("the work is asked about", PATIENCE, async || {
+                    store.commit(attempt.work.clone()).await
+                })
+                .await;
                 assert!(matches!(again, Committed::AlreadyDone(_)), "{again:?}");
             }
             Err(StoreError::Unknown { .. }) => resolve(store, &attempt.work).await,
