@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use bistro_testkit::wait;
 use serde_json::Value;
 
-use crate::platform::{Platform, Topology, on_every_topology};
+use crate::platform::{Platform, SOON, Topology, on_every_topology};
 
 on_every_topology!(imported_simulated_and_verified);
 
@@ -97,6 +98,9 @@ async fn a_killed_process_loses_nothing_that_was_acknowledged() {
         "run.journal",
     ]);
     let playing = tokio::task::spawn_blocking(move || simulate.output());
+    // Until it has a journal it only looks whether there is a platform to play on.
+    let journal = folder.join("run.journal");
+    wait::until("the simulation has begun", SOON, async || journal.metadata().map(drop)).await;
     for _ in 0..3 {
         // Killed as soon as it answers again: somewhere in the middle of whatever it does.
         platform.crash(0).await;

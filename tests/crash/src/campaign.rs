@@ -17,6 +17,8 @@ use crate::{
 const ORDERS_PER_KILL: u32 = 60;
 /// How long a fail point is waited for before the platform is killed all the same.
 const FAILPOINT_PATIENCE: Duration = Duration::from_secs(6);
+/// How long the simulation may take to begin.
+const BEGINNING: Duration = Duration::from_secs(60);
 /// The fail points that can be armed, as the program knows them.
 const POINTS: &[&str] = &[
     "commit.before",
@@ -103,6 +105,7 @@ async fn attack(arguments: &Arguments, program: std::path::PathBuf) -> Result<Ou
     let mut platform = Platform::new(arguments.engine, program).await?;
     prepare(&mut platform, arguments).await?;
     let playing = play(&platform, arguments);
+    begun(&platform, &playing).await?;
     let mut kills = BTreeMap::new();
     for number in 1..=arguments.kills {
         if playing.is_finished() {
@@ -153,6 +156,20 @@ fn play(platform: &Platform, arguments: &Arguments) -> JoinHandle<std::io::Resul
         .args(["--journal", "crash.journal", "--output", "json"])
         .args(["--concurrency", &arguments.concurrency.to_string()]);
     tokio::task::spawn_blocking(move || command.output())
+}
+
+/// Waits until the simulation has a journal: until then it only looks whether there is a platform
+/// to play on, and does not insist.
+async fn begun(platform: &Platform, playing: &JoinHandle<std::io::Result<Output>>) -> Result<()> {
+    let journal = platform.sandbox.path().join("crash.journal");
+    let deadline = Instant::now() + BEGINNING;
+    while !journal.exists() && !playing.is_finished() {
+        if Instant::now() > deadline {
+            bail!("the simulation did not begin within {BEGINNING:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 async fn finished(
