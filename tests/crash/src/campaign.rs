@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Orders that are invented per kill: enough to be busy until the last one.
-const ORDERS_PER_KILL: u32 = 60;
+const ORDERS_PER_KILL: u32 = 250;
 /// How long a fail point is waited for before the platform is killed all the same.
 const FAILPOINT_PATIENCE: Duration = Duration::from_secs(6);
 /// How long the simulation may take to begin.
