@@ -111,6 +111,15 @@ async fn every_mistake_of_a_configuration_is_said() {
     let (code, _, complaint) = platform.try_run(&["config", "validate", file]).await;
     assert_eq!(code, 2);
     assert!(complaint.contains("gatway") && complaint.contains("accept_within"), "{complaint}");
+    let shared = platform.sandbox.path().join("shared.yaml");
+    let (secret, store) = ("0123456789abcdef0123456789abcdef", "mongodb://db/?replicaSet=rs0");
+    let text = format!("store: {store}\nbus: amqp://mq\nauth: {{ workload_secret: {secret} }}\n");
+    std::fs::write(&shared, text).unwrap();
+    let validate = ["config", "validate", shared.to_str().unwrap()];
+    let (code, _, complaint) = platform.try_run(&validate).await;
+    assert_eq!(code, 2, "{complaint}");
+    assert!(complaint.contains("auth.key_encryption_secret_file"), "{complaint}");
+    platform.run(&[&validate[..], &["--target", "orders"]].concat()).await;
     let targets = platform.run(&["targets"]).await;
     assert!(targets.contains("orders") && targets.contains("gateway"), "{targets}");
 }

@@ -47,6 +47,11 @@ async fn imported_simulated_and_verified(topology: Topology) {
 
     let imported = platform.run(&["import", "menu", "menu.csv", "--new", "Takeaway"]).await;
     assert!(imported.contains("3 added"), "{imported}");
+    std::fs::write(folder.join("more.csv"), "item,price\nPlain Naan,2.60\nRaita,cheap\n").unwrap();
+    let (code, said, _) =
+        platform.try_run(&["import", "menu", "more.csv", "--restaurant", "Takeaway"]).await;
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("line 3: ") && said.contains("1 line left out"), "{said}");
     let bad = file.replacen("Plain Naan", "Plane Naan", 1);
     std::fs::write(folder.join("bad.csv"), bad).unwrap();
     let (code, _, complaint) =

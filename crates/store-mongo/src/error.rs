@@ -6,6 +6,7 @@ use mongodb::error::{
 };
 
 const DUPLICATE_KEY: i32 = 11000;
+const SNAPSHOT_UNAVAILABLE: i32 = 246;
 /// Codes with which a server ends an operation that it may have carried out already: it was
 /// interrupted, stepped down or shut down, or the write concern was not met, while it waited for
 /// the majority.
@@ -167,6 +168,11 @@ pub(crate) fn is_duplicate(error: &Error) -> bool {
     duplicate(error).is_some()
 }
 
+/// Whether a read found no snapshot as recent as its collection and its indexes.
+pub(crate) fn has_no_snapshot(error: &Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(refused) if refused.code == SNAPSHOT_UNAVAILABLE)
+}
+
 /// An error of a read, which changes nothing.
 pub(crate) fn of_read(error: &Error) -> StoreError {
     DriverError::from(error).not_done("MongoDB did not answer")
@@ -223,6 +229,12 @@ mod tests {
         for code in [91, 189, 11602] {
             assert!(matches!(Fault::of_write(&command(code, "")), Fault::Unknown(_)));
         }
+    }
+
+    #[test]
+    fn only_a_missing_snapshot_is_waited_for() {
+        assert!(has_no_snapshot(&command(246, "Unable to read from a snapshot")));
+        assert!(!has_no_snapshot(&command(239, "too old")));
     }
 
     #[test]

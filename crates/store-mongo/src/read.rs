@@ -1,15 +1,24 @@
 //! Reads: by id, by index, and the marks.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bistro_core::Page;
 use bistro_store::{Collection, Cursor, DocumentRef, Mark, Order, Query, StoreError, Stored};
 use mongodb::{
     bson::{Bson, Document, RawDocument, RawDocumentBuf, doc},
-    options::Hint,
+    options::{FindOptions, Hint, ReadConcern},
+};
+use tokio::time::Instant;
+
+use crate::{
+    commit::mark_in,
+    engine::Engine,
+    error::{has_no_snapshot, of_read},
+    json::to_json,
 };
 
-use crate::{commit::mark_in, engine::Engine, error::of_read, json::to_json};
+/// How long to wait for a snapshot that is recent enough.
+const SNAPSHOT_PAUSE: Duration = Duration::from_millis(10);
 
 /// What of an envelope a document is read from.
 fn fields() -> Document {
@@ -47,6 +56,33 @@ fn stored(collection: &'static Collection, envelope: &RawDocument) -> Result<Sto
     })
 }
 
+/// Begins to read the documents of `filter` as they were at one moment.
+///
+/// A read of a majority lets writers in between two of its rows, and so may show a part of a
+/// Work; a read of a snapshot does not. Just after its collection or an index was made there is
+/// no snapshot to read from; it comes with the next majority.
+async fn rows(
+    engine: &Engine,
+    collection: &Collection,
+    filter: Document,
+    options: FindOptions,
+) -> Result<mongodb::Cursor<RawDocumentBuf>, mongodb::error::Error> {
+    let until = engine.patience();
+    loop {
+        let found = raw(engine, collection)
+            .find(filter.clone())
+            .with_options(options.clone())
+            .read_concern(ReadConcern::snapshot())
+            .await;
+        match found {
+            Err(error) if has_no_snapshot(&error) && Instant::now() < until => {
+                tokio::time::sleep(SNAPSHOT_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
 /// The document, if it is there.
 pub(crate) async fn get(
     engine: Arc<Engine>,
@@ -74,7 +110,8 @@ pub(crate) async fn get_many(
     let mut filter = there();
     filter.insert("_id", doc! { "$in": &ids });
     let read = async {
-        let mut rows = raw(&engine, collection).find(filter).projection(fields()).await?;
+        let options = FindOptions::builder().projection(fields()).build();
+        let mut rows = rows(&engine, collection, filter, options).await?;
         let mut found = HashMap::with_capacity(ids.len());
         while rows.advance().await? {
             match stored(collection, rows.current()) {
@@ -101,20 +138,17 @@ pub(crate) async fn find(engine: Arc<Engine>, query: Query) -> Result<Page<Store
         projection.insert(format!("k.{index}"), 1);
     }
     let read = async {
-        let envelopes = raw(&engine, collection);
-        let mut find = envelopes
-            .find(there())
+        let options = FindOptions::builder()
             .projection(projection)
             .hint(Hint::Name(range.hint))
             .sort(range.sort)
             // One more tells whether there is a next page, and one may be outside.
             .limit(i64::from(limit) + 2)
             .batch_size(limit.saturating_add(3))
-            .min(range.min);
-        if let Some(max) = range.max {
-            find = find.max(max);
-        }
-        let mut rows = find.await?;
+            .min(range.min)
+            .max(range.max)
+            .build();
+        let mut rows = rows(&engine, collection, there(), options).await?;
         let (mut items, mut last, mut more) = (Vec::new(), String::new(), false);
         while rows.advance().await? {
             let envelope = rows.current();

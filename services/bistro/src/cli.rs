@@ -69,6 +69,9 @@ enum ConfigCommand {
         /// The configuration file.
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// A role that would run with it; may be repeated. Without it, all.
+        #[arg(long, value_name = "ROLE")]
+        target: Vec<String>,
     },
     /// Print the JSON schema of the file.
     Schema,
@@ -87,12 +90,14 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         }
         Command::Targets { config } => commands::targets::run(config.as_deref()),
         Command::Import { command: ImportCommand::Menu(command) } => {
-            commands::import::run(&command)
+            return checked(commands::import::run(&command));
         }
         Command::Simulate(command) => return checked(commands::simulate::run(&command)),
         Command::Verify(command) => return checked(commands::verify::run(&command)),
         Command::Config { command } => match command {
-            ConfigCommand::Validate { file } => commands::config::validate(file.as_deref()),
+            ConfigCommand::Validate { file, target } => {
+                commands::config::validate(file.as_deref(), &target)
+            }
             ConfigCommand::Schema => commands::config::schema(),
             ConfigCommand::Default => commands::config::default(),
         },

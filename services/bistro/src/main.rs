@@ -11,6 +11,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// Gives freed memory back to the machine. The C library keeps each large block that was used on
+/// some thread, and hashing a password takes one of 19 MiB: sixty logins left 800 MiB resident.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run(cli::Cli::parse())
 }

@@ -29,6 +29,11 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
     }
 }
 
+/// So many of a thing whose plural takes an s.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Says what went wrong, with every cause.
 pub(crate) fn complain(error: &Error) {
     let mut text = format!("bistro: {}", error.message());
@@ -44,4 +49,15 @@ pub(crate) fn complain(error: &Error) {
     }
     // When standard error is gone there is nobody left to tell.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_not_many() {
+        assert_eq!(counted(1, "order"), "1 order");
+        assert_eq!([counted(0, "line"), counted(2, "line")], ["0 lines", "2 lines"]);
+    }
 }

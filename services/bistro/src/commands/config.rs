@@ -4,8 +4,9 @@ use std::path::Path;
 
 use bistro_config::{Config, process_environment};
 use bistro_core::{Error, ErrorCode};
+use bistro_runtime::{RoleSpec, start_order};
 
-use crate::output;
+use crate::{output, roles};
 
 /// Reads the configuration that `serve` would use.
 pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
@@ -13,8 +14,22 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
         .map_err(|mistakes| Error::new(ErrorCode::InvalidArgument, mistakes.to_string()))
 }
 
-pub(crate) fn validate(file: Option<&Path>) -> Result<(), Error> {
-    load(file)?;
+/// As [`load`], and what the roles that `targets` names need; with them, in the order in which
+/// they start.
+pub(crate) fn load_for(
+    file: Option<&Path>,
+    targets: &[String],
+) -> Result<(Config, Vec<&'static RoleSpec>), Error> {
+    let order = start_order(roles::TABLE, targets)?;
+    let config = load(file)?;
+    config
+        .check_roles(order.iter().map(|role| role.name))
+        .map_err(|mistakes| Error::new(ErrorCode::InvalidArgument, mistakes.to_string()))?;
+    Ok((config, order))
+}
+
+pub(crate) fn validate(file: Option<&Path>, targets: &[String]) -> Result<(), Error> {
+    load_for(file, targets)?;
     output::print("the configuration is valid")
 }
 

@@ -63,11 +63,12 @@ struct Rejected {
     reason: String,
 }
 
-pub(crate) fn run(command: &ImportMenu) -> Result<(), Error> {
+/// Whether every line was taken.
+pub(crate) fn run(command: &ImportMenu) -> Result<bool, Error> {
     block_on(import(command))
 }
 
-async fn import(command: &ImportMenu) -> Result<(), Error> {
+async fn import(command: &ImportMenu) -> Result<bool, Error> {
     let bytes = std::fs::read(&command.file).map_err(|cause| unreadable(&command.file, cause))?;
     let client = command.connection.client()?;
     // The same file into the same restaurant is the same command, however often it is run.
@@ -109,7 +110,7 @@ fn report(
     restaurant: &Restaurant,
     counts: &serde_json::Value,
     rejected: &[Rejected],
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut text = String::new();
     for one in rejected {
         // Writing to a String cannot fail.
@@ -125,13 +126,12 @@ fn report(
         counts["unchanged"],
         rejected.len()
     );
-    output::print(&text)?;
-    if rejected.is_empty() {
-        return Ok(());
+    if !rejected.is_empty() {
+        let lines = output::counted(rejected.len() as u64, "line");
+        let _ = writeln!(text, "{lines} left out; mend the file and import it again");
     }
-    let message =
-        format!("{} lines were rejected; mend them and import the file again", rejected.len());
-    Err(Error::new(ErrorCode::WrongState, message))
+    output::print(&text)?;
+    Ok(rejected.is_empty())
 }
 
 async fn create(client: &Client, command: &ImportMenu, name: &str) -> Result<Restaurant, Error> {

@@ -9,11 +9,11 @@ use std::{path::Path, sync::Arc};
 
 use bistro_config::Config;
 use bistro_core::{Error, ErrorCode, SystemClock};
-use bistro_runtime::{RoleSpec, Shutdown, Supervisor, bind, start_order};
+use bistro_runtime::{RoleSpec, Shutdown, Supervisor, bind};
 use bistro_telemetry::{Metrics, Telemetry};
 use tracing::{error, info, warn};
 
-use crate::{commands, roles};
+use crate::commands;
 use platform::{Listeners, Platform};
 pub(crate) use secrets::OPERATOR_TOKEN;
 
@@ -22,11 +22,7 @@ const FLUSH: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Serves `targets` until a signal asks to stop.
 pub(crate) fn run(file: Option<&Path>, targets: &[String]) -> Result<(), Error> {
-    let order = start_order(roles::TABLE, targets)?;
-    let config = commands::config::load(file)?;
-    config
-        .check_roles(order.iter().map(|role| role.name))
-        .map_err(|mistakes| Error::new(ErrorCode::InvalidArgument, mistakes.to_string()))?;
+    let (config, order) = commands::config::load_for(file, targets)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

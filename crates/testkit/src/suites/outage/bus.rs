@@ -165,7 +165,7 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine, F>(
         .collect();
 
     let mut rng = random();
-    for _ in 0..rounds(4) {
+    for _ in 0..rounds(20) {
         let before = (published.lock().len(), seen.lock().len());
         eventually(
             "events flow again",

@@ -104,7 +104,7 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine>(
         .collect();
 
     let mut rng = random();
-    for _ in 0..rounds(5) {
+    for _ in 0..rounds(20) {
         let before = acknowledged.lock().len();
         eventually(
             "Works are done again",

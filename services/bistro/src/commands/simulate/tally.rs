@@ -11,6 +11,8 @@ use bistro_core::{Currency, Money};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::output;
+
 /// Counts that many tasks add to.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -110,7 +112,10 @@ impl Report<'_> {
         }
         let mispriced = self.tally.mispriced.load(Relaxed);
         if mispriced != 0 {
-            findings.push(format!("{mispriced} orders cost something else than the menu says"));
+            findings.push(format!(
+                "{} with another price than the menu's",
+                output::counted(mispriced, "order")
+            ));
         }
         let settled = self.settled;
         if settled.revenue_minor != self.expected_minor {
@@ -122,8 +127,8 @@ impl Report<'_> {
         }
         if !settled.uncaptured.is_empty() {
             findings.push(format!(
-                "{} payments are not captured in full, such as those of {}",
-                settled.uncaptured.len(),
+                "{} not captured in full, such as those of {}",
+                output::counted(settled.uncaptured.len() as u64, "payment"),
                 settled.uncaptured.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
             ));
         }

@@ -194,7 +194,8 @@ impl Report<'_> {
         let verdict = if self.sound { "all is sound" } else { "SOMETHING IS WRONG" };
         let _ = write!(
             text,
-            "\n{orders} orders, {acknowledged} of them acknowledged in journals: {verdict}"
+            "\n{}, {acknowledged} of them acknowledged in journals: {verdict}",
+            output::counted(orders as u64, "order")
         );
         text
     }
