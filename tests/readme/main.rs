@@ -11,17 +11,23 @@
 #[expect(dead_code, reason = "the scenarios use more of it")]
 mod platform;
 
-use std::process::Command;
+use std::{path::Path, process::Command, time::Duration};
 
-use platform::{Platform, Topology, on_every_topology};
+use bistro_testkit::{Sandbox, wait};
+use platform::{Platform, SOON, Topology, on_every_topology};
 
 const README: &str = include_str!("../../README.md");
+/// How long `make servers` may take, which may have to build them.
+const BUILD_AND_START: Duration = Duration::from_mins(10);
 const SANDBOX: &str = include_str!("../../services/payments/src/sandbox.rs");
 
 on_every_topology!(walk);
 
 async fn walk(topology: Topology) {
-    let platform = Platform::start(topology, &[]).await;
+    take_the_walk(&Platform::start(topology, &[]).await).await;
+}
+
+async fn take_the_walk(platform: &Platform) {
     let blocks = blocks("sh walk");
     assert_eq!(blocks.len(), 7, "a block was added or lost its mark");
     let mut script = String::from("set -euo pipefail\n");
@@ -37,6 +43,45 @@ async fn walk(topology: Topology) {
     assert!(output.status.success(), "{said}\n{complaint}");
     let last = said.lines().last().unwrap_or_default();
     assert!(last.contains(r#""amount_minor":2590"#), "the restaurant gets its money: {last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_make_servers_prints_is_enough_for_the_walk() {
+    let sandbox = Sandbox::new("make-servers").expect("a sandbox");
+    let mut make = sandbox.command(Path::new("make"));
+    // `make servers` without what it stands on: servers that are missing fail the test.
+    make.args(["servers", "--assume-old=provision"])
+        .env("CARGO", env!("CARGO"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let mut servers = sandbox.spawn(make, "servers").expect("make can be run");
+    let exports = wait::until("the servers run", BUILD_AND_START, async || {
+        let said = std::fs::read_to_string(servers.log()).unwrap_or_default();
+        if let Some(status) = servers.ended().unwrap() {
+            panic!("make servers ended with {status}: {said}");
+        }
+        let exports: String = said
+            .lines()
+            .filter(|line| line.starts_with("export "))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        if exports.lines().count() == 4 { Ok(exports) } else { Err(said) }
+    })
+    .await;
+    let settings: Vec<(&str, &str)> = exports.lines().map(setting).collect();
+    let blocks = blocks("sh servers");
+    let told: Vec<&str> = blocks[0].1.lines().map(|line| setting(line).0).collect();
+    assert_eq!(settings.iter().map(|(name, _)| *name).collect::<Vec<_>>(), told);
+    // One process that is told to use servers is what `make run` is after these lines.
+    take_the_walk(&Platform::start(Topology::Embedded, &settings).await).await;
+
+    // Ctrl-C, which a terminal sends to all of them.
+    let group = format!("-{}", servers.id());
+    let sent = Command::new("kill").args(["-s", "INT", "--", &group]).status().unwrap();
+    assert!(sent.success(), "{sent}");
+    wait::until("the servers end", SOON, async || {
+        servers.ended().unwrap().ok_or_else(|| servers.last_words())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,18 +1,20 @@
 //! What every client of the public API relies on: keys, preconditions, problems, identities.
 
-use bistro_client::Request;
+use bistro_client::{ClientError, Request};
 use serde_json::{Value, json};
 
 use crate::{
     people::{Person, Restaurant, code, fresh, get, post, text},
-    platform::{Platform, Topology, on_every_topology},
+    platform::{Platform, Topology, on_every_topology, plain},
 };
 
 on_every_topology!(
     repeated_placing_is_one_order,
     keys_and_versions_are_required,
     strangers_see_nothing,
+    lists_go_on_where_they_stopped,
     sessions_are_refreshed_and_ended,
+    a_stolen_refresh_token_ends_the_session,
 );
 
 async fn repeated_placing_is_one_order(topology: Topology) {
@@ -82,23 +84,81 @@ async fn strangers_see_nothing(topology: Topology) {
     assert!(["not_found", "permission_denied"].contains(&code(accept).as_str()));
 }
 
-async fn sessions_are_refreshed_and_ended(topology: Topology) {
+async fn lists_go_on_where_they_stopped(topology: Topology) {
     let platform = Platform::shared(topology).await;
-    let anybody = platform.anybody();
+    let restaurant = Restaurant::open(platform, &[("Naan", 250, None)]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let mut placed = Vec::new();
+    for _ in 0..5 {
+        let order = restaurant.order(&customer, &[(0, 1)], "card_ok").await;
+        placed.insert(0, text(&order, "/id").to_owned());
+    }
+    let path = "/orders?limit=2".to_owned();
+    let (mut listed, mut next, mut pages) = (Vec::new(), Some(path), Vec::new());
+    while let Some(path) = next {
+        let page = get(&customer.client, &path).await.unwrap();
+        let items = page["items"].as_array().expect("items");
+        pages.push(items.len());
+        listed.extend(items.iter().map(|order| text(order, "/id").to_owned()));
+        next =
+            page["next_cursor"].as_str().map(|cursor| format!("/orders?limit=2&cursor={cursor}"));
+    }
+    assert_eq!(pages, [2, 2, 1]);
+    assert_eq!(listed, placed, "newest first, none missing, none twice");
+    let rubbish = get(&customer.client, "/orders?limit=2&cursor=rubbish").await;
+    assert_eq!(code(rubbish), "invalid_argument");
+}
+
+/// Somebody new, who can log in with what is given.
+async fn registered(platform: &Platform) -> Value {
     let email = format!("{}@example.org", fresh("ada"));
     let who = json!({ "email": email, "password": "correct horse battery", "name": "Ada" });
-    post(&anybody, "/users", &who).await.expect("a user");
-    assert_eq!(code(post(&anybody, "/users", &who).await), "already_exists");
-    let wrong = json!({ "email": email, "password": "wrong horse battery" });
-    assert_eq!(code(post(&anybody, "/sessions", &wrong).await), "wrong_credentials");
+    post(&platform.anybody(), "/users", &who).await.expect("a user");
+    assert_eq!(code(post(&platform.anybody(), "/users", &who).await), "already_exists");
+    json!({ "email": email, "password": "correct horse battery" })
+}
 
-    let right = json!({ "email": email, "password": "correct horse battery" });
-    let first = post(&anybody, "/sessions", &right).await.expect("tokens");
-    let refresh = |tokens: &Value| json!({ "refresh_token": text(tokens, "/refresh_token") });
-    let second = post(&anybody, "/sessions/refresh", &refresh(&first)).await.expect("new tokens");
+/// Trades the refresh token of `tokens`.
+async fn refresh(platform: &Platform, tokens: &Value) -> Result<Value, ClientError> {
+    let body = json!({ "refresh_token": text(tokens, "/refresh_token") });
+    post(&platform.anybody(), "/sessions/refresh", &body).await
+}
+
+async fn sessions_are_refreshed_and_ended(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let right = registered(platform).await;
+    let mut wrong = right.clone();
+    wrong["password"] = json!("wrong horse battery");
+    let refused = post(&platform.anybody(), "/sessions", &wrong).await;
+    assert_eq!(code(refused), "wrong_credentials");
+
+    let first = post(&platform.anybody(), "/sessions", &right).await.expect("tokens");
+    let other = post(&platform.anybody(), "/sessions", &right).await.expect("another session");
+    let second = refresh(platform, &first).await.expect("new tokens");
     assert_ne!(second["refresh_token"], first["refresh_token"]);
     // The answer may have been lost: the same token is good for some seconds more.
-    post(&anybody, "/sessions/refresh", &refresh(&first)).await.expect("new tokens again");
-    let rubbish = json!({ "refresh_token": "rubbish" });
-    assert_eq!(code(post(&anybody, "/sessions/refresh", &rubbish).await), "unauthenticated");
+    refresh(platform, &first).await.expect("new tokens again");
+    let rubbish = refresh(platform, &json!({ "refresh_token": "rubbish" })).await;
+    assert_eq!(code(rubbish), "unauthenticated");
+
+    let uri = format!("{}/api/v1/sessions/current", platform.url());
+    let log_out = http::Request::delete(uri)
+        .header("authorization", format!("Bearer {}", text(&second, "/access_token")))
+        .body(http_body_util::Empty::new())
+        .expect("a request");
+    let answer = plain().request(log_out).await.expect("an answer");
+    assert_eq!(answer.status(), 204);
+    assert_eq!(code(refresh(platform, &second).await), "unauthenticated");
+    refresh(platform, &other).await.expect("the other session goes on");
+}
+
+async fn a_stolen_refresh_token_ends_the_session(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let who = registered(platform).await;
+    let first = post(&platform.anybody(), "/sessions", &who).await.expect("tokens");
+    let second = refresh(platform, &first).await.expect("new tokens");
+    let third = refresh(platform, &second).await.expect("new tokens");
+    // Whoever shows a token that was traded twice over has kept a copy: nobody goes on.
+    assert_eq!(code(refresh(platform, &first).await), "unauthenticated");
+    assert_eq!(code(refresh(platform, &third).await), "unauthenticated");
 }

@@ -15,8 +15,11 @@ on_every_topology!(
     rejected_by_the_restaurant,
     cancelled_by_the_customer,
     cancelled_by_staff_while_cooking,
-    expired_without_an_answer,
     provider_answers_late_or_not_at_all,
+    provider_declines_late,
+    cancelled_before_the_provider_answers,
+    cancel_races_accept,
+    closed_between_quote_and_placing,
     provider_fails_to_capture,
 );
 
@@ -114,18 +117,6 @@ async fn cancelled_by_staff_while_cooking(topology: Topology) {
     assert_eq!(code(bump), "wrong_state");
 }
 
-async fn expired_without_an_answer(topology: Topology) {
-    let platform = Platform::start(topology, &[("BISTRO__ORDERS__ACCEPT_WITHIN", "1s")]).await;
-    let restaurant = Restaurant::open(&platform, &[("Naan", 250, Some(3))]).await;
-    let customer = Person::new(&platform, "ada", &[]).await;
-    let order = restaurant.order(&customer, &[(0, 1)], "card_ok").await;
-    in_state(&customer.client, &order, "expired").await;
-    paid(&customer.client, &order, "voided").await;
-    stock_returns(&restaurant, 3).await;
-    let path = format!("/orders/{}/accept", text(&order, "/id"));
-    assert_eq!(code(post(&restaurant.owner.client, &path, &json!({})).await), "wrong_state");
-}
-
 async fn provider_answers_late_or_not_at_all(topology: Topology) {
     let platform = Platform::shared(topology).await;
     let restaurant = Restaurant::open(platform, &[("Naan", 250, None)]).await;
@@ -135,6 +126,88 @@ async fn provider_answers_late_or_not_at_all(topology: Topology) {
         in_state(&customer.client, &order, "confirmed").await;
         paid(&customer.client, &order, "authorized").await;
     }
+}
+
+async fn provider_declines_late(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Naan", 250, Some(5))]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let order = restaurant.order(&customer, &[(0, 2)], "card_late_declined").await;
+    let order = in_state(&customer.client, &order, "payment_failed").await;
+    assert_eq!(order["reason"], "card_declined");
+    paid(&customer.client, &order, "failed").await;
+    stock_returns(&restaurant, 5).await;
+}
+
+async fn cancelled_before_the_provider_answers(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Naan", 250, Some(5))]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let reason = json!({ "reason": "changed my mind" });
+    // One of them never answers; the other approves when the order has ended long since.
+    for card in ["card_silent", "card_late"] {
+        let order = restaurant.place(&customer, &[(0, 1)], card).await;
+        assert_eq!(order["state"], "placed");
+        let path = format!("/orders/{}/cancel", text(&order, "/id"));
+        let cancelled = post(&customer.client, &path, &reason).await.unwrap();
+        assert_eq!(cancelled["state"], "cancelled");
+        let payment = paid(&customer.client, &order, "voided").await;
+        assert_eq!(payment["captured"]["amount_minor"], 0);
+        stock_returns(&restaurant, 5).await;
+        in_state(&customer.client, &order, "cancelled").await;
+    }
+}
+
+async fn cancel_races_accept(topology: Topology) {
+    const ROUNDS: i64 = 6;
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Naan", 250, Some(ROUNDS))]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let mut accepted_of_all = 0;
+    for _ in 0..ROUNDS {
+        let order = restaurant.order(&customer, &[(0, 1)], "card_ok").await;
+        let path = |verb: &str| format!("/orders/{}/{verb}", text(&order, "/id"));
+        let (cancel, accept) = (path("cancel"), path("accept"));
+        let (reason, minutes) = (json!({ "reason": "too slow" }), json!({ "minutes": 20 }));
+        let (cancelled, accepted) = tokio::join!(
+            post(&customer.client, &cancel, &reason),
+            post(&restaurant.owner.client, &accept, &minutes),
+        );
+        // One of them was first, and the other was told so.
+        let (state, money) = match (cancelled, accepted) {
+            (Ok(_), refused) => {
+                assert_eq!(code(refused), "wrong_state");
+                ("cancelled", "voided")
+            }
+            (refused, Ok(_)) => {
+                assert_eq!(code(refused), "wrong_state");
+                accepted_of_all += 1;
+                ("accepted", "authorized")
+            }
+            (cancelled, accepted) => panic!("both were refused: {cancelled:?} {accepted:?}"),
+        };
+        in_state(&customer.client, &order, state).await;
+        paid(&customer.client, &order, money).await;
+    }
+    stock_returns(&restaurant, ROUNDS - accepted_of_all).await;
+}
+
+async fn closed_between_quote_and_placing(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Naan", 250, Some(5))]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let quote = restaurant.quote(&customer, &[(0, 1)], "delivery").await.unwrap();
+    let path = format!("/restaurants/{}", restaurant.id);
+    let now = get(&restaurant.owner.client, &path).await.unwrap();
+    let close = Request::put(format!("/api/v1{path}/open"), &json!({ "open": false }));
+    restaurant.owner.client.send(&close.if_match(&now["version"])).await.expect("it closes");
+    let body = Restaurant::placing(&quote, "card_ok");
+    let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);
+    let order = customer.client.send(&request).await.unwrap().body;
+    assert_eq!((text(&order, "/state"), text(&order, "/reason")), ("rejected", "closed"));
+    assert_eq!(restaurant.free(0).await, 5);
+    let again = restaurant.quote(&customer, &[(0, 1)], "delivery").await;
+    assert_eq!(code(again), "restaurant_closed");
 }
 
 async fn provider_fails_to_capture(topology: Topology) {
@@ -155,7 +228,7 @@ async fn provider_fails_to_capture(topology: Topology) {
 }
 
 /// Waits until `free` of the first item are free again.
-async fn stock_returns(restaurant: &Restaurant, free: i64) {
+pub(crate) async fn stock_returns(restaurant: &Restaurant, free: i64) {
     wait::until("the stock is free again", SOON, async || {
         let now = restaurant.free(0).await;
         if now == free { Ok(()) } else { Err(now) }

@@ -35,9 +35,15 @@ async fn whole_life(topology: Topology) {
     restaurant.cook(&order).await;
     in_state(&customer.client, &order, "ready").await;
     let delivery = assigned(&courier, &order).await;
+    let path = format!("/deliveries/{}", text(&delivery, "/id"));
+    assert_eq!(get(&courier.client, &path).await.unwrap()["address"], "1 High Street");
+    // The delivery tells nobody else; the restaurant reads it in the order.
+    assert_eq!(get(&restaurant.owner.client, &path).await.unwrap()["address"], Value::Null);
     step(&courier, &delivery, "pick-up").await;
     in_state(&customer.client, &order, "in_delivery").await;
+    assert_eq!(get(&courier.client, &path).await.unwrap()["address"], "1 High Street");
     step(&courier, &delivery, "drop-off").await;
+    assert_eq!(get(&courier.client, &path).await.unwrap()["address"], Value::Null);
     let done = in_state(&customer.client, &order, "completed").await;
     assert_eq!(
         states(&done),

@@ -9,9 +9,14 @@
 
 mod api;
 mod compensation;
+mod disk;
 mod life;
+mod metric_names;
 mod operations;
 mod people;
 mod platform;
+mod refunds;
 mod replay;
+mod stopping;
+mod timers;
 mod traces;

@@ -161,9 +161,24 @@ impl Restaurant {
 
     /// Orders `lines` for delivery with `card`, waiting for the outcome.
     pub(crate) async fn order(&self, who: &Person, lines: &[(usize, u32)], card: &str) -> Value {
+        self.send(who, lines, card, |request| request.prefer_wait(10)).await
+    }
+
+    /// Orders `lines` for delivery with `card`, not waiting for the outcome.
+    pub(crate) async fn place(&self, who: &Person, lines: &[(usize, u32)], card: &str) -> Value {
+        self.send(who, lines, card, |request| request).await
+    }
+
+    async fn send(
+        &self,
+        who: &Person,
+        lines: &[(usize, u32)],
+        card: &str,
+        prefer: impl FnOnce(Request) -> Request,
+    ) -> Value {
         let quote = self.quote(who, lines, "delivery").await.expect("a quote");
         let body = Self::placing(&quote, card);
-        let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);
+        let request = prefer(Request::post("/api/v1/orders", fresh("order"), &body));
         let placed = who.client.insist(&request, &mut Insistence::lasting(SOON)).await;
         placed.expect("an order").body
     }

@@ -12,7 +12,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_bistro");
 const START: Duration = Duration::from_secs(60);
 /// How long anything that should happen may take to happen.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
-const ROLES: &[&str] =
+pub(crate) const ROLES: &[&str] =
     &["accounts", "catalog", "payments", "orders", "kitchen", "delivery", "gateway"];
 /// What processes that do not share a data directory share instead.
 const SECRET: &str = "a secret for tests that is long enough";
@@ -42,7 +42,7 @@ pub(crate) struct Platform {
     pub(crate) processes: Vec<Serve>,
     public: Port,
     environment: Vec<(String, String)>,
-    _rabbit: Option<RabbitServer>,
+    pub(crate) rabbit: Option<RabbitServer>,
 }
 
 impl Platform {
@@ -50,6 +50,19 @@ impl Platform {
     pub(crate) async fn shared(topology: Topology) -> &'static Self {
         static SHARED: [OnceCell<Platform>; 3] = [const { OnceCell::const_new() }; 3];
         SHARED[topology as usize].get_or_init(|| Self::start(topology, &[])).await
+    }
+
+    /// Like [`Self::shared`], a platform on which nobody is given much time.
+    pub(crate) async fn hasty(topology: Topology) -> &'static Self {
+        static HASTY: [OnceCell<Platform>; 3] = [const { OnceCell::const_new() }; 3];
+        let settings = &[
+            ("BISTRO__ORDERS__CONFIRM_WITHIN", "6s"),
+            ("BISTRO__ORDERS__ACCEPT_WITHIN", "6s"),
+            ("BISTRO__CATALOG__RESERVATION_TTL", "7s"),
+            ("BISTRO__DELIVERY__OFFER_TIMEOUT", "2s"),
+            ("BISTRO__DELIVERY__ASSIGNMENT_RETRY", "200ms"),
+        ];
+        HASTY[topology as usize].get_or_init(|| Self::start(topology, settings)).await
     }
 
     /// A platform of its own, with `settings` in its environment.
@@ -97,8 +110,7 @@ impl Platform {
                 environment.push((name, format!("http://{}", grpc.addr())));
             }
         }
-        let mut platform =
-            Self { sandbox, processes: Vec::new(), public, environment, _rabbit: rabbit };
+        let mut platform = Self { sandbox, processes: Vec::new(), public, environment, rabbit };
         for (role, (grpc, admin)) in roles.into_iter().zip(ports) {
             let process = platform.spawn(role, &grpc, &admin);
             platform.processes.push(Serve { process, role, admin, grpc });
@@ -112,10 +124,6 @@ impl Platform {
         command.arg("serve");
         if let Some(role) = role {
             command.args(["--target", role]);
-        }
-        if role.is_some_and(|role| role != "gateway") {
-            // Only the gateway's process may have the public port.
-            command.env("BISTRO__GATEWAY__LISTEN", "127.0.0.1:0");
         }
         command
             .env("BISTRO__GRPC__LISTEN", grpc.addr().to_string())

@@ -2,12 +2,10 @@
 
 use std::collections::HashSet;
 
-use bistro_client::Request;
 use bistro_testkit::{OtlpReceiver, Span};
-use serde_json::json;
 
 use crate::{
-    people::{Person, Restaurant, fresh, in_state, paid, post, text},
+    people::{Person, Restaurant, assigned, courier, in_state, paid, step},
     platform::{Platform, SOON, Topology, on_every_topology},
 };
 
@@ -22,28 +20,46 @@ async fn one_trace_from_request_to_capture(topology: Topology) {
     )
     .await;
     let restaurant = Restaurant::open(&platform, &[("Naan", 250, Some(9))]).await;
-    let customer = Person::new(&platform, "ada", &[]).await;
+    let (customer, courier) =
+        (Person::new(&platform, "ada", &[]).await, courier(&platform, 1).await);
     receiver.clear();
-    let quote = restaurant.quote(&customer, &[(0, 1)], "dine_in").await.unwrap();
-    let body = Restaurant::placing(&quote, "card_ok");
-    let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);
-    let order = customer.client.send(&request).await.unwrap().body;
+    let order = restaurant.order(&customer, &[(0, 1)], "card_ok").await;
     restaurant.cook(&order).await;
     in_state(&customer.client, &order, "ready").await;
-    let path = format!("/orders/{}/hand-over", text(&order, "/id"));
-    post(&restaurant.owner.client, &path, &json!({})).await.unwrap();
+    let delivery = assigned(&courier, &order).await;
+    step(&courier, &delivery, "pick-up").await;
+    in_state(&customer.client, &order, "in_delivery").await;
+    step(&courier, &delivery, "drop-off").await;
+    in_state(&customer.client, &order, "completed").await;
     paid(&customer.client, &order, "captured").await;
 
-    // What the restaurant does comes in requests of its own, yet what follows from it belongs to
-    // the order's trace.
-    let parts = ["PlaceOrder", "Reserve", "Authorize", "OrderAccepted", "TicketReady", "Capture"];
+    // What the restaurant and the courier do comes in requests of their own, yet what follows from
+    // it belongs to the order's trace. That an order is completed is told, but nobody listens yet;
+    // the capture follows from it.
+    let parts = [
+        "PlaceOrder",
+        "Reserve",
+        "Authorize",
+        "OrderAccepted",
+        "TicketReady",
+        "OrderReady",
+        "DeliveryPickedUp",
+        "DeliveryDelivered",
+        "Capture",
+    ];
     let whole = |spans: &[Span]| {
         let of = |part: &str| -> HashSet<String> {
             let told = |span: &&Span| span.attributes.values().any(|value| value.ends_with(part));
             spans.iter().filter(told).map(|span| span.trace_id.clone()).collect()
         };
-        let placing = of("PlaceOrder");
-        parts.iter().all(|part| !of(part).is_disjoint(&placing)) && placing.len() == 1
+        // It begins with the request: nothing is above it.
+        let is_root = |span: &&Span| {
+            span.parent_id.is_none()
+                && span.attributes.get("http.route").is_some_and(|route| route == "/api/v1/orders")
+        };
+        let roots: Vec<&Span> = spans.iter().filter(is_root).collect();
+        let [root] = roots.as_slice() else { return false };
+        of("PlaceOrder").len() == 1 && parts.iter().all(|part| of(part).contains(&root.trace_id))
     };
     let spans = receiver.wait_for(whole, SOON).await;
     if topology == Topology::Split {

@@ -2,7 +2,8 @@
 //!
 //! Checked are the links to places in this repository, with their headings, and whatever stands
 //! between backticks and looks like a path: `folder/file.rs`, `folder/`, and
-//! `folder/file.rs::name`, whose file must hold the name.
+//! `folder/file.rs::name`, whose file must hold the name. `make target` must be in the Makefile,
+//! whose own words that look like paths are checked too.
 
 use std::{
     fs,
@@ -16,6 +17,8 @@ use crate::report;
 
 /// The papers outside `docs/`.
 const PAPERS: &[&str] = &["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+/// Where the commands are.
+const MAKEFILE: &str = "Makefile";
 /// The folder whose pages are all papers.
 const FOLDER: &str = "docs";
 /// The endings of file names that make a text between backticks a path.
@@ -28,6 +31,8 @@ enum Pointer {
     Link { path: String, heading: Option<String> },
     /// A path from the top of the repository, and a name in that file.
     Path { path: String, name: Option<String> },
+    /// A target of the Makefile.
+    Target(String),
 }
 
 /// Reads the papers and names every pointer to something that is not there.
@@ -35,6 +40,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let root =
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?;
     let mut papers: Vec<PathBuf> = PAPERS.iter().map(PathBuf::from).collect();
+    papers.push(MAKEFILE.into());
     pages(root, Path::new(FOLDER), &mut papers)?;
     papers.sort();
     let read = |path: &Path| fs::read_to_string(root.join(path)).ok();
@@ -42,7 +48,11 @@ pub(crate) fn run() -> Result<ExitCode> {
     let (mut pointers, mut broken) = (0, 0);
     for paper in &papers {
         let text = read(paper).with_context(|| format!("cannot read {}", paper.display()))?;
-        for (line, pointer) in pointers_in(&text) {
+        let found = match paper.to_str() {
+            Some(MAKEFILE) => paths_in(&text),
+            _ => pointers_in(&text),
+        };
+        for (line, pointer) in found {
             pointers += 1;
             if let Some(why) = wrong(paper, &text, &pointer, &exists, &read) {
                 broken += 1;
@@ -81,7 +91,7 @@ fn pointers_in(text: &str) -> Vec<(usize, Pointer)> {
         // Between the first backtick and the second is code, then prose, and so on.
         for (place, part) in content.split('`').enumerate() {
             if place % 2 == 1 {
-                found.extend(path(part).map(|pointer| (line, pointer)));
+                found.extend(path(part).or_else(|| target(part)).map(|pointer| (line, pointer)));
             }
         }
         // A link's text may hold code, its target never does.
@@ -91,6 +101,14 @@ fn pointers_in(text: &str) -> Vec<(usize, Pointer)> {
         }
     }
     found
+}
+
+/// The paths among the words of `text`, with the line they stand on, from 1.
+fn paths_in(text: &str) -> Vec<(usize, Pointer)> {
+    let words = (1..).zip(text.lines()).flat_map(|(line, content)| {
+        content.split_whitespace().map(move |word| (line, word.trim_end_matches(['.', ',', ';'])))
+    });
+    words.filter_map(|(line, word)| Some((line, path(word)?))).collect()
 }
 
 /// The lines outside fenced blocks, numbered from 1.
@@ -128,6 +146,13 @@ fn path(code: &str) -> Option<Pointer> {
     ours.then(|| Pointer::Path { path: path.to_owned(), name: name.map(ToOwned::to_owned) })
 }
 
+/// The pointer in `make target`.
+fn target(code: &str) -> Option<Pointer> {
+    let name = code.strip_prefix("make ")?.split(' ').next()?;
+    let plain = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-');
+    (plain && !name.is_empty()).then(|| Pointer::Target(name.to_owned()))
+}
+
 /// What is wrong with `pointer`, which stands in `paper`; none if it is right.
 fn wrong(
     paper: &Path,
@@ -159,6 +184,12 @@ fn wrong(
             let name = name.as_deref()?;
             let known = read(Path::new(path)).is_some_and(|file| holds_word(&file, name));
             (!known).then(|| format!("{path} does not hold {name}"))
+        }
+        Pointer::Target(name) => {
+            let makefile = read(Path::new(MAKEFILE)).unwrap_or_default();
+            let rule = format!("{name}:");
+            let known = makefile.lines().any(|line| line.starts_with(&rule));
+            (!known).then(|| format!("{MAKEFILE} has no target {name}"))
         }
     }
 }
@@ -208,6 +239,7 @@ mod tests {
     const FILES: &[(&str, &str)] = &[
         ("README.md", "# Bistro\n## The two commands\n"),
         ("docs/adr/0001-one.md", "# One\n"),
+        ("Makefile", "run: ## See docs/adr/0002-two.md.\n\tcargo run\n"),
         ("crates/store/src/work.rs", "pub struct Work;\nfn check_size() {}\n"),
     ];
 
@@ -230,22 +262,30 @@ mod tests {
     #[test]
     fn what_is_there_is_right() {
         let text = "# Map\n[a](../README.md#the-two-commands), [b](adr/0001-one.md) and [c](#map);\n\
-            `crates/store/src/work.rs`, `crates/store/`, `crates/store/src/work.rs::Work::check_size`";
-        assert_eq!(pointers_in(text).len(), 6);
+            `crates/store/src/work.rs`, `crates/store/`, `crates/store/src/work.rs::Work::check_size`\n\
+            `make run`";
+        assert_eq!(pointers_in(text).len(), 7);
         assert_eq!(problems("docs/MAP.md", text), Vec::<String>::new());
     }
 
     #[test]
     fn what_is_not_there_is_named_with_its_line() {
         let text = "[a](adr/0002-two.md)\n\n[b](../README.md#nowhere) `crates/store/src/gone.rs`\n\
-            `crates/store/src/work.rs::check`";
+            `crates/store/src/work.rs::check` `make tea`";
         let expected = [
             "1: there is no docs/adr/0002-two.md",
             "3: there is no crates/store/src/gone.rs",
             "3: README.md has no heading #nowhere",
             "4: crates/store/src/work.rs does not hold check",
+            "4: Makefile has no target tea",
         ];
         assert_eq!(problems("docs/MAP.md", text), expected);
+    }
+
+    #[test]
+    fn the_makefile_points_at_files_by_their_names_alone() {
+        let path = "docs/adr/0002-two.md".to_owned();
+        assert_eq!(paths_in(FILES[2].1), [(1, Pointer::Path { path, name: None })]);
     }
 
     #[test]

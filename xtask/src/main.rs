@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
 
 mod check_deps;
+mod cli;
 mod codegen;
 mod crash;
 mod docs_links;
@@ -12,40 +13,8 @@ mod provision;
 mod report;
 mod tests_run;
 
-/// Chores of the repository.
-#[derive(Parser)]
-#[command(bin_name = "cargo xtask", after_help = report::EXIT_CODES)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Make the real servers that tests need (MongoDB, RabbitMQ) available on this machine.
-    Provision(provision::Args),
-    /// Check the direction of the dependencies between the workspace's crates.
-    CheckDeps,
-    /// Check that the papers point only at what is there.
-    DocsLinks,
-    /// Write the generated files that are committed, or check that they are fresh.
-    Codegen(codegen::Args),
-    /// Kill a platform under load again and again, then check that nothing is lost or doubled.
-    Crash(crash::Args),
-    /// Run every test, the scenarios once more over real sockets, and short crash campaigns.
-    Test,
-}
-
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Provision(args) => provision::run(&args),
-        Command::CheckDeps => check_deps::run(),
-        Command::DocsLinks => docs_links::run(),
-        Command::Codegen(args) => codegen::run(&args),
-        Command::Crash(args) => crash::run(&args),
-        Command::Test => tests_run::run(),
-    };
-    outcome.unwrap_or_else(|error| {
+    cli::Cli::parse().run().unwrap_or_else(|error| {
         report::failure(&error);
         report::COULD_NOT.into()
     })

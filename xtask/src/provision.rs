@@ -1,4 +1,5 @@
-//! `cargo xtask provision`: makes the real servers that tests need available on this machine.
+//! `cargo xtask provision`: makes the real servers and tools that tests need available on this
+//! machine.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::report;
 mod locations;
 mod mongod;
 mod rabbitmq;
+mod strace;
 mod tool;
 
 /// Arguments of `provision`.
@@ -35,18 +37,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         lock.lock().context("cannot wait for another `cargo xtask provision` to end")?;
         mongod::install(&root)?;
         rabbitmq::install()?;
+        strace::install()?;
         // The lock is held up to here: two runs at once install once.
         drop(lock);
     }
     let mut ready = true;
-    for (server, found) in
-        [("mongod", mongod::verify(&root)), ("rabbitmq-server", rabbitmq::verify())]
-    {
+    for (program, found) in [
+        ("mongod", mongod::verify(&root)),
+        ("rabbitmq-server", rabbitmq::verify()),
+        ("strace", strace::verify()),
+    ] {
         match found {
-            Ok(what) => report::line(format!("{server}: ready ({what})")),
+            Ok(what) => report::line(format!("{program}: ready ({what})")),
             Err(missing) => {
                 ready = false;
-                report::problem(format!("{server}: missing: {missing:#}"));
+                report::problem(format!("{program}: missing: {missing:#}"));
             }
         }
     }

@@ -1,11 +1,11 @@
-//! `cargo xtask test`: every test; the scenarios once more over real sockets; crash campaigns.
+//! `cargo xtask test`: every test; those of the API once more over real sockets; crash campaigns.
 
 use std::{
     io::{BufRead as _, BufReader},
     process::{Command, ExitCode, Stdio},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::report;
 
@@ -27,14 +27,21 @@ const PASSES: &[Pass] = &[
         counts: true,
     },
     Pass {
-        what: "the scenarios with roles of one process that call each other over sockets",
+        what: "what tests the API, with roles of one process that call each other over sockets",
         arguments: &[
             "test",
             "--no-fail-fast",
             "--package",
             "bistro",
+            "--package",
+            "bistro-gateway",
+            "--package",
+            "bistro-accounts",
+            "--lib",
             "--test",
             "scenarios",
+            "--test",
+            "readme",
             "--",
             "--skip",
             "split",
@@ -88,21 +95,39 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let mut whole = true;
     for pass in PASSES {
         report::line(format_args!("=== {}", pass.what));
-        let (tally, succeeded) = run_pass(pass)?;
-        whole &= succeeded;
-        sum = Tally {
-            passed: sum.passed + tally.passed,
-            failed: sum.failed + tally.failed,
-            ignored: sum.ignored + tally.ignored,
-        };
+        let (counted, succeeded) = run_pass(pass)?;
+        let tally = judge(pass, counted, succeeded);
+        if tally.failed > 0 {
+            report::problem(format_args!("=== {}: {} failed", pass.what, tally.failed));
+        }
+        whole &= tally.failed == 0;
+        sum.add(tally);
     }
-    if sum.passed == 0 {
-        bail!("no test ran");
-    }
-    report::line(format_args!("{} passed, {} failed", sum.passed, sum.failed));
+    let Tally { passed, failed, ignored } = sum;
+    report::line(format_args!("{passed} passed, {failed} failed, {ignored} ignored"));
     Ok(if whole { ExitCode::SUCCESS } else { report::FOUND.into() })
 }
 
+/// What a pass adds to the sum, whose counted tests and exit code are these: a failure of its own
+/// when it did not even build, broke off, or tested nothing.
+fn judge(pass: &Pass, counted: Tally, succeeded: bool) -> Tally {
+    if !pass.counts {
+        return Tally { passed: succeeded.into(), failed: (!succeeded).into(), ignored: 0 };
+    }
+    let tested_nothing = counted.passed == 0;
+    let failed_silently = counted.failed == 0 && (!succeeded || tested_nothing);
+    Tally { failed: counted.failed + u64::from(failed_silently), ..counted }
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+}
+
+/// Runs `pass`; the tests that it counted, and whether it ended well.
 fn run_pass(pass: &Pass) -> anyhow::Result<(Tally, bool)> {
     let (command, arguments) = pass.arguments.split_first().context("a pass has a command")?;
     let mut child = Command::new(env!("CARGO"))
@@ -117,16 +142,11 @@ fn run_pass(pass: &Pass) -> anyhow::Result<(Tally, bool)> {
     for line in BufReader::new(output).lines() {
         let line = line.context("cargo's output cannot be read")?;
         if let Some(one) = read_result(&line) {
-            tally.passed += one.passed;
-            tally.failed += one.failed;
-            tally.ignored += one.ignored;
+            tally.add(one);
         }
         report::line(line);
     }
     let succeeded = child.wait().context("cargo cannot be waited for")?.success();
-    if !pass.counts {
-        tally = Tally { passed: succeeded.into(), failed: (!succeeded).into(), ignored: 0 };
-    }
     Ok((tally, succeeded))
 }
 
@@ -144,6 +164,27 @@ fn read_result(line: &str) -> Option<Tally> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pass_that_does_not_build_or_tests_nothing_has_failed() {
+        let pass = |counts| Pass { what: "", arguments: &[], environment: &[], counts };
+        let tally = |passed, failed| Tally { passed, failed, ignored: 1 };
+        for (counted, succeeded, failed) in [
+            (tally(3, 0), true, 0),
+            (tally(3, 2), false, 2),
+            // It did not build, or was killed.
+            (tally(0, 0), false, 1),
+            (tally(3, 0), false, 1),
+            // Every test was filtered out, or renamed.
+            (tally(0, 0), true, 1),
+        ] {
+            let expected = Tally { failed, ..counted };
+            assert_eq!(judge(&pass(true), counted, succeeded), expected, "{counted:?}");
+        }
+        let one = |passed, failed| Tally { passed, failed, ignored: 0 };
+        assert_eq!(judge(&pass(false), Tally::default(), true), one(1, 0));
+        assert_eq!(judge(&pass(false), Tally::default(), false), one(0, 1));
+    }
 
     #[test]
     fn a_result_line_is_read_and_others_are_not() {

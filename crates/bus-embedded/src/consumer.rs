@@ -4,11 +4,17 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bistro_bus::{BusError, Consumer, Delivery, Settle};
+use bistro_store::StoreError;
 use bistro_store_embedded::QueueHandle;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::failed;
+
+/// How long a message that could not be settled is kept from others. What kept it from being
+/// settled, such as a full disk, would also keep it from being handled: given back at once, it
+/// would come and fail as fast as the machine can.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A consumer's end of a queue.
 pub(crate) struct QueueConsumer {
@@ -67,32 +73,32 @@ struct SettleMessage {
 }
 
 impl SettleMessage {
-    /// It is settled: there is nothing to give back.
-    fn done(&self) {
+    /// When it is settled there is nothing to give back.
+    async fn done(self, settled: Result<(), StoreError>) -> Result<(), BusError> {
+        if let Err(error) = settled {
+            tokio::time::sleep(PAUSE).await;
+            return Err(failed(error));
+        }
         self.held.lock().remove(&self.seq);
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Settle for SettleMessage {
     async fn ack(self: Box<Self>) -> Result<(), BusError> {
-        self.queue.ack(self.seq).await.map_err(failed)?;
-        self.done();
-        Ok(())
+        let settled = self.queue.ack(self.seq).await;
+        self.done(settled).await
     }
 
     async fn retry(self: Box<Self>, after: Duration, cause: &str) -> Result<(), BusError> {
         let settled = self.queue.retry(self.seq, after, cause).await;
-        settled.map_err(failed)?;
-        self.done();
-        Ok(())
+        self.done(settled).await
     }
 
     async fn dead_letter(self: Box<Self>, cause: &str) -> Result<(), BusError> {
         let settled = self.queue.dead_letter(self.seq, cause).await;
-        settled.map_err(failed)?;
-        self.done();
-        Ok(())
+        self.done(settled).await
     }
 }
 

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bistro_bus::{Bus, Queue, Shelf};
 use bistro_bus_rabbitmq::{RabbitBus, RabbitOptions};
@@ -19,7 +22,8 @@ async fn open(url: String) -> Arc<dyn Bus> {
     static SHELF: OnceLock<Arc<dyn Shelf>> = OnceLock::new();
     let shelf = SHELF.get_or_init(|| Arc::new(MemoryShelf::default()));
     let shelves = Arc::new(|_: &Queue| shelf.clone());
-    let options = RabbitOptions::new(&url, "crash", 1).unwrap();
+    // Cases that kill the server wait by themselves until a new queue outlives it.
+    let options = RabbitOptions::new(&url, "crash", 1).unwrap().with_settling(Duration::ZERO);
     Arc::new(RabbitBus::start(options, shelves, Arc::new(SystemClock)))
 }
 

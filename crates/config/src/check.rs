@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    mistake::{Mistake, Origin, line, variable},
+    mistake::{Mistake, Origin, line, secret_line, variable},
     secret::Secret,
     shape::{Origins, quote},
     units::{format_duration, format_size, parse_duration, parse_size},
@@ -182,9 +182,10 @@ impl<'a> Checker<'a> {
     ) -> Result<Option<Secret>, Noted> {
         let (path, secret) = match (inline.given, file.given) {
             (None, None) => return Ok(None),
-            (Some(_), Some(_)) => {
+            (Some(_), Some(name)) => {
                 let problem = format!("is written beside {}; keep one of the two", file.path);
-                self.note(inline.path, self.origin(inline.path), problem, None);
+                let write = line(file.path, &self.origin(file.path), &name.as_str().into());
+                self.note(inline.path, self.origin(inline.path), problem, Some(write));
                 return Err(Noted);
             }
             (Some(secret), None) => (inline.path, secret.clone()),
@@ -206,7 +207,13 @@ impl<'a> Checker<'a> {
                 "the secret has {length} characters and needs at least {SHORTEST_SECRET}; \
                  `openssl rand -hex 32` makes one"
             );
-            self.note(path, self.origin(path), problem, None);
+            let origin = self.origin(path);
+            let write = match file.given {
+                // The line that names the file is right; what is in the file is not.
+                Some(name) => format!("openssl rand -hex 32 > {name}"),
+                None => secret_line(path, &origin),
+            };
+            self.note(path, origin, problem, Some(write));
             return Err(Noted);
         }
         Ok(Some(secret))

@@ -150,7 +150,7 @@ impl Peers {
 
 section! {
     /// See [`crate::RawAuth`]. The secrets are absent only with the embedded engine
-    /// (`key_encryption_secret` also where accounts does not run: [`Config::check_roles`]).
+    /// (`key_encryption_secret` also where accounts does not run).
     Auth {
         workload_secret: Option<Secret>,
         key_encryption_secret: Option<Secret>,

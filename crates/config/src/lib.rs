@@ -47,8 +47,13 @@ pub const PREFIX: &str = "BISTRO__";
 
 impl Config {
     /// Reads the file, if one is given, and the secret files that are named; applies
-    /// `environment` over it; checks it all.
-    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+    /// `environment` over it; checks it all, also what the `roles` of this process need: none for
+    /// a program that runs none.
+    pub fn load(
+        file: Option<&Path>,
+        environment: &Environment,
+        roles: &[&str],
+    ) -> Result<Self, ConfigError> {
         let read = |path: &Path| {
             fs::read_to_string(path)
                 .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
@@ -56,53 +61,31 @@ impl Config {
         let text = file.map(read).transpose()?;
         let name = file.map(|path| path.display().to_string());
         let file = name.as_deref().zip(text.as_deref());
-        Ok(build(file, environment, &|path| fs::read_to_string(path))?)
+        Ok(build(file, environment, roles, &|path| fs::read_to_string(path))?)
     }
 
     /// As [`Config::load`], with the file's text given; `read_file` reads the secret files.
     pub fn parse(
         text: &str,
         environment: &Environment,
+        roles: &[&str],
         read_file: &dyn Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, Mistakes> {
-        build(Some(("configuration", text)), environment, read_file)
+        build(Some(("configuration", text)), environment, roles, read_file)
     }
 
-    /// Checks what a program wrote. To check without the secret files at hand, let `read_file`
-    /// give any text of 32 characters.
+    /// Checks what a program wrote for a process that runs `roles`. To check without the secret
+    /// files at hand, let `read_file` give any text of 32 characters.
     pub fn check(
         raw: &RawConfig,
+        roles: &[&str],
         read_file: &dyn Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, Mistakes> {
         finish(
             &Shaped { raw: raw.clone(), origins: Origins::new(), mistakes: Vec::new() },
+            roles,
             read_file,
         )
-    }
-
-    /// Checks what depends on the roles that this process runs: on MongoDB, accounts needs the
-    /// secret that encrypts its stored keys, which no other role should be given.
-    pub fn check_roles<'a>(
-        &self,
-        roles: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), Mistakes> {
-        let shared = matches!(self.store, Store::Mongodb(_));
-        let runs_accounts = roles.into_iter().any(|role| role == "accounts");
-        if shared && runs_accounts && self.auth.key_encryption_secret.is_none() {
-            let path = "auth.key_encryption_secret_file";
-            return Err(Mistakes(vec![Mistake {
-                path: path.to_owned(),
-                origin: Origin::Program,
-                problem: "is needed to run accounts on MongoDB, to encrypt the stored signing keys"
-                    .to_owned(),
-                write: Some(mistake::line(
-                    path,
-                    &Origin::Program,
-                    &"/run/secrets/bistro/key-encryption".into(),
-                )),
-            }]));
-        }
-        Ok(())
     }
 
     /// The JSON schema (draft 2020-12) of the file.
@@ -121,21 +104,23 @@ impl Config {
 fn build(
     file: Option<(&str, &str)>,
     environment: &Environment,
+    roles: &[&str],
     read_file: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Result<Config, Mistakes> {
     let shaped = shape::shape(&schema::schema(), file, environment);
-    finish(&shaped, read_file)
+    finish(&shaped, roles, read_file)
 }
 
 fn finish(
     shaped: &Shaped,
+    roles: &[&str],
     read_file: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Result<Config, Mistakes> {
     let defaults = RawConfig::defaults();
     let mut check = Checker::new(&shaped.origins, read_file, shaped.mistakes.clone());
     let written = Written { given: &shaped.raw, defaults: &defaults };
     let config = validate(&mut check, written);
-    rules::between_keys(&mut check, written);
+    rules::between_keys(&mut check, written, roles);
     let mut mistakes = check.into_mistakes();
     mistakes.sort_by(|one, other| one.path.cmp(&other.path));
     match config {

@@ -100,6 +100,17 @@ pub(crate) fn variable(path: &str) -> String {
     format!("{}{}", crate::PREFIX, path.to_ascii_uppercase().replace('.', "__"))
 }
 
+/// The line that sets the secret at `path`: made on the spot in the environment, in a file of its
+/// own otherwise, since a configuration is read by more people than a secret may be.
+pub(crate) fn secret_line(path: &str, origin: &Origin) -> String {
+    if let Origin::Environment { .. } = origin {
+        return format!("{}=$(openssl rand -hex 32)", variable(path));
+    }
+    let name = path.rsplit('.').next().unwrap_or(path).trim_end_matches("_secret");
+    let file = format!("/run/secrets/bistro/{}", name.replace('_', "-"));
+    line(&format!("{path}_file"), origin, &file.into())
+}
+
 /// The line that sets the key at `path` to `value`, in the language of `origin`.
 pub(crate) fn line(path: &str, origin: &Origin, value: &Value) -> String {
     if let Origin::Environment { .. } = origin {

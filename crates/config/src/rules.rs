@@ -11,9 +11,9 @@ use crate::{
     validate::{BUS_SCHEMES, Engine, STORE_SCHEMES, Written, key, parse_engine},
 };
 
-/// Applies them all, noting mistakes in `check`.
-pub(crate) fn between_keys(check: &mut Checker<'_>, written: Written<'_>) {
-    engines(check, written);
+/// Applies them all for a process that runs `roles`, noting mistakes in `check`.
+pub(crate) fn between_keys(check: &mut Checker<'_>, written: Written<'_>, roles: &[&str]) {
+    engines(check, written, roles);
     listeners(check, written);
 
     let least = key!(written, store_options.min_pool_size);
@@ -77,8 +77,9 @@ fn longer(
 }
 
 /// The embedded engines go together, and so do MongoDB and RabbitMQ. Many processes on MongoDB
-/// know each other by one secret.
-fn engines(check: &mut Checker<'_>, written: Written<'_>) {
+/// know each other by one secret; accounts encrypts its stored keys by another, which no other role
+/// should be given.
+fn engines(check: &mut Checker<'_>, written: Written<'_>, roles: &[&str]) {
     let read = |key: Key<'_, SecretUrl>, schemes| parse_engine(key.value()?, schemes).ok();
     let store = read(key!(written, store), STORE_SCHEMES);
     let bus = read(key!(written, bus), BUS_SCHEMES);
@@ -90,6 +91,16 @@ fn engines(check: &mut Checker<'_>, written: Written<'_>) {
             "store",
             "is needed with MongoDB, where every process must hold the same secret",
             "/run/secrets/bistro/workload",
+        );
+    }
+    let secret = written.given.auth.key_encryption_secret.is_some()
+        || written.given.auth.key_encryption_secret_file.is_some();
+    if let (Some(Engine::At(_)), false, true) = (&store, secret, roles.contains(&"accounts")) {
+        check.wrong_beside(
+            "auth.key_encryption_secret_file",
+            "store",
+            "is needed to run accounts on MongoDB, to encrypt the stored signing keys",
+            "/run/secrets/bistro/key-encryption",
         );
     }
     match (store, bus) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     env::Environment,
-    mistake::{Mistake, Origin, line, variable},
+    mistake::{Mistake, Origin, line, secret_line, variable},
     node::{Kind, Node},
     raw::RawConfig,
     schema::{Leaf, LeafType, Place, find, join, leaves, place},
@@ -70,21 +70,23 @@ impl Shaper<'_> {
                 for (key, child) in entries {
                     match keys.get(key) {
                         Some(schema) => self.section(file, schema, &join(path, key), child),
-                        None => self.unknown_key(path, key, keys, origin(child.line)),
+                        None => self.unknown_key(path, key, keys, child, origin(child.line)),
                     }
                 }
             }
             (Some(Place::Section(keys)), found) => {
                 let names: Vec<_> = keys.keys().map(String::as_str).collect();
+                let origin = origin(node.line);
+                let write = self.example(path, found, &origin);
                 self.mistakes.push(Mistake {
                     path: path.to_owned(),
-                    origin: origin(node.line),
+                    origin,
                     problem: format!(
                         "{} where a section belongs, with keys among {}",
                         describe(found, path.contains("secret")),
                         names.join(", ")
                     ),
-                    write: None,
+                    write,
                 });
             }
             (Some(Place::Leaf(leaf)), found) => {
@@ -107,16 +109,20 @@ impl Shaper<'_> {
         let origin = Origin::Environment { variable: name.to_owned() };
         let path = self.leaves.iter().find(|path| variable(path) == name).cloned();
         let Some(path) = path else {
-            let nearest = nearest(name, self.leaves.iter().map(|path| variable(path)));
-            self.mistakes.push(Mistake {
-                path: name.to_owned(),
-                origin,
-                problem: match &nearest {
-                    Some(nearest) => format!("no such variable; did you mean {nearest}?"),
-                    None => "no such variable; `bistro config default` lists the keys".to_owned(),
-                },
-                write: None,
-            });
+            // Variables are written in capitals; otherwise these would be the most unlike.
+            let meant =
+                nearest(&name.to_ascii_uppercase(), self.leaves.iter(), |path| variable(path));
+            let (problem, write) = match meant {
+                Some(meant) => (
+                    format!("no such variable; did you mean {}?", variable(meant)),
+                    self.example(meant, &Kind::Nothing, &origin),
+                ),
+                None => (
+                    "no such variable; `bistro config default` lists the keys".to_owned(),
+                    Some(format!("unset {name}")),
+                ),
+            };
+            self.mistakes.push(Mistake { path: name.to_owned(), origin, problem, write });
             return;
         };
         // The file's value is not used, so it does not matter whether it fits.
@@ -138,14 +144,21 @@ impl Shaper<'_> {
         }
     }
 
-    fn unknown_key(&mut self, section: &str, key: &str, keys: &Map<String, Value>, origin: Origin) {
+    fn unknown_key(
+        &mut self,
+        section: &str,
+        key: &str,
+        keys: &Map<String, Value>,
+        node: &Node,
+        origin: Origin,
+    ) {
         let path = join(section, key);
         let meant = if self.leaves.contains(&path) {
             // Written with dots instead of nested.
             Some(path.clone())
         } else {
-            nearest(key, keys.keys().cloned())
-                .map(|near| join(section, &near))
+            nearest(key, keys.keys(), String::clone)
+                .map(|near| join(section, near))
                 .or_else(|| self.elsewhere(key))
         };
         let problem = match &meant {
@@ -156,11 +169,30 @@ impl Shaper<'_> {
                 format!("no such key; there are {}", names.join(", "))
             }
         };
-        let write = meant.and_then(|meant| match find(self.schema, &meant)? {
-            Place::Leaf(leaf) => Some(line(&meant, &origin, leaf.example())),
-            Place::Section(_) => None,
-        });
+        let write = match meant {
+            Some(meant) => self.example(&meant, &node.kind, &origin),
+            None => Some("nothing, leave it out".to_owned()),
+        };
         self.mistakes.push(Mistake { path, origin, problem, write });
+    }
+
+    /// A line that could be written at `path`. For a section it is one about a key that was
+    /// `found` there, if it is one of the section's, or about its first.
+    fn example(&self, path: &str, found: &Kind, origin: &Origin) -> Option<String> {
+        let inside = format!("{path}.");
+        let first = || self.leaves.iter().find(|leaf| leaf.starts_with(&inside)).cloned();
+        let path = match (find(self.schema, path)?, found) {
+            (Place::Leaf(_), _) => path.to_owned(),
+            (Place::Section(_), Kind::Section(entries)) => {
+                let mut written = entries.iter().map(|(key, _)| join(path, key));
+                written.find(|path| self.leaves.contains(path)).or_else(first)?
+            }
+            (Place::Section(_), _) => first()?,
+        };
+        match find(self.schema, &path)? {
+            Place::Leaf(leaf) => Some(example_of(leaf, &path, origin)),
+            Place::Section(_) => None,
+        }
     }
 
     /// The one key of this name in another section, if there is just one.
@@ -195,8 +227,16 @@ impl Shaper<'_> {
 }
 
 fn misfit(path: &str, origin: Origin, problem: String, leaf: Leaf<'_>) -> Mistake {
-    let write = Some(line(path, &origin, leaf.example()));
+    let write = Some(example_of(leaf, path, &origin));
     Mistake { path: path.to_owned(), origin, problem, write }
+}
+
+/// The line that gives the key at `path` a value that it may have.
+fn example_of(leaf: Leaf<'_>, path: &str, origin: &Origin) -> String {
+    if leaf.is_secret() && leaf.default().is_none() {
+        return secret_line(path, origin);
+    }
+    line(path, origin, leaf.example())
 }
 
 fn put(root: &mut Value, path: &str, value: Value) {
@@ -249,11 +289,18 @@ pub(crate) fn quote(text: &str) -> String {
     }
 }
 
-/// The candidate most like `word`, if any is like it.
-fn nearest(word: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
+/// The candidate that is `written` most like `word`, if any is like it.
+fn nearest<'a>(
+    word: &str,
+    candidates: impl Iterator<Item = &'a String>,
+    written: impl Fn(&String) -> String,
+) -> Option<&'a String> {
     candidates
-        .map(|candidate| (strsim::damerau_levenshtein(word, &candidate), candidate))
+        .map(|candidate| {
+            let text = written(candidate);
+            (strsim::damerau_levenshtein(word, &text), text, candidate)
+        })
         .min()
-        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
-        .map(|(_, candidate)| candidate)
+        .filter(|(distance, text, _)| *distance <= 2.max(text.len() / 4))
+        .map(|(_, _, candidate)| candidate)
 }

@@ -17,7 +17,7 @@ fn no_files(_: &Path) -> io::Result<String> {
 fn check(text: &str, variables: &[(&str, &str)]) -> Mistakes {
     let environment: Environment =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Config::parse(text, &environment, &no_files).expect_err("it is wrong")
+    Config::parse(text, &environment, &[], &no_files).expect_err("it is wrong")
 }
 
 fn lines(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
@@ -35,7 +35,30 @@ fn a_mistake_in_the_file_says_where_and_what_to_write() {
             "admin: { listen: ':9091' }",
             r#"configuration:1: admin.listen: ":9091" is not an address (an IP address, a colon and a port); write: admin: { listen: "0.0.0.0:9091" }"#,
         ),
-        ("gatway: {}", "configuration:1: gatway: no such key; did you mean gateway?"),
+        (
+            "gatway: {}",
+            r#"configuration:1: gatway: no such key; did you mean gateway?; write: gateway: { body_limit: "1MiB" }"#,
+        ),
+        (
+            "gatway: { ports: 1, listen: '0.0.0.0:80' }",
+            r#"configuration:1: gatway: no such key; did you mean gateway?; write: gateway: { listen: "127.0.0.1:8080" }"#,
+        ),
+        (
+            "shutdown: { wait: 1s }",
+            "configuration:1: shutdown.wait: no such key; there are drain_timeout, not_ready_delay; write: nothing, leave it out",
+        ),
+        (
+            "auth: { workload_secret: 5 }",
+            r#"configuration:1: auth.workload_secret: *** (a number) where a text belongs; write: auth: { workload_secret_file: "/run/secrets/bistro/workload" }"#,
+        ),
+        (
+            "auth: { key_encryption_secret: short }",
+            r#"configuration:1: auth.key_encryption_secret: the secret has 5 characters and needs at least 32; `openssl rand -hex 32` makes one; write: auth: { key_encryption_secret_file: "/run/secrets/bistro/key-encryption" }"#,
+        ),
+        (
+            "auth: { workload_secret: x, workload_secret_file: y }",
+            r#"configuration:1: auth.workload_secret: is written beside auth.workload_secret_file; keep one of the two; write: auth: { workload_secret_file: "y" }"#,
+        ),
         (
             "gateway: { lisen: '0.0.0.0:80' }",
             r#"configuration:1: gateway.lisen: no such key; did you mean gateway.listen?; write: gateway: { listen: "127.0.0.1:8080" }"#,
@@ -86,7 +109,7 @@ fn a_mistake_in_the_file_says_where_and_what_to_write() {
         ),
         (
             "shutdown: 5s",
-            r#"configuration:1: shutdown: "5s" (a text) where a section belongs, with keys among drain_timeout, not_ready_delay"#,
+            r#"configuration:1: shutdown: "5s" (a text) where a section belongs, with keys among drain_timeout, not_ready_delay; write: shutdown: { drain_timeout: "20s" }"#,
         ),
         (
             "admin: { listen: '127.0.0.1:8080' }",
@@ -121,12 +144,27 @@ fn a_mistake_in_the_environment_names_the_variable() {
         (
             "BISTRO__GATEWAY_LISTEN",
             "x",
-            "BISTRO__GATEWAY_LISTEN: no such variable; did you mean BISTRO__GATEWAY__LISTEN?",
+            "BISTRO__GATEWAY_LISTEN: no such variable; did you mean BISTRO__GATEWAY__LISTEN?; write: BISTRO__GATEWAY__LISTEN=127.0.0.1:8080",
         ),
         (
             "BISTRO__data_dir",
             "x",
-            "BISTRO__data_dir: no such variable; `bistro config default` lists the keys",
+            "BISTRO__data_dir: no such variable; did you mean BISTRO__DATA_DIR?; write: BISTRO__DATA_DIR=bistro-data",
+        ),
+        (
+            "BISTRO__NONSENSE",
+            "x",
+            "BISTRO__NONSENSE: no such variable; `bistro config default` lists the keys; write: unset BISTRO__NONSENSE",
+        ),
+        (
+            "BISTRO__AUTH__WORKLOAD_SECRT",
+            "x",
+            "BISTRO__AUTH__WORKLOAD_SECRT: no such variable; did you mean BISTRO__AUTH__WORKLOAD_SECRET?; write: BISTRO__AUTH__WORKLOAD_SECRET=$(openssl rand -hex 32)",
+        ),
+        (
+            "BISTRO__AUTH__WORKLOAD_SECRET",
+            "short",
+            "BISTRO__AUTH__WORKLOAD_SECRET: the secret has 5 characters and needs at least 32; `openssl rand -hex 32` makes one; write: BISTRO__AUTH__WORKLOAD_SECRET=$(openssl rand -hex 32)",
         ),
         (
             "BISTRO__STORE",
@@ -148,6 +186,45 @@ fn a_mistake_in_the_environment_names_the_variable() {
         let all = lines("", &[(name, value)]);
         assert!(all.contains(&said.to_owned()), "{name}: {all:#?}");
     }
+}
+
+#[test]
+fn a_secret_file_that_is_too_short_is_what_is_to_be_written() {
+    let text = "auth: { workload_secret_file: /run/secret }";
+    let short = |_: &Path| Ok("short\n".to_owned());
+    let mistakes = Config::parse(text, &Environment::new(), &[], &short).expect_err("too short");
+    assert_eq!(
+        mistakes.0[0].to_string(),
+        "configuration:1: auth.workload_secret_file: the secret has 5 characters and needs at \
+         least 32; `openssl rand -hex 32` makes one; write: openssl rand -hex 32 > /run/secret"
+    );
+}
+
+#[test]
+fn what_a_role_needs_is_said_with_everything_else() {
+    let (store, bus) = ("mongodb://db", "amqp://mq");
+    let variables = [("BISTRO__STORE", store), ("BISTRO__BUS", bus), ("BISTRO__NONSENSE", "1")];
+    let environment: Environment =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let said = |text: &str, environment: &Environment, roles: &[&str]| -> Vec<String> {
+        let mistakes =
+            Config::parse(text, environment, roles, &no_files).expect_err("it is wrong").0;
+        mistakes.iter().map(ToString::to_string).collect()
+    };
+    let workload = "BISTRO__AUTH__WORKLOAD_SECRET_FILE: is needed with MongoDB, where every process must hold the same secret; write: BISTRO__AUTH__WORKLOAD_SECRET_FILE=/run/secrets/bistro/workload";
+    let keys = "BISTRO__AUTH__KEY_ENCRYPTION_SECRET_FILE: is needed to run accounts on MongoDB, to encrypt the stored signing keys; write: BISTRO__AUTH__KEY_ENCRYPTION_SECRET_FILE=/run/secrets/bistro/key-encryption";
+    let nonsense = "BISTRO__NONSENSE: no such variable; `bistro config default` lists the keys; write: unset BISTRO__NONSENSE";
+    assert_eq!(said("", &environment, &["orders", "accounts"]), [nonsense, keys, workload]);
+    assert_eq!(said("", &environment, &["orders"]), [nonsense, workload]);
+
+    // The advice is given in the place where the store was chosen.
+    let text = format!("store: {store}\nbus: {bus}\nauth: {{ workload_secret: {SECRET} }}\n");
+    assert_eq!(
+        said(&text, &Environment::new(), &["accounts"]),
+        [
+            r#"configuration: auth.key_encryption_secret_file: is needed to run accounts on MongoDB, to encrypt the stored signing keys; write: auth: { key_encryption_secret_file: "/run/secrets/bistro/key-encryption" }"#
+        ]
+    );
 }
 
 #[test]

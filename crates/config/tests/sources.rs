@@ -20,12 +20,12 @@ fn environment<const N: usize>(variables: [(&str, &str); N]) -> Environment {
 }
 
 fn parse(text: &str) -> Config {
-    Config::parse(text, &Environment::new(), &no_files).unwrap()
+    Config::parse(text, &Environment::new(), &[], &no_files).unwrap()
 }
 
 #[test]
 fn nothing_written_gives_the_defaults() {
-    let config = Config::load(None, &Environment::new()).unwrap();
+    let config = Config::load(None, &Environment::new(), &["accounts"]).unwrap();
     assert_eq!(config.data_dir, Path::new("bistro-data"));
     assert_eq!((config.store, config.bus), (Store::Embedded, Bus::Embedded));
     assert_eq!(config.gateway.listen.to_string(), "127.0.0.1:8080");
@@ -93,6 +93,7 @@ fn the_file_is_read_and_the_environment_overrides_it() {
             ("BISTRO_URL", "of no concern here"),
             ("PATH", "of no concern here"),
         ]),
+        &[],
     )
     .unwrap();
     assert_eq!(config.gateway.listen.to_string(), "[::]:8081");
@@ -105,8 +106,8 @@ fn the_file_is_read_and_the_environment_overrides_it() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let error =
-        Config::load(Some(Path::new("/nowhere/bistro.yaml")), &Environment::new()).unwrap_err();
+    let nowhere = Path::new("/nowhere/bistro.yaml");
+    let error = Config::load(Some(nowhere), &Environment::new(), &[]).unwrap_err();
     assert!(matches!(error, ConfigError::Unreadable { .. }));
     assert!(error.to_string().contains("/nowhere/bistro.yaml"));
     assert!(std::error::Error::source(&error).is_some());
@@ -123,6 +124,7 @@ fn secrets_come_from_files_without_the_line_end() {
             ("BISTRO__AUTH__WORKLOAD_SECRET_FILE", file.to_str().unwrap()),
             ("BISTRO__AUTH__KEY_ENCRYPTION_SECRET", SECRET),
         ]),
+        &[],
     )
     .unwrap();
     assert_eq!(config.auth.workload_secret, Some(Secret::new(SECRET)));
@@ -137,17 +139,12 @@ fn the_shared_engines_are_taken_with_their_secret() {
         ("BISTRO__BUS", "amqps://me:hunter2@rabbitmq"),
         ("BISTRO__AUTH__WORKLOAD_SECRET", SECRET),
     ]);
-    let config = Config::parse("", &variables, &no_files).unwrap();
+    let config = Config::parse("", &variables, &["orders", "gateway"], &no_files).unwrap();
     let Store::Mongodb(url) = &config.store else {
         panic!("{config:?}");
     };
     assert_eq!(url.expose(), "mongodb://me:hunter2@a:27017,b:27017/?replicaSet=rs0");
     assert!(!format!("{config:?}").contains("hunter2"));
-
-    let without_accounts = ["orders", "gateway"];
-    assert_eq!(config.check_roles(without_accounts), Ok(()));
-    let mistakes = config.check_roles(["accounts"]).unwrap_err();
-    assert!(mistakes.to_string().contains("auth: { key_encryption_secret_file: "), "{mistakes}");
 }
 
 #[test]
@@ -158,11 +155,11 @@ fn what_a_program_writes_is_checked_and_read_back() {
     };
     let text = serde_json::to_string(&raw).unwrap();
     assert_eq!(text, r#"{"gateway":{"listen":"0.0.0.0:8080"}}"#);
-    let checked = Config::check(&raw, &no_files).unwrap();
+    let checked = Config::check(&raw, &[], &no_files).unwrap();
     assert_eq!(format!("{checked:?}"), format!("{:?}", parse(&text)));
 
     let wrong = RawConfig { data_dir: Some(String::new()), ..raw };
-    let mistakes = Config::check(&wrong, &no_files).unwrap_err();
+    let mistakes = Config::check(&wrong, &[], &no_files).unwrap_err();
     assert_eq!(
         mistakes.0[0].to_string(),
         r#"data_dir: "" is empty; write: data_dir: "bistro-data""#
@@ -175,6 +172,7 @@ proptest! {
         let config = Config::parse(
             &format!("bus_options:\n  prefetch: {in_file}\n"),
             &environment([("BISTRO__BUS_OPTIONS__PREFETCH", &in_environment.to_string())]),
+            &[],
             &no_files,
         ).unwrap();
         prop_assert_eq!(u64::from(config.bus_options.prefetch), in_environment);
@@ -182,19 +180,19 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Config::parse(&String::from_utf8_lossy(&bytes), &Environment::new(), &no_files);
+        let _ = Config::parse(&String::from_utf8_lossy(&bytes), &Environment::new(), &[], &no_files);
     }
 
     #[test]
     fn any_text_like_yaml_is_read_or_refused(
         text in "((gateway|auth|log|peers|store|x)[:.]? ?[-\\[\\]{}&*!|>'\"%@`,:?# a-z0-9\n]{0,12}\n? {0,2}){0,6}"
     ) {
-        let _ = Config::parse(&text, &Environment::new(), &no_files);
+        let _ = Config::parse(&text, &Environment::new(), &[], &no_files);
     }
 
     #[test]
     fn any_variable_is_read_or_refused(name in "[A-Z_.é]{0,20}", value in ".{0,20}") {
         let name = format!("{PREFIX}{name}");
-        let _ = Config::parse("", &environment([(&name, &value)]), &no_files);
+        let _ = Config::parse("", &environment([(&name, &value)]), &[], &no_files);
     }
 }

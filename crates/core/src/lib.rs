@@ -4,17 +4,21 @@
 //! used in a plain function and tested without a server.
 
 mod actor;
+mod card;
 mod clock;
 mod error;
 mod event;
 mod id;
+mod limits;
 mod money;
 mod page;
 
 pub use actor::{Membership, Principal, Role, StaffRole};
+pub use card::check_card_token;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp, TimestampError};
 pub use error::{Error, ErrorCode, FieldError, GrpcCode, Result};
 pub use event::Event;
 pub use id::{Id, IdError, IdKind, IdSource, kinds};
+pub use limits::{MAX_LINE_QUANTITY, MAX_ORDER_LINES};
 pub use money::{Currency, Money, MoneyError};
 pub use page::{Page, PageRequest};

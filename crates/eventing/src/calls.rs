@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, info_span, warn};
 
-use crate::{Engine, Outcome, Reactor, failpoint};
+use crate::{Engine, Outcome, Reactor, failpoint, panics::caught};
 
 /// What another role answered to a command.
 #[derive(Debug)]
@@ -39,13 +39,27 @@ pub trait Caller: Send + Sync + 'static {
 #[derive(Default)]
 pub(crate) struct CallsUnderWay(Mutex<HashSet<String>>);
 
-impl CallsUnderWay {
-    fn begin(&self, id: &str) -> bool {
-        self.0.lock().insert(id.to_owned())
-    }
+/// One of them; however it ends, the sweeper may take the call up again then.
+struct UnderWay {
+    engine: Engine,
+    id: String,
+}
 
-    fn end(&self, id: &str) {
-        self.0.lock().remove(id);
+impl UnderWay {
+    /// None when this process is making the call already.
+    fn begin(engine: &Engine, id: &str) -> Option<Self> {
+        if !engine.0.calls.0.lock().insert(id.to_owned()) {
+            return None;
+        }
+        engine.0.metrics.calls_under_way.inc();
+        Some(Self { engine: engine.clone(), id: id.to_owned() })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.engine.0.metrics.calls_under_way.dec();
+        self.engine.0.calls.0.lock().remove(&self.id);
     }
 }
 
@@ -91,10 +105,12 @@ pub(crate) async fn sweep(engine: Engine, reactor: Arc<dyn Reactor>) -> Result<(
 }
 
 async fn begin(engine: &Engine, reactor: &Arc<dyn Reactor>, call: OpenCall) {
-    if !engine.0.calls.begin(&call.chain.id) {
+    let Some(under_way) = UnderWay::begin(engine, &call.chain.id) else { return };
+    let Ok(permit) = Arc::clone(&engine.0.call_permits).acquire_owned().await else { return };
+    if engine.0.stop.is_cancelled() {
+        // Nobody would wait for it: it is left to the next process.
         return;
     }
-    let Ok(permit) = Arc::clone(&engine.0.call_permits).acquire_owned().await else { return };
     let (engine, reactor) = (engine.clone(), Arc::clone(reactor));
     let tasks = engine.0.tasks.clone();
     tasks.spawn(async move {
@@ -102,11 +118,9 @@ async fn begin(engine: &Engine, reactor: &Arc<dyn Reactor>, call: OpenCall) {
         if let Some(traceparent) = &call.chain.traceparent {
             bistro_telemetry::continue_from(&span, traceparent);
         }
-        engine.0.metrics.calls_under_way.inc();
-        let result = make(&engine, &*reactor, &call).instrument(span).await;
-        engine.0.metrics.calls_under_way.dec();
-        engine.0.calls.end(&call.chain.id);
-        drop(permit);
+        let made = caught("the reaction", make(&engine, &*reactor, &call));
+        let result = made.instrument(span).await;
+        drop((permit, under_way));
         let word = match result {
             Ok(word) => word,
             Err(error) => {
@@ -152,7 +166,11 @@ async fn make_step(engine: &Engine, step: &CallStep, key: &str) -> CallAnswer {
         attempt += 1;
         failpoint::pass("call.before");
         let caller = &engine.0.parts.caller;
-        let answer = caller.call(engine.role(), step, key, engine.options().call_timeout).await;
+        let answer = caught("the call", async {
+            Ok(caller.call(engine.role(), step, key, engine.options().call_timeout).await)
+        });
+        // A caller that panicked may have been heard before.
+        let answer = answer.await.unwrap_or_else(CallAnswer::Unknown);
         failpoint::pass("call.after");
         match answer {
             CallAnswer::Unknown(error) if attempt < TRIES && !engine.0.stop.is_cancelled() => {

@@ -7,7 +7,7 @@ use bistro_core::{Error, ErrorCode, Event};
 use bistro_store::{Cause, MARK_LIFETIME, StoreError};
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
-use crate::{Engine, Reactor, failpoint};
+use crate::{Engine, Reactor, failpoint, panics::caught};
 
 /// Consumes `queue` until the engine stops, subscribing again whenever the connection is lost.
 pub(crate) async fn run(
@@ -19,6 +19,7 @@ pub(crate) async fn run(
     let mut lost = 0;
     while !stop.is_cancelled() {
         let consumed = tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
             consumed = consume(&engine, &reactor, queue, &mut lost) => consumed,
         };
@@ -56,7 +57,8 @@ async fn deliver(engine: &Engine, reactor: &dyn Reactor, queue: &str, delivery: 
     if let Some(traceparent) = &delivery.event.traceparent {
         bistro_telemetry::continue_from(&span, traceparent);
     }
-    let handled = handle(engine, reactor, queue, &delivery.event).instrument(span.clone()).await;
+    let handled = caught("the reaction", handle(engine, reactor, queue, &delivery.event));
+    let handled = handled.instrument(span.clone()).await;
     settle(engine, delivery, handled).instrument(span).await;
 }
 

@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
-    Backoff, Caller, Options, Reactor, Watcher, calls::CallsUnderWay, consume, failpoint,
+    Backoff, Caller, Options, Reactor, Watcher, calls::CallsUnderWay, consume, failpoint, gauges,
     metrics::Metrics, relay, ticks, timers, wake::Wakeups,
 };
 
@@ -45,10 +45,16 @@ pub(crate) struct Inner {
     outbox_end: parking_lot::Mutex<Option<mpsc::UnboundedReceiver<OutboxEvent>>>,
     made_calls: mpsc::UnboundedSender<OpenCall>,
     made_calls_end: parking_lot::Mutex<Option<mpsc::UnboundedReceiver<OpenCall>>>,
+    /// Told to end the streams that never end by themselves.
+    streams: CancellationToken,
     /// Told to stop taking up new things.
     pub(crate) stop: CancellationToken,
     /// What is under way.
     pub(crate) tasks: TaskTracker,
+    /// Told that nothing is under way any more: the relay publishes the last events and ends.
+    pub(crate) quiet: CancellationToken,
+    /// The relay.
+    relaying: TaskTracker,
 }
 
 impl Engine {
@@ -68,12 +74,15 @@ impl Engine {
             outbox_end: parking_lot::Mutex::new(Some(outbox_end)),
             made_calls,
             made_calls_end: parking_lot::Mutex::new(Some(made_calls_end)),
+            streams: CancellationToken::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            quiet: CancellationToken::new(),
+            relaying: TaskTracker::new(),
         })))
     }
 
-    /// Starts consuming `queues`, making calls, publishing, firing timers and ticking.
+    /// Starts consuming `queues`, making calls, publishing, firing timers, ticking and counting.
     ///
     /// Each background task runs until [`Engine::stop`]; one that ends sooner says why through
     /// its entry in the result, and the process should not go on without it.
@@ -91,28 +100,49 @@ impl Engine {
         }
         tasks.spawn(crate::calls::sweep(self.clone(), Arc::clone(reactor)));
         if let Some(events) = self.0.outbox_end.lock().take() {
-            tasks.spawn(relay::run(self.clone(), events));
+            tasks.spawn(self.0.relaying.track_future(relay::run(self.clone(), events)));
         }
         tasks.spawn(relay::sweep(self.clone()));
         tasks.spawn(timers::run(self.clone(), Arc::clone(reactor)));
         for tick in reactor.ticks() {
             tasks.spawn(ticks::run(self.clone(), Arc::clone(reactor), *tick));
         }
+        if !queues.is_empty() {
+            tasks.spawn(gauges::run(self.clone(), queues.to_vec()));
+        }
         tasks
     }
 
-    /// Stops taking up new things and waits, `patience` at most, for what is under way.
-    /// True when all of it ended.
-    pub async fn stop(&self, patience: Duration) -> bool {
-        self.0.stop.cancel();
-        self.0.tasks.close();
-        tokio::time::timeout(patience, self.0.tasks.wait()).await.is_ok()
+    /// Ends the streams that never end by themselves. Everything else goes on, so that requests
+    /// under way get what they wait for; then comes [`Engine::stop`].
+    pub fn end_streams(&self) {
+        self.0.streams.cancel();
     }
 
-    /// Cancelled when the engine is told to stop: streams that never end by themselves end then.
+    /// Stops taking up new things and waits, `patience` at most, for what is under way: events,
+    /// calls, timers, ticks, and the publishing of what they told.
+    /// True when all of it ended.
+    pub async fn stop(&self, patience: Duration) -> bool {
+        self.end_streams();
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.relaying.close();
+        let ended = tokio::time::timeout(patience, async {
+            self.0.tasks.wait().await;
+            self.0.quiet.cancel();
+            self.0.relaying.wait().await;
+        });
+        let ended = ended.await.is_ok();
+        // What is left is published by the sweeper of the next process.
+        self.0.quiet.cancel();
+        ended
+    }
+
+    /// Cancelled when the process is about to stop: streams that never end by themselves end then,
+    /// and so do tasks that no request under way depends on.
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
-        self.0.stop.clone()
+        self.0.streams.clone()
     }
 
     /// The role.
@@ -178,9 +208,17 @@ impl Engine {
         let event_count = work.events.len();
         let relays = !self.store().publishes_at_commit();
         let events = if relays { work.events.clone() } else { Vec::new() };
+        // There the commit also takes its cause out of the queue.
+        let marks = !relays && matches!(work.cause, Cause::Message { .. });
 
+        if marks {
+            failpoint::pass("mark.before");
+        }
         let committed = self.commit_until_known(work).await;
         timer.observe_duration();
+        if marks {
+            failpoint::pass("mark.after");
+        }
         failpoint::pass("commit.after");
         match &committed {
             Ok(Committed::Applied) => {

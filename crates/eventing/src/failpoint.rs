@@ -3,11 +3,17 @@
 //! Without the `failpoints` feature a point is nothing at all.
 
 /// Every point there is, for campaigns to choose from.
+///
+/// `publish` is passed by the relay only, so not on a store that hands events over at the commit.
+/// `mark` is where an event is marked as dealt with: published, by the relay; handled, by the
+/// commit of a store that hands events over.
 pub const POINTS: &[&str] = &[
     "commit.before",
     "commit.after",
     "publish.before",
     "publish.after",
+    "mark.before",
+    "mark.after",
     "ack.before",
     "ack.after",
     "call.before",

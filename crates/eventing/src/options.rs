@@ -17,6 +17,8 @@ pub struct Options {
     pub sweep_age: Duration,
     /// How often due timers are looked for.
     pub timer_interval: Duration,
+    /// How often what waits in the queues is counted for the gauges, at most.
+    pub gauge_interval: Duration,
     /// The deadline of one call.
     pub call_timeout: Duration,
     /// Unsettled deliveries per queue.
@@ -36,6 +38,7 @@ impl Default for Options {
             sweep_interval: Duration::from_secs(1),
             sweep_age: Duration::from_secs(5),
             timer_interval: Duration::from_millis(200),
+            gauge_interval: Duration::from_secs(10),
             call_timeout: Duration::from_secs(10),
             prefetch: 128,
             conflict_rounds: 24,

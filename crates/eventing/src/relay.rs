@@ -5,7 +5,7 @@ use bistro_store::{OutboxEvent, Settled};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::{Engine, failpoint};
+use crate::{Engine, failpoint, gauges::age};
 
 /// Events published at once.
 const BATCH: u32 = 256;
@@ -15,14 +15,14 @@ pub(crate) async fn run(
     engine: Engine,
     mut events: mpsc::UnboundedReceiver<OutboxEvent>,
 ) -> Result<(), Error> {
-    let stop = engine.0.stop.clone();
+    let quiet = engine.0.quiet.clone();
     let mut batch = Vec::with_capacity(BATCH as usize);
     loop {
         tokio::select! {
-            // What was committed is published before the engine stops.
+            // What is under way when the engine stops still commits, and that is published too.
             biased;
             taken = events.recv_many(&mut batch, BATCH as usize) => if taken == 0 { return Ok(()) },
-            () = stop.cancelled() => return Ok(()),
+            () = quiet.cancelled() => return Ok(()),
         }
         publish(&engine, std::mem::take(&mut batch)).await;
     }
@@ -49,8 +49,8 @@ pub(crate) async fn sweep(engine: Engine) -> Result<(), Error> {
 async fn sweep_once(engine: &Engine) -> Result<(), Error> {
     let before = engine.now() - engine.options().sweep_age;
     let left = engine.store().unpublished(engine.role(), before, BATCH).await?;
-    let age = left.first().map_or(0, |oldest| engine.now().since(oldest.event.time).as_secs());
-    engine.0.metrics.unpublished_age.set(i64::try_from(age).unwrap_or(i64::MAX));
+    let oldest = left.first().map(|oldest| oldest.event.time);
+    engine.0.metrics.unpublished_age.set(age(engine.now(), oldest));
     if !left.is_empty() {
         publish(engine, left).await;
     }
@@ -71,8 +71,10 @@ async fn publish(engine: &Engine, batch: Vec<OutboxEvent>) {
             Err(error) => warn!(event = entry.event.id, %error, "an event is left to the sweeper"),
         }
     }
+    failpoint::pass("mark.before");
     if let Err(error) = engine.store().settle(settled).await {
         // They are published again, and consumers know them by their marks.
         warn!(%error, "published events cannot be settled");
     }
+    failpoint::pass("mark.after");
 }

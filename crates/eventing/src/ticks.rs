@@ -6,7 +6,7 @@ use bistro_core::Error;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tracing::{Instrument as _, info_span, warn};
 
-use crate::{Engine, Reactor, Tick};
+use crate::{Engine, Reactor, Tick, panics::caught};
 
 /// Ticks until the engine stops.
 pub(crate) async fn run(
@@ -18,6 +18,7 @@ pub(crate) async fn run(
     let holder = format!("{}-{:016x}", std::process::id(), instance(&engine));
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(tick.every) => {}
         }
@@ -32,7 +33,8 @@ pub(crate) async fn run(
             }
         }
         let span = info_span!("tick", tick = tick.name);
-        if let Err(error) = reactor.on_tick(tick.name).instrument(span).await {
+        let round = caught("the round", reactor.on_tick(tick.name)).instrument(span);
+        if let Err(error) = engine.0.tasks.track_future(round).await {
             warn!(tick = tick.name, cause = error.chain(), "a reconciler's round failed");
         }
     }

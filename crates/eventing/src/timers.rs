@@ -1,54 +1,118 @@
 //! Fires due timers: each causes one Work that consumes it.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use bistro_core::Error;
+use bistro_core::{Error, Timestamp};
 use bistro_store::{Cause, DueTimer, Settled, StoreError};
 use tracing::{Instrument as _, info_span, warn};
 
-use crate::{Engine, Reactor, failpoint};
+use crate::{Backoff, Engine, Reactor, failpoint, panics::caught};
 
 /// Timers taken up at once.
-const BATCH: u32 = 128;
+const BATCH: usize = 128;
+/// The most timers that are read at once, those that are put off among them.
+const MOST: usize = 1024;
+/// The longest that a timer is put off: it is late already.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Fires timers until the engine stops.
 pub(crate) async fn run(engine: Engine, reactor: Arc<dyn Reactor>) -> Result<(), Error> {
     let stop = engine.0.stop.clone();
-    loop {
-        let fired = match engine.store().due_timers(engine.role(), engine.now(), BATCH).await {
-            Ok(due) => fire_all(&engine, &reactor, due).await,
+    let mut put_off = PutOff::default();
+    while !stop.is_cancelled() {
+        let now = engine.now();
+        let limit = (BATCH + put_off.0.len()).min(MOST);
+        let due = engine.store().due_timers(engine.role(), now, u32::try_from(limit).unwrap_or(1));
+        let full = match due.await {
+            Ok(due) => {
+                let full = due.len() >= limit;
+                let due = put_off.sort(due, full, now);
+                fire_all(&engine, &reactor, due, &mut put_off).await >= BATCH && full
+            }
             Err(_) if stop.is_cancelled() => return Ok(()),
             Err(error) => {
                 warn!(%error, "due timers cannot be read");
-                0
+                false
             }
         };
-        if fired == BATCH as usize {
+        if full {
             continue;
         }
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => {}
             () = tokio::time::sleep(engine.options().timer_interval) => {}
         }
     }
+    Ok(())
+}
+
+/// Timers whose reaction failed, and when each is tried again. Lost with the process: the next one
+/// tries them at once.
+#[derive(Default)]
+struct PutOff(HashMap<String, (u32, Timestamp)>);
+
+impl PutOff {
+    /// Those of the `due` that are to be tried now. Unless the list is `full`, what is not on it
+    /// is consumed, moved or cancelled, and forgotten here.
+    fn sort(&mut self, mut due: Vec<DueTimer>, full: bool, now: Timestamp) -> Vec<DueTimer> {
+        if self.0.is_empty() {
+            return due;
+        }
+        if !full {
+            let there: HashSet<String> = due.iter().map(firing).collect();
+            self.0.retain(|timer, _| there.contains(timer));
+        }
+        due.retain(|timer| self.0.get(&firing(timer)).is_none_or(|(_, until)| *until <= now));
+        due
+    }
+
+    /// Notes that `timer` failed once more.
+    fn failed(&mut self, engine: &Engine, timer: &DueTimer) {
+        let name = firing(timer);
+        let backoff = Backoff { cap: engine.backoff().cap.min(LONGEST), ..engine.backoff() };
+        let (attempts, until) = self.0.entry(name.clone()).or_default();
+        *attempts += 1;
+        *until = engine.now() + backoff.delay(&name, *attempts);
+    }
+}
+
+/// Names one firing: a timer that is set again is another one.
+fn firing(timer: &DueTimer) -> String {
+    Cause::Timer(timer.clone()).to_string()
 }
 
 /// How many of `due` fired.
-async fn fire_all(engine: &Engine, reactor: &Arc<dyn Reactor>, due: Vec<DueTimer>) -> usize {
-    let mut firing = tokio::task::JoinSet::new();
+async fn fire_all(
+    engine: &Engine,
+    reactor: &Arc<dyn Reactor>,
+    due: Vec<DueTimer>,
+    put_off: &mut PutOff,
+) -> usize {
+    let mut tasks = tokio::task::JoinSet::new();
     for timer in due {
         let (engine, reactor) = (engine.clone(), Arc::clone(reactor));
-        firing.spawn(async move {
+        let tracker = engine.0.tasks.clone();
+        tasks.spawn(tracker.track_future(async move {
             let span = info_span!("timer", timer = timer.name, document = timer.document.id);
             failpoint::pass("timer.before");
-            let fired = fire(&engine, &*reactor, &timer).instrument(span).await;
-            if let Err(error) = &fired {
-                warn!(timer = timer.name, document = %timer.document, cause = error.chain(), "a timer is put off");
-            }
-            fired.is_ok()
-        });
+            let fired = caught("the reaction", fire(&engine, &*reactor, &timer));
+            (fired.instrument(span).await, timer)
+        }));
     }
-    let fired = firing.join_all().await.into_iter().filter(|fired| *fired).count();
+    let mut fired = 0;
+    for (result, timer) in tasks.join_all().await {
+        match result {
+            Ok(()) => fired += 1,
+            Err(error) => {
+                warn!(timer = timer.name, document = %timer.document, cause = error.chain(), "a timer is put off");
+                put_off.failed(engine, &timer);
+            }
+        }
+    }
     engine.0.metrics.timers.inc_by(fired as u64);
     fired
 }

@@ -6,6 +6,7 @@ mod auth;
 mod grpc;
 mod lifecycle;
 mod listen;
+mod port;
 mod role;
 
 pub use admin::{Readiness, serve_admin};
@@ -13,6 +14,7 @@ pub use auth::{AccessClaims, Authority, TokenVerifier};
 pub use grpc::{
     Asked, GrpcServer, PeerChannel, Peers, Scope, ask, current_scope, error_of, status_of,
 };
-pub use lifecycle::{Shutdown, Supervisor};
+pub use lifecycle::{Ending, Shutdown, Signals, Supervisor};
 pub use listen::bind;
+pub use port::{GrpcHealth, GrpcPort, GrpcRoles};
 pub use role::{RoleContext, RoleParts, RoleSpec, start_order};

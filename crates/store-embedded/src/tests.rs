@@ -1,7 +1,7 @@
 //! The engine with a COMMIT that a test holds back, counts or lets fail.
 //!
-//! The disk's failures are simulated at the one function that commits: a real one cannot be made
-//! to fail its flush without code that this workspace forbids.
+//! The disk's failures are simulated at the one function that commits. That a real flush which
+//! fails ends the program is shown where the program is: by the scenario of a failing disk.
 
 use std::{
     sync::{
@@ -112,18 +112,20 @@ async fn a_refused_work_is_undone_alone_within_its_group() {
     let (engine, _) = open(
         &data_dir,
         Box::new(move |conn| {
-            if counting.fetch_add(1, Ordering::SeqCst) == 0 {
+            // The first one is the queue's.
+            if counting.fetch_add(1, Ordering::SeqCst) == 1 {
                 held.recv().unwrap();
             }
             real_commit(conn)
         }),
     );
+    engine.declare(&[QUEUE]).await.unwrap();
     let first = dish("first", "soup");
     let holding = tokio::spawn({
         let (engine, work) = (engine.clone(), cooking(&first));
         async move { engine.commit(work).await }
     });
-    while commits.load(Ordering::SeqCst) == 0 {
+    while commits.load(Ordering::SeqCst) == 1 {
         tokio::task::yield_now().await;
     }
     // While the first commit is held back, these gather into one group: every third of them breaks
@@ -151,7 +153,9 @@ async fn a_refused_work_is_undone_alone_within_its_group() {
         let there = engine.load::<Dish>(&number.to_string()).await.unwrap();
         assert_eq!(there.is_none(), refused, "{number}");
     }
-    assert_eq!(commits.load(Ordering::SeqCst), 2, "one group");
+    assert_eq!(commits.load(Ordering::SeqCst), 3, "one group");
+    // Nothing was told by what was refused.
+    assert_eq!(engine.queue(QUEUE.name).unwrap().depth().await.unwrap().ready, 1 + 40);
 }
 
 #[tokio::test]
@@ -177,19 +181,58 @@ async fn a_full_disk_undoes_the_group_and_the_next_one_goes_on() {
     assert!(fatal.lock().is_empty());
 }
 
+/// What the disk says after it failed may be wrong both ways: what COMMIT wrote is in the log, or
+/// it is not.
 #[tokio::test]
-async fn a_failed_flush_is_fatal_and_its_works_are_unknown() {
+async fn a_failed_flush_is_fatal_and_leaves_a_work_whole_or_absent() {
     for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC, ffi::SQLITE_IOERR_WRITE] {
-        let data_dir = TempDir::new().unwrap();
-        let (engine, fatal) = open(&data_dir, Box::new(move |_| Err(sqlite_error(code))));
-        let unknown = engine.commit(cooking(&dish(1, "soup"))).await.unwrap_err();
-        assert!(matches!(unknown, StoreError::Unknown { .. }), "{unknown:?}");
-        let later = engine.commit(cooking(&dish(2, "stew"))).await.unwrap_err();
-        let expected = matches!(later, StoreError::NotDone { .. } | StoreError::Unknown { .. });
-        assert!(expected, "{later:?}");
-        assert_eq!(fatal.lock().len(), 1);
-        assert!(engine.ping().await.is_err());
+        for is_written in [true, false] {
+            let data_dir = TempDir::new().unwrap();
+            fail_a_flush(&data_dir, code, is_written).await;
+
+            let (engine, fatal) = open(&data_dir, Box::new(real_commit));
+            let queue = engine.queue(QUEUE.name).unwrap();
+            assert_eq!(engine.load::<Dish>("1").await.unwrap().is_some(), is_written);
+            assert_eq!(queue.depth().await.unwrap().ready, u64::from(is_written));
+            assert!(engine.load::<Dish>("2").await.unwrap().is_none());
+            for (work, was_done) in
+                [(cooking(&dish(1, "soup")), is_written), (cooking(&dish(2, "stew")), false)]
+            {
+                let said = engine.commit(work.clone()).await.unwrap();
+                assert_eq!(said != Committed::Applied, was_done, "{said:?}");
+                let again = engine.commit(work).await.unwrap();
+                assert!(matches!(again, Committed::AlreadyDone(_)), "{again:?}");
+            }
+            let dishes = engine.load_many::<Dish>(&["1".to_owned(), "2".to_owned()]).await.unwrap();
+            assert!(dishes.len() == 2 && dishes.iter().all(|dish| dish.version == 1));
+            assert_eq!(queue.depth().await.unwrap().ready, 2);
+            assert!(fatal.lock().is_empty());
+        }
     }
+}
+
+/// An engine whose disk fails with `code` at the Work of dish 1, written or not, ends for it.
+async fn fail_a_flush(data_dir: &TempDir, code: i32, is_written: bool) {
+    let mut commits = 0;
+    let (engine, fatal) = open(
+        data_dir,
+        Box::new(move |conn| {
+            commits += 1;
+            // The first one is the queue's.
+            if commits == 1 || is_written {
+                real_commit(conn)?;
+            }
+            if commits == 1 { Ok(()) } else { Err(sqlite_error(code)) }
+        }),
+    );
+    engine.declare(&[QUEUE]).await.unwrap();
+    let unknown = engine.commit(cooking(&dish(1, "soup"))).await.unwrap_err();
+    assert!(matches!(unknown, StoreError::Unknown { .. }), "{unknown:?}");
+    let later = engine.commit(cooking(&dish(2, "stew"))).await.unwrap_err();
+    let expected = matches!(later, StoreError::NotDone { .. } | StoreError::Unknown { .. });
+    assert!(expected, "{later:?}");
+    assert_eq!(fatal.lock().len(), 1);
+    assert!(engine.ping().await.is_err());
 }
 
 #[tokio::test]

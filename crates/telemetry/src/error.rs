@@ -2,8 +2,6 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use crate::names::NameError;
-
 /// What went wrong, in words for whoever configured it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -48,9 +46,6 @@ pub enum TelemetryError {
     /// Not every span left before the deadline.
     #[error("some spans were not exported before the shutdown")]
     NotFlushed(#[source] Box<dyn Error + Send + Sync>),
-    /// A metric's name or labels break the convention.
-    #[error(transparent)]
-    Name(#[from] NameError),
     /// The registry refuses a metric or cannot write one.
     #[error("the metrics registry refuses")]
     Metrics(#[from] prometheus::Error),

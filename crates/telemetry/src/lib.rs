@@ -3,13 +3,13 @@
 //! [`Telemetry::start`] sets up logs and traces for the whole process; tests use
 //! [`Telemetry::build`] and the dispatcher it gives. Every span has ids, exported or not, so log
 //! lines carry a trace id always, and [`current_traceparent`] and [`continue_from`] carry one
-//! trace through HTTP, gRPC and stored events. [`Metrics`] wraps a registry that is passed in.
+//! trace through HTTP, gRPC and stored events. The
+//! process's own metrics go onto a registry that is passed in.
 
 mod error;
 mod gate;
 mod log;
 mod metrics;
-mod names;
 mod options;
 mod otlp;
 #[cfg(target_os = "linux")]
@@ -19,8 +19,7 @@ mod trace_context;
 
 pub use error::TelemetryError;
 pub use log::Sink;
-pub use metrics::{Buckets, Metrics};
-pub use names::NameError;
+pub use metrics::{register_build_info, register_process};
 pub use options::{LogFormat, Options};
 pub use setup::Telemetry;
 pub use trace_context::{continue_from, current_trace_id, current_traceparent, traceparent};

@@ -1,79 +1,29 @@
-//! What a scrape shows.
+//! What a scrape shows of the process itself.
 
-use bistro_telemetry::{Buckets, Metrics, TelemetryError};
-use prometheus::Registry;
+use bistro_telemetry::{TelemetryError, register_build_info};
+use prometheus::{Registry, TextEncoder};
 
-#[test]
-fn metrics_show_under_their_names() {
-    let metrics = Metrics::new(Registry::new());
-    metrics
-        .counter("bistro_orders_placed_total", "Orders placed.", &["channel"])
-        .unwrap()
-        .with_label_values(&["web"])
-        .inc_by(2);
-    metrics
-        .gauge("bistro_orders_open_orders", "Orders not ended.", &[])
-        .unwrap()
-        .with_label_values::<&str>(&[])
-        .set(5);
-    metrics
-        .float_gauge("bistro_orders_outbox_oldest_seconds", "Age.", &[])
-        .unwrap()
-        .with_label_values::<&str>(&[])
-        .set(1.5);
-    metrics
-        .float_counter("bistro_orders_busy_seconds_total", "Time.", &[])
-        .unwrap()
-        .with_label_values::<&str>(&[])
-        .inc_by(0.25);
-    metrics
-        .histogram("bistro_orders_commit_seconds", "Commits.", &[], Buckets::Database)
-        .unwrap()
-        .with_label_values::<&str>(&[])
-        .observe(0.02);
-    metrics.build_info("1.2.3", "abc").unwrap();
-
-    let text = metrics.render().unwrap();
-    for line in [
-        r#"bistro_orders_placed_total{channel="web"} 2"#,
-        "bistro_orders_open_orders 5",
-        "bistro_orders_outbox_oldest_seconds 1.5",
-        "bistro_orders_busy_seconds_total 0.25",
-        r#"bistro_orders_commit_seconds_bucket{le="0.01"} 0"#,
-        r#"bistro_orders_commit_seconds_bucket{le="0.05"} 1"#,
-        r#"bistro_build_info{revision="abc",version="1.2.3"} 1"#,
-        "# HELP bistro_orders_placed_total Orders placed.",
-    ] {
-        assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
-    }
+fn scrape(registry: &Registry) -> String {
+    TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
 }
 
 #[test]
-fn registries_do_not_know_of_each_other_and_names_are_taken_once() {
-    let (one, other) = (Metrics::new(Registry::new()), Metrics::new(Registry::new()));
-    for metrics in [&one, &other] {
-        metrics.counter("bistro_orders_placed_total", "Orders.", &[]).unwrap();
-    }
-    let twice = one.counter("bistro_orders_placed_total", "Orders.", &[]);
+fn the_version_is_a_label_and_is_told_once() {
+    let registry = Registry::new();
+    register_build_info(&registry, "1.2.3").unwrap();
+    let (text, line) = (scrape(&registry), r#"bistro_build_info{version="1.2.3"} 1"#);
+    assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
+    let twice = register_build_info(&registry, "1.2.3");
     assert!(matches!(twice, Err(TelemetryError::Metrics(prometheus::Error::AlreadyReg))));
-    let unbounded = one.counter("bistro_orders_seen_total", "Orders.", &["order_id"]);
-    assert!(matches!(unbounded, Err(TelemetryError::Name(_))));
-}
-
-#[test]
-fn buckets_ascend() {
-    for buckets in [Buckets::Request, Buckets::Database, Buckets::Wait, Buckets::Count] {
-        assert!(buckets.bounds().is_sorted(), "{buckets:?}");
-    }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn the_process_shows_itself() {
-    let metrics = Metrics::new(Registry::new());
-    metrics.process().unwrap();
+    let registry = Registry::new();
+    bistro_telemetry::register_process(&registry).unwrap();
     let value = |name: &str| -> f64 {
-        let text = metrics.render().unwrap();
+        let text = scrape(&registry);
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::process::Process;
 
@@ -14,12 +14,14 @@ use crate::process::Process;
 const REGISTER: &str = r#": > "$0/$$" && exec "$@""#;
 
 /// Waits for the end of its input, which is the end of the test process or of its [`Sandbox`], whichever comes first.
-/// Then kills every process group that is registered, and removes the folder `$0`. A dying process may still write into
-/// the folder, hence the second try.
+/// Then kills every process group that is registered, takes away the small disk if there is one, and removes the folder
+/// `$0`. A dying process may still write into the folder, hence the second try; it may still have files of the disk
+/// open, hence the lazy unmounting.
 const WATCHDOG: &str = r#"
 trap '' INT TERM HUP
 read -r _
 for group in "$0"/groups/*; do kill -s KILL -- "-${group##*/}"; done
+[ -d "$0/disk" ] && umount -l -- "$0/disk"
 for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$0" && break; sleep 0.1; done
 "#;
 
@@ -93,6 +95,25 @@ impl Sandbox {
             .with_context(|| format!("cannot start {name}"))?;
         let registration = self.groups().join(child.id().to_string());
         Ok(Process::new(name, child, log, registration))
+    }
+
+    /// Mounts a file system in memory that holds `mebibytes` and gives its folder; it goes with the sandbox.
+    ///
+    /// A disk that can be filled without harm to the machine. Mounting needs root.
+    pub fn small_disk(&self, mebibytes: u32) -> Result<PathBuf> {
+        let folder = self.path.join("disk");
+        fs::create_dir(&folder).context("cannot make a folder to mount a small disk on")?;
+        let output = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"])
+            .arg(&folder)
+            .output()
+            .context("cannot run mount")?;
+        ensure!(
+            output.status.success(),
+            "cannot mount a small disk, which needs root (`unshare --map-root-user --mount` gives enough of it): {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(folder)
     }
 
     fn groups(&self) -> PathBuf {

@@ -1,10 +1,13 @@
 //! The life of a real server under test: started, stopped, killed, paused, restarted on the same data and port.
 
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::OnceCell;
 
 use crate::ports::Port;
@@ -24,6 +27,9 @@ const START: Duration = Duration::from_secs(90);
 /// How long a server may take to end after SIGTERM.
 const STOP: Duration = Duration::from_mins(1);
 
+/// What a disk is filled with, a page at a time: less than a page that is left holds nothing more.
+const BALLAST: [u8; 4096] = [0; 4096];
+
 /// A real MongoDB: a replica set of one node, so that transactions and change streams work.
 pub type MongoServer = Server<Mongo>;
 /// A real RabbitMQ node, with the user `guest`.
@@ -34,11 +40,14 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// Its name in messages and file names.
     const NAME: &'static str;
 
+    /// The size in MiB of a disk that it works on, and that is full soon.
+    const SMALL_DISK: u32;
+
     /// Finds its program and writes its configuration into the sandbox, once.
     fn prepare(sandbox: &Sandbox) -> Result<Self>;
 
-    /// The command that starts it on `addr`, with its data in the sandbox.
-    fn command(&self, sandbox: &Sandbox, addr: SocketAddr) -> Command;
+    /// The command that starts it on `addr`, with its data in the folder `data`.
+    fn command(&self, sandbox: &Sandbox, data: &Path, addr: SocketAddr) -> Command;
 
     /// Whether it serves clients on `addr`; if not, what it answered.
     fn ready(addr: SocketAddr) -> impl Future<Output = Result<()>> + Send;
@@ -62,6 +71,7 @@ pub struct Server<E> {
     // Dropped in this order: the process ends before its data goes.
     process: Process,
     sandbox: Sandbox,
+    data: PathBuf,
     port: Port,
 }
 
@@ -69,10 +79,24 @@ impl<E: Engine> Server<E> {
     /// Starts a server and returns once it serves clients.
     pub async fn start() -> Result<Self> {
         let sandbox = Sandbox::new(E::NAME)?;
+        let data = sandbox.path().join("data");
+        fs::create_dir(&data).context("cannot make a server's data folder")?;
+        Self::start_in(sandbox, data).await
+    }
+
+    /// [`start`](Self::start) with its data on a small disk of its own, which a test can [fill](Self::fill_disk).
+    /// Mounting one needs root.
+    pub async fn start_on_a_small_disk() -> Result<Self> {
+        let sandbox = Sandbox::new(E::NAME)?;
+        let data = sandbox.small_disk(E::SMALL_DISK)?;
+        Self::start_in(sandbox, data).await
+    }
+
+    async fn start_in(sandbox: Sandbox, data: PathBuf) -> Result<Self> {
         let engine = E::prepare(&sandbox)?;
         let port = Port::reserve()?;
-        let process = sandbox.spawn(engine.command(&sandbox, port.addr()), E::NAME)?;
-        let mut server = Self { engine, process, sandbox, port };
+        let process = sandbox.spawn(engine.command(&sandbox, &data, port.addr()), E::NAME)?;
+        let mut server = Self { engine, process, sandbox, data, port };
         server.until_ready().await?;
         Ok(server)
     }
@@ -133,9 +157,42 @@ impl<E: Engine> Server<E> {
     /// Starts it again on the same data and port, and returns once it serves clients. One that runs is stopped first.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
-        self.process =
-            self.sandbox.spawn(self.engine.command(&self.sandbox, self.addr()), E::NAME)?;
+        self.process = self
+            .sandbox
+            .spawn(self.engine.command(&self.sandbox, &self.data, self.addr()), E::NAME)?;
         self.until_ready().await
+    }
+
+    /// Whether its process runs.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.process.ended()?.is_none())
+    }
+
+    /// Takes all room that its small disk has left, until [`make_room`](Self::make_room).
+    ///
+    /// # Errors
+    /// When its data is on no disk of its own: the machine's is not to be filled.
+    pub fn fill_disk(&self) -> Result<()> {
+        ensure!(self.data.ends_with("disk"), "{} has no small disk", E::NAME);
+        let path = self.ballast();
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(&path).context("no ballast")?;
+        loop {
+            match file.write_all(&BALLAST) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(()),
+                Err(error) => return Err(error).context("cannot write the ballast"),
+            }
+        }
+    }
+
+    /// Gives back what [`fill_disk`](Self::fill_disk) took.
+    pub fn make_room(&self) -> Result<()> {
+        fs::remove_file(self.ballast()).context("cannot remove the ballast")
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.data.join("ballast")
     }
 
     async fn until_ready(&mut self) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::{commands, output, serve};
 #[command(
     name = "bistro",
     version,
-    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 a check found something wrong; 69 the server does not answer."
+    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage, or a wrong file or configuration; 3 a check found something wrong; 69 the platform does not answer; 74 the disk failed to write."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -2,15 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bistro_core::{Error, ErrorCode, FieldError, Id, kinds};
+use bistro_core::{Error, ErrorCode, FieldError, Id, MAX_LINE_QUANTITY, MAX_ORDER_LINES, kinds};
 use bistro_proto::catalog::v1::BasketLine;
 
 use crate::documents::{Item, Taken};
-
-/// The most lines a basket may have.
-pub(crate) const MAX_LINES: usize = 100;
-/// The most of one item a line may ask for.
-pub(crate) const MAX_QUANTITY: u32 = 1000;
 
 /// A basket's items by id.
 pub(crate) type Items = BTreeMap<Id<kinds::Item>, Item>;
@@ -46,15 +41,15 @@ impl Refusal {
 
 /// Reads the lines, or says what is wrong with all of them.
 pub(crate) fn read(lines: &[BasketLine]) -> Result<Vec<Line>, Error> {
-    if lines.is_empty() || lines.len() > MAX_LINES {
-        return Err(Error::field("lines", format!("write 1 to {MAX_LINES} lines")));
+    if lines.is_empty() || lines.len() > MAX_ORDER_LINES {
+        return Err(Error::field("lines", format!("write 1 to {MAX_ORDER_LINES} lines")));
     }
-    let wrong = |line: &BasketLine| !(1..=MAX_QUANTITY).contains(&line.quantity);
+    let wrong = |line: &BasketLine| !(1..=MAX_LINE_QUANTITY).contains(&line.quantity);
     let mistakes: Vec<FieldError> = (lines.iter().enumerate())
         .filter(|(_, line)| wrong(line))
         .map(|(place, _)| FieldError {
             path: format!("lines[{place}].quantity"),
-            message: format!("write a whole number from 1 to {MAX_QUANTITY}"),
+            message: format!("write a whole number from 1 to {MAX_LINE_QUANTITY}"),
         })
         .collect();
     if !mistakes.is_empty() {
@@ -202,7 +197,7 @@ mod tests {
     #[test]
     fn quantities_out_of_bounds_are_all_said() {
         let asked = |quantity| BasketLine { item_id: String::new(), quantity };
-        let error = read(&[asked(0), asked(1), asked(MAX_QUANTITY + 1)]).unwrap_err();
+        let error = read(&[asked(0), asked(1), asked(MAX_LINE_QUANTITY + 1)]).unwrap_err();
         let paths: Vec<_> = error.field_errors().iter().map(|field| field.path.as_str()).collect();
         assert_eq!(paths, ["lines[0].quantity", "lines[2].quantity"]);
         assert!(read(&[]).is_err());

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bistro_core::{Error, Timestamp};
 use bistro_eventing::Engine;
-use bistro_proto::orders::v1::{GetStatesRequest, orders_client::OrdersClient};
+use bistro_proto::orders::v1::{GetStatesRequest, OrderState, orders_client::OrdersClient};
 use bistro_runtime::{Peers, error_of};
 use bistro_store::{Cause, Key, Query, StoreError, StoreExt as _, Versioned, Work};
 use tracing::info;
@@ -53,28 +53,28 @@ pub(crate) async fn settle_due(engine: &Engine, peers: &Peers) -> Result<(), Err
     Ok(())
 }
 
-/// The state of each order that orders knows.
+/// The state of each order that orders knows, by the order's id.
 async fn states(
     peers: &Peers,
     due: &[Versioned<Reservation>],
-) -> Result<HashMap<String, String>, Error> {
+) -> Result<HashMap<String, OrderState>, Error> {
     let mut orders = OrdersClient::new(peers.channel("orders")?.as_workload());
     let ids = due.iter().map(|reservation| reservation.order().to_string()).collect();
     let answer = orders.get_states(GetStatesRequest { ids }).await;
     let states = answer.map_err(|status| error_of(&status))?.into_inner().states;
-    Ok(states.into_iter().map(|order| (order.id, order.state)).collect())
+    Ok(states.into_iter().map(|order| (order.id.clone(), order)).collect())
 }
 
 /// Fills `work` with what becomes of each reservation, and with one adjustment per item.
 fn settle(
     mut work: Work,
     due: &[Versioned<Reservation>],
-    states: &HashMap<String, String>,
+    states: &HashMap<String, OrderState>,
 ) -> Result<Work, StoreError> {
     let mut given_back = Vec::new();
     let now = work.time;
     for before in due {
-        let state = states.get(&before.order().to_string()).map(String::as_str);
+        let state = states.get(&before.order().to_string());
         let after = if let Some((after, back)) = verdict(before, state, now) {
             info!(order = %before.order(), state = after.state.as_str(), "a reservation expired");
             given_back.extend(back.iter().cloned());
@@ -91,11 +91,12 @@ fn settle(
 /// The reservation after what its order's state calls for, and what that gives back.
 fn verdict<'a>(
     before: &'a Reservation,
-    order_state: Option<&str>,
+    order: Option<&OrderState>,
     now: Timestamp,
 ) -> Option<(Reservation, &'a [Taken])> {
     let long_overdue = now.since(before.expires_at) > GRACE;
-    let step: Step = match reservations::verdict(order_state, long_overdue) {
+    let state = order.map(|order| (order.state.as_str(), order.stock_used));
+    let step: Step = match reservations::verdict(state, long_overdue) {
         Verdict::Do(step) => step,
         Verdict::Wait => return None,
     };
@@ -119,12 +120,18 @@ mod tests {
 
     #[test]
     fn one_work_settles_all_and_writes_each_item_once() {
-        let due = [held(1, 7, 2), held(2, 7, 3), held(3, 8, 1), held(4, 7, 5)];
-        let state = |order: u128, state: &str| {
-            (Id::<kinds::Order>::from_bits(order).to_string(), state.to_owned())
+        let due = [held(1, 7, 2), held(2, 7, 3), held(3, 8, 1), held(4, 7, 5), held(5, 7, 9)];
+        let state = |order: u128, state: &str, stock_used: bool| {
+            let id = Id::<kinds::Order>::from_bits(order).to_string();
+            (id.clone(), OrderState { id, state: state.to_owned(), stock_used })
         };
-        let states =
-            [state(1, "cancelled"), state(2, "expired"), state(3, "accepted"), state(4, "placed")];
+        let states = [
+            state(1, "cancelled", false),
+            state(2, "expired", false),
+            state(3, "accepted", false),
+            state(4, "placed", false),
+            state(5, "cancelled", true),
+        ];
         let cause = Cause::Tick { name: TICK.to_owned() };
         let work = Work::new("catalog", cause, Timestamp::from_millis(1000), None);
         let work = settle(work, &due, &states.into_iter().collect()).unwrap();
@@ -138,7 +145,7 @@ mod tests {
             })
             .collect();
         assert_eq!(adjusted, [5]);
-        assert_eq!(work.writes.len(), 5);
+        assert_eq!(work.writes.len(), 6);
     }
 
     #[test]

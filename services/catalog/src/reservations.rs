@@ -110,10 +110,13 @@ pub(crate) enum Verdict {
     Wait,
 }
 
-/// Decides by the state that `orders` says the order is in; none if it does not know the order,
-/// which is given back only when `long_overdue`: it could be about to be placed.
-pub(crate) fn verdict(order_state: Option<&str>, long_overdue: bool) -> Verdict {
-    match order_state {
+/// Decides by the state that `orders` says the order is in, and whether it ended with its stock
+/// used; none if it does not know the order, which is given back only when `long_overdue`: it
+/// could be about to be placed.
+pub(crate) fn verdict(order: Option<(&str, bool)>, long_overdue: bool) -> Verdict {
+    let (state, used) = order.unzip();
+    match state {
+        Some(_) if used == Some(true) => Verdict::Do(Step::Commit),
         Some("confirmed" | "accepted" | "preparing" | "ready" | "in_delivery" | "completed") => {
             Verdict::Do(Step::Commit)
         }
@@ -142,12 +145,17 @@ mod tests {
 
     #[test]
     fn an_order_that_is_not_known_to_have_ended_keeps_its_stock() {
-        assert_eq!(verdict(Some("placed"), true), Verdict::Wait);
-        assert_eq!(verdict(Some("simmering"), true), Verdict::Wait);
+        assert_eq!(verdict(Some(("placed", false)), true), Verdict::Wait);
+        assert_eq!(verdict(Some(("simmering", false)), true), Verdict::Wait);
         assert_eq!(verdict(None, false), Verdict::Wait);
         assert_eq!(verdict(None, true), Verdict::Do(Step::Release));
-        assert_eq!(verdict(Some("completed"), false), Verdict::Do(Step::Commit));
-        assert_eq!(verdict(Some("cancelled"), false), Verdict::Do(Step::Release));
+        assert_eq!(verdict(Some(("completed", false)), false), Verdict::Do(Step::Commit));
+        assert_eq!(verdict(Some(("cancelled", false)), false), Verdict::Do(Step::Release));
+    }
+
+    #[test]
+    fn what_was_cooked_is_not_given_back() {
+        assert_eq!(verdict(Some(("cancelled", true)), true), Verdict::Do(Step::Commit));
     }
 
     proptest! {

@@ -23,6 +23,10 @@ pub(crate) async fn page(engine: &Engine, request: AuditRequest) -> Result<Audit
     })
 }
 
+fn count(couriers: usize) -> i64 {
+    i64::try_from(couriers).unwrap_or(i64::MAX)
+}
+
 fn row(delivery: &Versioned<Delivery>) -> AuditRow {
     AuditRow {
         id: delivery.id.to_string(),
@@ -30,10 +34,10 @@ fn row(delivery: &Versioned<Delivery>) -> AuditRow {
         state: delivery.state.as_str().to_owned(),
         order_id: delivery.order().to_string(),
         restaurant_id: delivery.restaurant.to_string(),
-        numbers: HashMap::from([(
-            "declined".to_owned(),
-            i64::try_from(delivery.declined.len()).unwrap_or(i64::MAX),
-        )]),
+        numbers: HashMap::from([
+            ("declined".to_owned(), count(delivery.declined.len())),
+            ("lapsed".to_owned(), count(delivery.lapsed.len())),
+        ]),
         changed_at_ms: delivery.changed_at.as_millis(),
         due_at_ms: 0,
         currency: String::new(),

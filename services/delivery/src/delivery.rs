@@ -35,8 +35,10 @@ use State::{Assigned, Cancelled, Delivered, Failed, Pending, PickedUp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Assign,
-    /// Declined, or not picked up in time.
-    Unassign,
+    /// The courier does not want it.
+    Decline,
+    /// The courier has not picked it up in time.
+    Lapse,
     PickUp,
     DropOff,
     Fail,
@@ -47,7 +49,8 @@ pub(crate) enum Step {
 const TABLE: &[(State, Step, State)] = &[
     (Pending, Step::Assign, Assigned),
     (Pending, Step::Cancel, Cancelled),
-    (Assigned, Step::Unassign, Pending),
+    (Assigned, Step::Decline, Pending),
+    (Assigned, Step::Lapse, Pending),
     (Assigned, Step::PickUp, PickedUp),
     (Assigned, Step::Fail, Failed),
     (Assigned, Step::Cancel, Cancelled),
@@ -79,6 +82,57 @@ impl State {
     }
 }
 
+/// What kind of reason a delivery failed for: what others are told, who must not be told the
+/// courier's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FailCode {
+    CustomerAbsent,
+    WrongAddress,
+    FoodDamaged,
+    CourierUnable,
+    Other,
+}
+
+impl FailCode {
+    const ALL: [Self; 5] = [
+        Self::CustomerAbsent,
+        Self::WrongAddress,
+        Self::FoodDamaged,
+        Self::CourierUnable,
+        Self::Other,
+    ];
+
+    /// The code with this text; without any text it is [`FailCode::Other`].
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Ok(Self::Other);
+        }
+        Self::ALL.into_iter().find(|code| code.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Error::field("code", format!("write one of {known}, or leave it out"))
+        })
+    }
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::CustomerAbsent => "customer_absent",
+            Self::WrongAddress => "wrong_address",
+            Self::FoodDamaged => "food_damaged",
+            Self::CourierUnable => "courier_unable",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// That a courier did not pick a delivery up in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lapse {
+    pub(crate) courier: Id<kinds::Courier>,
+    /// The last time.
+    pub(crate) at: Timestamp,
+}
+
 /// A delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Delivery {
@@ -87,11 +141,17 @@ pub(crate) struct Delivery {
     pub(crate) restaurant: Id<kinds::Restaurant>,
     pub(crate) state: State,
     pub(crate) courier: Option<Id<kinds::Courier>>,
-    /// Couriers who do not want it.
+    /// Couriers who do not want it: they are never offered it again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) declined: Vec<Id<kinds::Courier>>,
+    /// Couriers who let it pass, one entry each: they are offered it again after all others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lapsed: Vec<Lapse>,
+    /// Why it failed, in the courier's words, which may hold personal data: they stay here.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason_code: Option<FailCode>,
     /// The trace of its order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) traceparent: Option<String>,
@@ -112,7 +172,9 @@ impl Delivery {
             state: Pending,
             courier: None,
             declined: Vec::new(),
+            lapsed: Vec::new(),
             reason: String::new(),
+            reason_code: None,
             traceparent: None,
             created_at: now,
             changed_at: now,
@@ -134,6 +196,11 @@ impl Delivery {
         self.id.sibling()
     }
 
+    /// When `courier` last let it pass, if ever.
+    pub(crate) fn lapsed_at(&self, courier: Id<kinds::Courier>) -> Option<Timestamp> {
+        self.lapsed.iter().find(|lapse| lapse.courier == courier).map(|lapse| lapse.at)
+    }
+
     /// Takes `step`; gives the courier who is rid of it, if one is.
     pub(crate) fn take(
         &mut self,
@@ -149,8 +216,15 @@ impl Delivery {
             Error::new(ErrorCode::WrongState, message)
         })?;
         self.changed_at = now;
-        if step == Step::Unassign {
-            self.declined.extend(self.courier.take());
+        match step {
+            Step::Decline => self.declined.extend(self.courier.take()),
+            Step::Lapse => {
+                if let Some(courier) = self.courier.take() {
+                    self.lapsed.retain(|lapse| lapse.courier != courier);
+                    self.lapsed.push(Lapse { courier, at: now });
+                }
+            }
+            _ => {}
         }
         Ok(if self.state.is_under_way() { None } else { had })
     }
@@ -191,8 +265,15 @@ mod tests {
 
     use super::*;
 
-    const STEPS: &[Step] =
-        &[Step::Assign, Step::Unassign, Step::PickUp, Step::DropOff, Step::Fail, Step::Cancel];
+    const STEPS: &[Step] = &[
+        Step::Assign,
+        Step::Decline,
+        Step::Lapse,
+        Step::PickUp,
+        Step::DropOff,
+        Step::Fail,
+        Step::Cancel,
+    ];
 
     proptest! {
         #[test]
@@ -216,9 +297,31 @@ mod tests {
         let now = Timestamp::from_millis(1);
         let mut delivery = Delivery::new(Id::from_bits(1), Id::from_bits(2), now);
         delivery.assign(Id::from_bits(9), now).unwrap();
-        assert_eq!(delivery.take(Step::Unassign, now).unwrap(), Some(Id::from_bits(9)));
+        assert_eq!(delivery.take(Step::Decline, now).unwrap(), Some(Id::from_bits(9)));
         assert_eq!(delivery.declined, [Id::from_bits(9)]);
         assert_eq!(delivery.courier, None);
         assert!(delivery.take(Step::DropOff, now).is_err());
+    }
+
+    #[test]
+    fn who_let_it_pass_is_remembered_once_with_the_last_time() {
+        let mut delivery =
+            Delivery::new(Id::from_bits(1), Id::from_bits(2), Timestamp::from_millis(1));
+        for millis in [5, 9] {
+            let now = Timestamp::from_millis(millis);
+            delivery.assign(Id::from_bits(9), now).unwrap();
+            assert_eq!(delivery.take(Step::Lapse, now).unwrap(), Some(Id::from_bits(9)));
+            assert_eq!(delivery.lapsed, [Lapse { courier: Id::from_bits(9), at: now }]);
+        }
+        assert!(delivery.declined.is_empty());
+    }
+
+    #[test]
+    fn a_code_is_one_of_the_list() {
+        for code in FailCode::ALL {
+            assert_eq!(FailCode::parse(code.as_str()).unwrap(), code);
+        }
+        assert_eq!(FailCode::parse("").unwrap(), FailCode::Other);
+        assert!(FailCode::parse("the dog of Ada bit me").is_err());
     }
 }

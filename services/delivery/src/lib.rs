@@ -36,18 +36,20 @@ static SHELF: Collection = shelf_collection("delivery");
 pub static SPEC: RoleSpec = RoleSpec {
     name: "delivery",
     about: "couriers, assignment, tracking",
-    needs: &[],
+    needs: &["orders"],
     collections: &[&delivery::DELIVERIES, &courier::COURIERS, &SHELF],
     queues: &[QUEUE],
     build,
 };
 
-#[expect(clippy::unnecessary_wraps, reason = "the table's functions may fail")]
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let assigner =
         assignment::Assigner::new(context.engine.clone(), context.config.delivery.offer_timeout);
-    let service =
-        service::DeliveryService { engine: context.engine.clone(), assigner: assigner.clone() };
+    let service = service::DeliveryService {
+        engine: context.engine.clone(),
+        assigner: assigner.clone(),
+        orders: context.peers.channel("orders")?.as_workload(),
+    };
     let limit = context.config.limits.grpc_message;
     let service = DeliveryServer::new(service)
         .max_decoding_message_size(limit)

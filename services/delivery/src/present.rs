@@ -16,6 +16,7 @@ pub(crate) fn courier(courier: &Courier, version: i64) -> CourierMessage {
     }
 }
 
+/// The delivery at `version`. Where it goes is not kept here, so it is not said here.
 pub(crate) fn delivery(delivery: &Delivery, version: i64) -> DeliveryRecord {
     DeliveryRecord {
         id: delivery.id.to_string(),
@@ -26,5 +27,7 @@ pub(crate) fn delivery(delivery: &Delivery, version: i64) -> DeliveryRecord {
         reason: delivery.reason.clone(),
         version,
         created_at_ms: delivery.created_at.as_millis(),
+        reason_code: delivery.reason_code.map_or_else(String::new, |code| code.as_str().to_owned()),
+        address: String::new(),
     }
 }

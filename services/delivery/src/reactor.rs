@@ -8,7 +8,7 @@ use bistro_store::{DueTimer, StoreExt as _, Versioned, Work};
 use prost::{Message, Name as _};
 
 use crate::{
-    assignment::{Assigner, OFFER_TIMER},
+    assignment::{Assigner, Choice, OFFER_TIMER},
     delivery::{Delivery, State, Step},
 };
 
@@ -63,7 +63,7 @@ impl Reactor for DeliveryReactor {
         let Some(before) = found.filter(|one| one.state == State::Assigned) else {
             return Ok(None);
         };
-        self.unassign(&mut work, &before).await?;
+        self.lapse(&mut work, &before).await?;
         Ok(Some(work))
     }
 }
@@ -76,12 +76,12 @@ impl DeliveryReactor {
             return Ok(None);
         }
         match self.assigner.choose(&delivery).await? {
-            Some(courier) => {
+            Choice::Courier(courier) => {
                 self.assigner.give(&mut work, &mut delivery, &courier, |work, delivery| {
                     work.insert(delivery).map(|_| ())
                 })?;
             }
-            None => {
+            Choice::Unwanted | Choice::NobodyFree => {
                 work.insert(&delivery)?;
             }
         }
@@ -116,9 +116,10 @@ impl DeliveryReactor {
         Ok(Some(work))
     }
 
-    async fn unassign(&self, work: &mut Work, before: &Versioned<Delivery>) -> Result<(), Error> {
+    /// The courier has not come for it: it is offered to others first, then again.
+    async fn lapse(&self, work: &mut Work, before: &Versioned<Delivery>) -> Result<(), Error> {
         let mut after = before.value.clone();
-        let rid = after.take(Step::Unassign, work.time)?;
+        let rid = after.take(Step::Lapse, work.time)?;
         work.replace(before, &after)?;
         if let Some(courier) = rid {
             self.assigner.relieve(work, courier).await?;

@@ -10,8 +10,9 @@ use bistro_proto::{
         GetDeliveryRequest, ListDeliveriesRequest, ListDeliveriesResponse, SetDutyRequest,
         delivery_server::Delivery as DeliveryApi,
     },
+    orders::v1::{GetOrderRequest, orders_client::OrdersClient},
 };
-use bistro_runtime::{Asked, ask, status_of};
+use bistro_runtime::{Asked, PeerChannel, ask, error_of, status_of};
 use bistro_store::{DocumentRef, Key, Mark, Query, StoreExt as _, Versioned, Work};
 use prost::{Message, Name as _};
 use tonic::{Request, Response, Status};
@@ -20,7 +21,7 @@ use crate::{
     assignment::{Assigner, OFFER_TIMER},
     audit,
     courier::{Courier, MAX_CAPACITY},
-    delivery::{BY_COURIER, Delivery, Step},
+    delivery::{BY_COURIER, Delivery, FailCode, Step},
     present,
 };
 
@@ -31,6 +32,20 @@ const MAX_TEXT: usize = 500;
 pub(crate) struct DeliveryService {
     pub(crate) engine: Engine,
     pub(crate) assigner: Assigner,
+    /// The way to orders, for what this role asks in its own name.
+    pub(crate) orders: PeerChannel,
+}
+
+/// Which delivery a step is taken with, and why if it fails.
+struct About<'a> {
+    id: &'a str,
+    failure: Option<(FailCode, &'a str)>,
+}
+
+impl<'a> About<'a> {
+    const fn delivery(id: &'a str) -> Self {
+        Self { id, failure: None }
+    }
 }
 
 /// The courier that the asking user is.
@@ -129,6 +144,24 @@ impl DeliveryService {
         }
     }
 
+    /// The delivery, and for the courier who has it the address.
+    async fn get(&self, asked: &Asked, id: &str) -> Result<DeliveryRecord, Error> {
+        let delivery = self.visible(&asked.principal, id).await?;
+        let mut record = present::delivery(&delivery, delivery.version);
+        if delivery.state.is_under_way() && is_courier_of(&asked.principal, &delivery) {
+            record.address = self.address(delivery.order()).await?;
+        }
+        Ok(record)
+    }
+
+    /// Where `order` goes. Asked of orders each time and kept nowhere, so that erasing it there
+    /// is enough. This role vouches for the courier, whom orders does not know.
+    async fn address(&self, order: Id<kinds::Order>) -> Result<String, Error> {
+        let request = GetOrderRequest { id: order.to_string() };
+        let answer = OrdersClient::new(self.orders.clone()).get_order(request).await;
+        Ok(answer.map_err(|status| error_of(&status))?.into_inner().address)
+    }
+
     /// Takes a step that only the delivery's courier, or an administrator, may take.
     async fn take<M: Message>(
         &self,
@@ -136,7 +169,7 @@ impl DeliveryService {
         operation: &str,
         step: Step,
         request: &M,
-        (id, reason): (&str, &str),
+        About { id, failure }: About<'_>,
     ) -> Result<DeliveryRecord, Error> {
         let command = asked.command(operation, request)?;
         let mark_at = MarkAt::Document(DocumentRef::of::<Delivery>(id));
@@ -147,15 +180,17 @@ impl DeliveryService {
             }
             let mut after = before.value.clone();
             let rid = after.take(step, work.time)?;
-            reason.clone_into(&mut after.reason);
+            if let Some((code, reason)) = failure {
+                after.reason_code = Some(code);
+                reason.clone_into(&mut after.reason);
+            }
             work.replace(&before, &after)?;
             work.cancel_timer::<Delivery>(after.id, OFFER_TIMER);
             if let Some(courier) = rid {
                 self.assigner.relieve(&mut work, courier).await?;
             }
             let version = before.version + 1;
-            // Who declined is not in `after` any more.
-            tell(&mut work, &after, before.courier, version, step);
+            tell(&mut work, &after, version, step);
             Ok(Decision::commit(work, present::delivery(&after, version)))
         };
         let answer =
@@ -199,15 +234,9 @@ fn is_courier_of(principal: &Principal, delivery: &Delivery) -> bool {
 }
 
 /// Tells others what happened to the delivery.
-fn tell(
-    work: &mut Work,
-    delivery: &Delivery,
-    courier: Option<Id<kinds::Courier>>,
-    version: i64,
-    step: Step,
-) {
+fn tell(work: &mut Work, delivery: &Delivery, version: i64, step: Step) {
     let (delivery_id, order_id) = (delivery.id.to_string(), delivery.order().to_string());
-    let courier_id = courier.map_or_else(String::new, |courier| courier.to_string());
+    let courier_id = delivery.courier.map_or_else(String::new, |courier| courier.to_string());
     let (kind, data) = match step {
         Step::PickUp => (
             DeliveryPickedUp::full_name(),
@@ -219,16 +248,21 @@ fn tell(
         ),
         Step::Fail => (
             DeliveryFailed::full_name(),
-            DeliveryFailed { delivery_id, order_id, reason: delivery.reason.clone() }
+            DeliveryFailed { delivery_id, order_id, reason: failed_for(delivery).to_owned() }
                 .encode_to_vec(),
         ),
-        Step::Assign | Step::Unassign | Step::Cancel => return,
+        Step::Assign | Step::Decline | Step::Lapse | Step::Cancel => return,
     };
     if delivery.traceparent.is_some() {
         // What follows belongs to the order's trace, not to the courier's request.
         work.traceparent.clone_from(&delivery.traceparent);
     }
     work.event(&kind, delivery.id, version, data);
+}
+
+/// Why the delivery failed, as others are told: never in the courier's words.
+fn failed_for(delivery: &Delivery) -> &'static str {
+    delivery.reason_code.unwrap_or(FailCode::Other).as_str()
 }
 
 fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
@@ -277,8 +311,7 @@ impl DeliveryApi for DeliveryService {
         request: Request<GetDeliveryRequest>,
     ) -> Result<Response<DeliveryRecord>, Status> {
         let (asked, request) = ask(request)?;
-        let found = self.visible(&asked.principal, &request.id).await;
-        answer(found.map(|one| present::delivery(&one, one.version)))
+        answer(self.get(&asked, &request.id).await)
     }
 
     async fn list_deliveries(
@@ -294,8 +327,8 @@ impl DeliveryApi for DeliveryService {
         request: Request<DeliveryRequest>,
     ) -> Result<Response<DeliveryRecord>, Status> {
         let (asked, request) = ask(request)?;
-        let about = (request.id.as_str(), "");
-        answer(self.take(&asked, "delivery.decline", Step::Unassign, &request, about).await)
+        let about = About::delivery(&request.id);
+        answer(self.take(&asked, "delivery.decline", Step::Decline, &request, about).await)
     }
 
     async fn pick_up(
@@ -303,7 +336,7 @@ impl DeliveryApi for DeliveryService {
         request: Request<DeliveryRequest>,
     ) -> Result<Response<DeliveryRecord>, Status> {
         let (asked, request) = ask(request)?;
-        let about = (request.id.as_str(), "");
+        let about = About::delivery(&request.id);
         answer(self.take(&asked, "delivery.pick_up", Step::PickUp, &request, about).await)
     }
 
@@ -312,7 +345,7 @@ impl DeliveryApi for DeliveryService {
         request: Request<DeliveryRequest>,
     ) -> Result<Response<DeliveryRecord>, Status> {
         let (asked, request) = ask(request)?;
-        let about = (request.id.as_str(), "");
+        let about = About::delivery(&request.id);
         answer(self.take(&asked, "delivery.drop_off", Step::DropOff, &request, about).await)
     }
 
@@ -325,7 +358,8 @@ impl DeliveryApi for DeliveryService {
             let why = format!("say why, in 1 to {MAX_TEXT} characters");
             return Err(status_of(&Error::field("reason", why)));
         }
-        let about = (request.id.as_str(), request.reason.as_str());
+        let code = FailCode::parse(&request.code).map_err(|error| status_of(&error))?;
+        let about = About { id: &request.id, failure: Some((code, &request.reason)) };
         answer(self.take(&asked, "delivery.fail", Step::Fail, &request, about).await)
     }
 

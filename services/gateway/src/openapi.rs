@@ -35,7 +35,10 @@ const BEARER: &str = "bearer";
         description = "The public API of a Bistro platform.\n\n\
             Errors are problem details (RFC 9457) with a stable `code`. Money is whole minor units \
             and an ISO 4217 code; times are RFC 3339, UTC. Repeat a request that may have been lost \
-            with the same `Idempotency-Key`. Lists come in pages: send `next_cursor` back as \
+            with the same `Idempotency-Key`. A key counts for one operation on one path: there, with \
+            another body, it is refused (`idempotency_key_reused`); on another path it names another \
+            request, which is carried out. A request that was refused, or found nothing to change, is \
+            not remembered: repeated, it is judged anew. Lists come in pages: send `next_cursor` back as \
             `cursor`. What can be edited has an `ETag`; send it back as `If-Match`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
@@ -95,7 +98,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
     if rules::needs_key(method, path) {
         parameters.push(header(
             "Idempotency-Key",
-            "A text of your own, 1 to 255 printable ASCII characters: new for each new request, the same when you repeat one",
+            "A text of your own, 1 to 255 printable ASCII characters: new for each new request, the same when you repeat one. It counts for this operation on this path",
             "5f0c2d9a-order-1",
         ));
     }

@@ -54,11 +54,11 @@ impl Reactor for KitchenReactor {
     }
 
     fn ticks(&self) -> &'static [Tick] {
-        &[hand_over::TICK]
+        hand_over::TICKS
     }
 
-    async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
-        hand_over::round(&self.engine, &self.orders).await
+    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
+        hand_over::round(&self.engine, &self.orders, tick).await
     }
 }
 

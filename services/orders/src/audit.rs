@@ -42,7 +42,7 @@ fn row(order: &Versioned<Order>) -> AuditRow {
         restaurant_id: order.restaurant.to_string(),
         numbers,
         changed_at_ms: order.since().as_millis(),
-        due_at_ms: order.accept_by.map_or(0, bistro_core::Timestamp::as_millis),
+        due_at_ms: order.due_at().map_or(0, bistro_core::Timestamp::as_millis),
         currency: order.total.currency.code().to_owned(),
     }
 }

@@ -16,6 +16,9 @@ pub(crate) const OPEN_BY_RESTAURANT: &str = "open_by_restaurant";
 /// Orders in one state, by the time they came into it; only those that have not ended.
 pub(crate) const OPEN_BY_STATE: &str = "open_by_state";
 
+/// Orders that somebody has to look at, by the time they came into their state.
+pub(crate) const WITH_PROBLEM: &str = "with_problem";
+
 pub(crate) static ORDERS: Collection = Collection {
     role: "orders",
     name: "orders",
@@ -26,6 +29,7 @@ pub(crate) static ORDERS: Collection = Collection {
         Index::new(BY_RESTAURANT),
         Index::new(OPEN_BY_RESTAURANT),
         Index::new(OPEN_BY_STATE),
+        Index::new(WITH_PROBLEM),
     ],
 };
 
@@ -88,9 +92,10 @@ pub(crate) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Paid {
-    /// The call that authorizes it has no outcome yet, or never got that far.
+    /// There is nothing to give back: the call that authorizes it has no outcome yet, or the card
+    /// was declined.
     NotYet,
-    /// The provider has not decided.
+    /// It may be authorized: the provider has not decided, or nobody can tell.
     Pending,
     /// Authorized, and whatever followed from it.
     Authorized,
@@ -111,15 +116,19 @@ pub(crate) struct Order {
     pub(crate) state: State,
     pub(crate) timeline: Vec<Entry>,
     pub(crate) placed_at: Timestamp,
+    /// When it fails if it is not confirmed; none once it is, or has ended.
+    #[serde(default)]
+    pub(crate) confirm_by: Option<Timestamp>,
+    /// When it expires if it is not accepted; none unless it waits for that.
     pub(crate) accept_by: Option<Timestamp>,
     pub(crate) ready_at: Option<Timestamp>,
     /// Whether the call that reserves and authorizes still has to bring its outcome: until then
     /// it is that outcome which makes good, since only it knows what was done.
     pub(crate) placing: bool,
-    /// Whether counted stock is held for it.
+    /// Whether counted stock is held for it. What was cooked stays held, however the order ended.
     pub(crate) stock_held: bool,
     pub(crate) paid: Paid,
-    /// The highest version of the ticket that was heard of.
+    /// The highest version of the ticket that was heard of while it mattered.
     pub(crate) ticket_seen: i64,
     /// The trace that the order was placed in: what happens to it later belongs there too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +142,16 @@ impl Order {
     /// When it came into its present state.
     pub(crate) fn since(&self) -> Timestamp {
         self.timeline.last().map_or(self.placed_at, |entry| entry.at)
+    }
+
+    /// When its next timer fires at the latest.
+    pub(crate) fn due_at(&self) -> Option<Timestamp> {
+        self.confirm_by.or(self.accept_by)
+    }
+
+    /// Whether it ended early, and its stock was used all the same.
+    pub(crate) fn has_used_stock(&self) -> bool {
+        self.stock_held && self.state.is_failure()
     }
 
     /// Why it ended early; empty if it did not.
@@ -159,6 +178,9 @@ impl Document for Order {
             let of_restaurant = Key::new().id(self.restaurant).text(state).time(placed);
             keys.push((OPEN_BY_RESTAURANT, of_restaurant));
             keys.push((OPEN_BY_STATE, Key::new().text(state).time(self.since())));
+        }
+        if !self.problem.is_empty() {
+            keys.push((WITH_PROBLEM, Key::new().time(self.since())));
         }
         keys
     }

@@ -8,6 +8,7 @@
 mod audit;
 mod documents;
 mod gauges;
+mod intake;
 mod present;
 mod quote;
 mod reactor;

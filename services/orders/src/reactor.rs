@@ -80,7 +80,7 @@ impl Reactor for OrdersReactor {
         let sequence = event.sequence;
         if is::<TicketStarted>(event) {
             let id = decode::<TicketStarted>(event)?.order_id;
-            return self.kitchen(work, &id, Kitchen::Started, sequence).await;
+            return self.kitchen(work, &id, Kitchen::Cooking, sequence).await;
         }
         if is::<TicketReady>(event) {
             let id = decode::<TicketReady>(event)?.order_id;
@@ -88,7 +88,7 @@ impl Reactor for OrdersReactor {
         }
         if is::<TicketRecalled>(event) {
             let id = decode::<TicketRecalled>(event)?.order_id;
-            return self.kitchen(work, &id, Kitchen::Recalled, sequence).await;
+            return self.kitchen(work, &id, Kitchen::Cooking, sequence).await;
         }
         let changed = if is::<DeliveryPickedUp>(event) {
             let before = self.order(&decode::<DeliveryPickedUp>(event)?.order_id).await?;
@@ -99,8 +99,7 @@ impl Reactor for OrdersReactor {
         } else if is::<DeliveryFailed>(event) {
             let failed = decode::<DeliveryFailed>(event)?;
             let before = self.order(&failed.order_id).await?;
-            let by = By { who: "delivery", reason: &failed.reason };
-            end_if_allowed(&mut work, &before, Step::FailDelivery, by)?
+            saga::delivery_failed(&mut work, &before, &failed.reason)?
         } else if is::<PaymentAuthorized>(event) {
             let before = self.order(&decode::<PaymentAuthorized>(event)?.order_id).await?;
             let accept_by = self.accept_by(work.time);
@@ -108,8 +107,7 @@ impl Reactor for OrdersReactor {
         } else if is::<PaymentFailed>(event) {
             let failed = decode::<PaymentFailed>(event)?;
             let before = self.order(&failed.order_id).await?;
-            let by = By { who: "payments", reason: &failed.reason };
-            !before.placing && end_if_allowed(&mut work, &before, Step::RefusePayment, by)?
+            saga::payment_failed(&mut work, &before, &failed.reason)?
         } else {
             let message = format!("orders does not know the event {}", event.kind);
             return Err(Error::new(ErrorCode::InvalidArgument, message));
@@ -119,20 +117,7 @@ impl Reactor for OrdersReactor {
 
     async fn on_timer(&self, mut work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
         let before = self.order(&timer.document.id).await?;
-        let by = |reason| By { who: "timer", reason };
-        let changed = match timer.name.as_str() {
-            saga::CONFIRM_TIMER => {
-                let by = by("not_confirmed_in_time");
-                end_if_allowed(&mut work, &before, Step::GiveUpConfirming, by)?
-            }
-            saga::ACCEPT_TIMER => {
-                end_if_allowed(&mut work, &before, Step::Expire, by("not_accepted_in_time"))?
-            }
-            other => {
-                let message = format!("orders sets no timer {other}");
-                return Err(Error::new(ErrorCode::Internal, message));
-            }
-        };
+        let changed = saga::timed_out(&mut work, &before, &timer.name)?;
         Ok(changed.then_some(work))
     }
 
@@ -140,12 +125,9 @@ impl Reactor for OrdersReactor {
         match outcome.chain.label.as_str() {
             saga::PLACE_CALL => {
                 let before = self.order(&outcome.document.id).await?;
-                if !before.placing {
-                    return Ok(None);
-                }
                 let accept_by = self.accept_by(work.time);
-                saga::placed(&mut work, &before, &what_came(outcome)?, accept_by)?;
-                Ok(Some(work))
+                let changed = saga::placed(&mut work, &before, &what_came(outcome)?, accept_by)?;
+                Ok(changed.then_some(work))
             }
             label => {
                 let Some(refused) = &outcome.refused else { return Ok(None) };
@@ -169,19 +151,6 @@ impl Reactor for OrdersReactor {
     async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
         self.gauges.refresh(&self.engine).await
     }
-}
-
-fn end_if_allowed(
-    work: &mut Work,
-    before: &Versioned<Order>,
-    step: Step,
-    by: By<'_>,
-) -> Result<bool, Error> {
-    if before.state.after(step).is_none() {
-        return Ok(false);
-    }
-    saga::end_early(work, before, step, by)?;
-    Ok(true)
 }
 
 /// Reads what the roles answered to [`saga::place`].

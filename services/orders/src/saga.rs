@@ -31,7 +31,8 @@ pub(crate) const CAPTURE_CALL: &str = "capture";
 /// The call that gives stock and money back.
 pub(crate) const COMPENSATE_CALL: &str = "compensate";
 
-/// Who or what moves an order on, and why.
+/// Who or what moves an order on, and why. The reason may be a person's own words: it stays with
+/// the order, and others are told the step's code.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct By<'a> {
     pub(crate) who: &'a str,
@@ -67,14 +68,16 @@ fn money(order: &Order) -> MoneyMessage {
     }
 }
 
-/// Places `order`: stock is reserved, then the card authorized, both after the commit.
+/// Places `order`, as it is given back: stock is reserved, then the card authorized, both after
+/// the commit.
 pub(crate) fn place(
     work: &mut Work,
-    order: &Order,
+    order: Order,
     payment_method: &str,
     confirm_by: Timestamp,
     reservation_expires: Timestamp,
-) -> Result<(), Error> {
+) -> Result<Order, Error> {
+    let order = Order { confirm_by: Some(confirm_by), ..order };
     let lines = order
         .lines
         .iter()
@@ -88,10 +91,10 @@ pub(crate) fn place(
     let authorize = AuthorizeRequest {
         order_id: order.id.to_string(),
         restaurant_id: order.restaurant.to_string(),
-        amount: Some(money(order)),
+        amount: Some(money(&order)),
         payment_method: payment_method.to_owned(),
     };
-    work.insert_new(order)?;
+    work.insert_new(&order)?;
     work.timer::<Order>(order.id, CONFIRM_TIMER, confirm_by);
     work.call(
         PLACE_CALL,
@@ -100,13 +103,14 @@ pub(crate) fn place(
             step("payments", "/bistro.payments.v1.Payments/Authorize", &authorize),
         ],
     );
-    Ok(())
+    Ok(order)
 }
 
 /// What came of the call that [`place`] made.
 #[derive(Clone, Debug)]
 pub(crate) enum Placed {
-    /// Stock could not be reserved.
+    /// Stock could not be reserved, and payment was not asked for after that. It may have been
+    /// before: a call that is made again begins at its first step.
     NoStock(Error),
     /// Stock was seen to (`stock_held` if any is counted), payment was refused.
     NoPayment { stock_held: bool, why: Error },
@@ -114,27 +118,43 @@ pub(crate) enum Placed {
     Done { stock_held: bool, paid: Paid },
 }
 
-/// Takes in what came of the call that [`place`] made.
+impl Placed {
+    /// Whether counted stock is held, and what is known of the payment.
+    fn taken(&self) -> (bool, Paid) {
+        match self {
+            // What comes too late of an earlier attempt to reserve is found by catalog when its
+            // time is up. An earlier attempt to authorize has no such end: it has to be voided.
+            Self::NoStock(_) => (false, Paid::Pending),
+            // Nothing else says for certain that the provider holds no money.
+            Self::NoPayment { stock_held, why } if why.code() == ErrorCode::CardDeclined => {
+                (*stock_held, Paid::NotYet)
+            }
+            Self::NoPayment { stock_held, .. } => (*stock_held, Paid::Pending),
+            Self::Done { stock_held, paid } => (*stock_held, *paid),
+        }
+    }
+}
+
+/// Takes in what came of the call that [`place`] made; false if that is old news.
 pub(crate) fn placed(
     work: &mut Work,
     before: &Versioned<Order>,
     outcome: &Placed,
     accept_by: Timestamp,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
+    if !before.placing {
+        return Ok(false);
+    }
     let mut order = before.value.clone();
     order.placing = false;
-    let (stock_held, paid) = match outcome {
-        Placed::NoStock(_) => (false, Paid::NotYet),
-        Placed::NoPayment { stock_held, .. } => (*stock_held, Paid::NotYet),
-        Placed::Done { stock_held, paid } => (*stock_held, *paid),
-    };
-    (order.stock_held, order.paid) = (stock_held, paid);
+    (order.stock_held, order.paid) = outcome.taken();
 
     if order.state.is_end() {
         // It was called off meanwhile: give back what the call took.
-        compensate(work, &mut order, "the order had ended");
+        let code = order.state.as_str();
+        compensate(work, &mut order, State::Placed, code);
         work.replace(before, &order)?;
-        return Ok(());
+        return Ok(true);
     }
     match outcome {
         Placed::NoStock(why) => {
@@ -156,23 +176,76 @@ pub(crate) fn placed(
             work.replace(before, &order)?;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-/// The payment that was pending is authorized.
+/// Whether the order still has to hear what became of its payment.
+///
+/// While the placing call has no outcome it cannot be told yet, since only the outcome says what
+/// else was done for it: the message has to come again.
+fn awaits_payment(order: &Order) -> Result<bool, Error> {
+    if order.state != State::Placed {
+        return Ok(false);
+    }
+    if order.placing {
+        let message = "the outcome of the placing call is not known yet";
+        return Err(Error::new(ErrorCode::Unavailable, message));
+    }
+    Ok(true)
+}
+
+/// The payment that was pending is authorized; false if that is old news.
 pub(crate) fn authorized(
     work: &mut Work,
     before: &Versioned<Order>,
     accept_by: Timestamp,
 ) -> Result<bool, Error> {
-    let mut order = before.value.clone();
-    if order.placing || order.paid == Paid::Authorized || order.state != State::Placed {
-        // The outcome of the call tells the same, or the payment was voided with the order.
+    if !awaits_payment(before)? {
         return Ok(false);
     }
-    order.paid = Paid::Authorized;
+    let order = Order { paid: Paid::Authorized, ..before.value.clone() };
     confirm(work, before, order, By::role("payments"), accept_by)?;
     Ok(true)
+}
+
+/// The payment that was pending is refused; false if that is old news.
+pub(crate) fn payment_failed(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    reason: &str,
+) -> Result<bool, Error> {
+    if !awaits_payment(before)? {
+        return Ok(false);
+    }
+    let order = Order { paid: Paid::NotYet, ..before.value.clone() };
+    end(work, before, order, Step::RefusePayment, By { who: "payments", reason })?;
+    Ok(true)
+}
+
+/// The timer named `timer` fired; false if the order has moved on since it was set.
+pub(crate) fn timed_out(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    timer: &str,
+) -> Result<bool, Error> {
+    let step = match timer {
+        CONFIRM_TIMER => Step::GiveUpConfirming,
+        ACCEPT_TIMER => Step::Expire,
+        other => {
+            let message = format!("orders sets no timer {other}");
+            return Err(Error::new(ErrorCode::Internal, message));
+        }
+    };
+    end_if_allowed(work, before, step, By { who: "timer", reason: step.code() })
+}
+
+/// The courier cannot bring it; false if that is old news.
+pub(crate) fn delivery_failed(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    reason: &str,
+) -> Result<bool, Error> {
+    end_if_allowed(work, before, Step::FailDelivery, By { who: "delivery", reason })
 }
 
 fn confirm(
@@ -183,7 +256,7 @@ fn confirm(
     accept_by: Timestamp,
 ) -> Result<(), Error> {
     advance(&mut order, Step::Confirm, by, work.time)?;
-    order.accept_by = Some(accept_by);
+    (order.confirm_by, order.accept_by) = (None, Some(accept_by));
     work.replace(before, &order)?;
     work.cancel_timer::<Order>(order.id, CONFIRM_TIMER);
     work.timer::<Order>(order.id, ACCEPT_TIMER, accept_by);
@@ -232,6 +305,19 @@ pub(crate) fn end_early(
     end(work, before, before.value.clone(), step, by)
 }
 
+fn end_if_allowed(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    step: Step,
+    by: By<'_>,
+) -> Result<bool, Error> {
+    if before.state.after(step).is_none() {
+        return Ok(false);
+    }
+    end_early(work, before, step, by)?;
+    Ok(true)
+}
+
 fn end(
     work: &mut Work,
     before: &Versioned<Order>,
@@ -241,10 +327,9 @@ fn end(
 ) -> Result<Order, Error> {
     let was = order.state;
     advance(&mut order, step, by, work.time)?;
-    order.accept_by = None;
-    if !order.placing {
-        compensate(work, &mut order, order_reason(&by));
-    }
+    (order.confirm_by, order.accept_by) = (None, None);
+    // While it is being placed nothing is known to be taken: the outcome makes good what was.
+    compensate(work, &mut order, was, step.code());
     work.replace(before, &order)?;
     work.cancel_timer::<Order>(order.id, CONFIRM_TIMER);
     work.cancel_timer::<Order>(order.id, ACCEPT_TIMER);
@@ -254,25 +339,23 @@ fn end(
             order_id: order.id.to_string(),
             restaurant_id: order.restaurant.to_string(),
             state: order.state.as_str().to_owned(),
-            reason: by.reason.to_owned(),
+            reason: step.code().to_owned(),
         };
         event(work, &order, before.version + 1, &message);
     }
     Ok(order)
 }
 
-const fn order_reason<'a>(by: &By<'a>) -> &'a str {
-    if by.reason.is_empty() { by.who } else { by.reason }
-}
-
-/// Has everything given back that is known to be taken. The money first: it is missed sooner.
-fn compensate(work: &mut Work, order: &mut Order, reason: &str) {
+/// Has everything given back that is known to be taken, or may be, from an order that `was` in
+/// this state when it ended. The money first: it is missed sooner. What was cooked does not go
+/// back on sale.
+fn compensate(work: &mut Work, order: &mut Order, was: State, code: &str) {
     let mut steps = Vec::new();
     if order.paid != Paid::NotYet {
-        let void = VoidRequest { order_id: order.id.to_string(), reason: reason.to_owned() };
+        let void = VoidRequest { order_id: order.id.to_string(), reason: code.to_owned() };
         steps.push(step("payments", "/bistro.payments.v1.Payments/Void", &void));
     }
-    if order.stock_held {
+    if order.stock_held && !was.is_cooked() {
         let release = ReleaseRequest { order_id: order.id.to_string() };
         steps.push(step("catalog", "/bistro.catalog.v1.Catalog/Release", &release));
         order.stock_held = false;
@@ -283,42 +366,43 @@ fn compensate(work: &mut Work, order: &mut Order, reason: &str) {
     }
 }
 
-/// What a kitchen tells.
+/// What a kitchen tells: where the ticket is, whichever way it came there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kitchen {
-    Started,
+    /// It was started, or was ready and was recalled.
+    Cooking,
     Ready,
-    Recalled,
 }
 
 /// Takes in what the kitchen tells about version `sequence` of the ticket; false if it is stale.
+///
+/// Also what moves nothing is remembered: what it overtook must not move the order back.
 pub(crate) fn kitchen_tells(
     work: &mut Work,
     before: &Versioned<Order>,
     told: Kitchen,
     sequence: i64,
 ) -> Result<bool, Error> {
-    let mut order = before.value.clone();
-    if sequence <= order.ticket_seen {
+    if sequence <= before.ticket_seen {
         return Ok(false);
     }
-    let (by, now) = (By::role("kitchen"), work.time);
-    if told == Kitchen::Ready && order.state == State::Accepted {
+    let steps: &[Step] = match (before.state, told) {
+        (State::Accepted, Kitchen::Cooking) => &[Step::StartCooking],
         // Bumped without having been started: it was cooked all the same.
-        advance(&mut order, Step::StartCooking, by, now)?;
-    }
-    let step = match told {
-        Kitchen::Started => Step::StartCooking,
-        Kitchen::Ready => Step::FinishCooking,
-        Kitchen::Recalled => Step::Recall,
+        (State::Accepted, Kitchen::Ready) => &[Step::StartCooking, Step::FinishCooking],
+        (State::Preparing, Kitchen::Ready) => &[Step::FinishCooking],
+        (State::Ready, Kitchen::Cooking) => &[Step::Recall],
+        (State::Preparing, Kitchen::Cooking) | (State::Ready, Kitchen::Ready) => &[],
+        // The kitchen has no say any more.
+        _ => return Ok(false),
     };
-    if order.state.after(step).is_none() {
-        return Ok(false);
-    }
-    advance(&mut order, step, by, now)?;
+    let mut order = before.value.clone();
     order.ticket_seen = sequence;
+    for step in steps {
+        advance(&mut order, *step, By::role("kitchen"), work.time)?;
+    }
     work.replace(before, &order)?;
-    if order.state == State::Ready {
+    if order.state == State::Ready && before.state != State::Ready {
         let message = OrderReady {
             order_id: order.id.to_string(),
             restaurant_id: order.restaurant.to_string(),
@@ -408,3 +492,6 @@ fn advance(order: &mut Order, step: Step, by: By<'_>, now: Timestamp) -> Result<
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

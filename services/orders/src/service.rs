@@ -3,16 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use bistro_config::Config;
-use bistro_core::{Currency, Error, FieldError, Id, Money, Page, PageRequest, Principal, kinds};
+use bistro_core::{Currency, Error, Id, Page, PageRequest, Principal, kinds};
 use bistro_eventing::{Decision, Engine, MarkAt};
 use bistro_proto::{
-    catalog::v1::{BasketLine, PriceBasketRequest, PricedLine, catalog_client::CatalogClient},
+    catalog::v1::{BasketLine, PriceBasketRequest, catalog_client::CatalogClient},
     common::v1::{AuditPage, AuditRequest, Money as MoneyMessage},
     orders::v1::{
         AcceptOrderRequest, CancelOrderRequest, CreateQuoteRequest, GetOrderRequest,
         GetStatesRequest, GetStatesResponse, HandOverRequest, ListOrdersRequest,
         ListOrdersResponse, Order as OrderMessage, OrderState, PlaceOrderRequest, Quote,
-        QuoteContent, QuoteLine, RejectOrderRequest, WatchOrderRequest, orders_server::Orders,
+        QuoteContent, RejectOrderRequest, WatchOrderRequest, orders_server::Orders,
     },
 };
 use bistro_runtime::{Asked, PeerChannel, RoleContext, ask, error_of, status_of};
@@ -22,23 +22,14 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     audit,
-    documents::{
-        BY_CUSTOMER, BY_RESTAURANT, Entry, Fulfilment, Line, OPEN_BY_RESTAURANT, ORDERS, Order,
-        Paid,
-    },
-    present,
+    documents::{BY_CUSTOMER, BY_RESTAURANT, OPEN_BY_RESTAURANT, ORDERS, Order},
+    intake, present,
     quote::Signer,
     saga::{self, By},
     state::{State, Step},
     watch,
 };
 
-/// Lines that one order may have.
-const MAX_LINES: usize = 200;
-/// Units that one line may have.
-const MAX_QUANTITY: u32 = 999;
-/// Characters that an address or a reason may have.
-const MAX_TEXT: usize = 500;
 /// States that are asked for at once.
 const MAX_STATES: usize = 200;
 /// How long placing may wait for its outcome.
@@ -75,7 +66,7 @@ impl OrdersService {
     }
 
     async fn quote(&self, asked: &Asked, request: CreateQuoteRequest) -> Result<Quote, Error> {
-        check_basket(&request)?;
+        intake::check_basket(&request)?;
         let lines = request
             .lines
             .iter()
@@ -93,13 +84,13 @@ impl OrdersService {
             let message = format!("{} does not take orders now", priced.restaurant_name);
             return Err(Error::new(bistro_core::ErrorCode::RestaurantClosed, message));
         }
-        check_priced(&priced.lines)?;
+        intake::check_priced(&priced.lines)?;
         let currency: Currency = priced.currency.parse().map_err(Error::internal)?;
-        let total = total(&priced.lines, currency)?;
+        let total = intake::total(&priced.lines, currency)?;
         let now = self.engine.now();
         let content = QuoteContent {
             restaurant_id: request.restaurant_id,
-            lines: priced.lines.into_iter().map(quote_line).collect(),
+            lines: priced.lines.into_iter().map(intake::quote_line).collect(),
             total: Some(MoneyMessage {
                 amount_minor: total.amount_minor,
                 currency: currency.code().to_owned(),
@@ -158,10 +149,10 @@ impl OrdersService {
     ) -> Result<Decision<OrderMessage>, Error> {
         let customer = asked.principal.name();
         let quote = self.signer.open(&request.quote, &customer, work.time)?;
-        let order = new_order(&work, customer, quote, request)?;
+        let order = intake::order(&work, customer, quote, request)?;
         let confirm_by = work.time + self.config.orders.confirm_within;
-        let reservation_expires = work.time + self.config.catalog.reservation_ttl;
-        saga::place(&mut work, &order, &request.payment_method, confirm_by, reservation_expires)?;
+        let expires = work.time + self.config.catalog.reservation_ttl;
+        let order = saga::place(&mut work, order, &request.payment_method, confirm_by, expires)?;
         let answer = present::message(&order, 1);
         Ok(Decision::commit(work, answer))
     }
@@ -267,142 +258,9 @@ impl OrdersService {
         let states = orders.iter().map(|order| OrderState {
             id: order.id.to_string(),
             state: order.state.as_str().to_owned(),
+            stock_used: order.has_used_stock(),
         });
         Ok(GetStatesResponse { states: states.collect() })
-    }
-}
-
-fn check_basket(request: &CreateQuoteRequest) -> Result<(), Error> {
-    let mut wrong = Vec::new();
-    let mut refuse = |path: String, message: String| wrong.push(FieldError { path, message });
-    if Fulfilment::parse(&request.fulfilment).is_none() {
-        refuse("fulfilment".to_owned(), "write delivery, pick_up or dine_in".to_owned());
-    }
-    if request.lines.is_empty() || request.lines.len() > MAX_LINES {
-        refuse("lines".to_owned(), format!("order 1 to {MAX_LINES} lines"));
-    }
-    for (place, line) in request.lines.iter().enumerate() {
-        if line.quantity == 0 || line.quantity > MAX_QUANTITY {
-            refuse(format!("lines[{place}].quantity"), format!("order 1 to {MAX_QUANTITY}"));
-        }
-    }
-    if wrong.is_empty() { Ok(()) } else { Err(Error::fields(wrong)) }
-}
-
-fn check_priced(lines: &[PricedLine]) -> Result<(), Error> {
-    let refused: Vec<FieldError> = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| !line.refused.is_empty())
-        .map(|(place, line)| FieldError {
-            path: format!("lines[{place}].item_id"),
-            message: match line.refused.as_str() {
-                "sold_out" => format!("{} is sold out: {} left", line.name, line.free.unwrap_or(0)),
-                "unavailable" => format!("{} cannot be ordered now", line.name),
-                _ => format!("the restaurant has no item {}", line.item_id),
-            },
-        })
-        .collect();
-    if refused.is_empty() { Ok(()) } else { Err(Error::fields(refused)) }
-}
-
-fn total(lines: &[PricedLine], currency: Currency) -> Result<Money, Error> {
-    let too_much = |cause: bistro_core::MoneyError| Error::field("lines", cause.to_string());
-    lines.iter().try_fold(Money::zero(currency), |sum, line| {
-        let price = Money::new(line.unit_price_minor, currency);
-        sum.plus(price.times(line.quantity).map_err(too_much)?).map_err(too_much)
-    })
-}
-
-fn quote_line(line: PricedLine) -> QuoteLine {
-    QuoteLine {
-        item_id: line.item_id,
-        name: line.name,
-        quantity: line.quantity,
-        unit_price_minor: line.unit_price_minor,
-        counted: line.counted,
-    }
-}
-
-fn new_order(
-    work: &Work,
-    customer: String,
-    quote: QuoteContent,
-    request: &PlaceOrderRequest,
-) -> Result<Order, Error> {
-    // The content was signed by this role; what does not read now is a mistake of its own.
-    let broken = |what| {
-        Error::new(bistro_core::ErrorCode::Internal, format!("a signed quote has no {what}"))
-    };
-    let fulfilment = Fulfilment::parse(&quote.fulfilment).ok_or_else(|| broken("fulfilment"))?;
-    let mut wrong = Vec::new();
-    if request.payment_method.is_empty() || request.payment_method.len() > MAX_TEXT {
-        wrong.push(FieldError {
-            path: "payment_method".to_owned(),
-            message:
-                "send the payment provider's token for the card, such as card_ok in the sandbox"
-                    .to_owned(),
-        });
-    }
-    if fulfilment == Fulfilment::Delivery && request.address.trim().is_empty() {
-        wrong.push(FieldError {
-            path: "address".to_owned(),
-            message: "say where to deliver it to".to_owned(),
-        });
-    }
-    if request.address.chars().count() > MAX_TEXT {
-        wrong.push(FieldError {
-            path: "address".to_owned(),
-            message: format!("write at most {MAX_TEXT} characters"),
-        });
-    }
-    if !wrong.is_empty() {
-        return Err(Error::fields(wrong));
-    }
-    let total = quote.total.ok_or_else(|| broken("total"))?;
-    let lines = quote
-        .lines
-        .into_iter()
-        .map(|line| {
-            Ok(Line {
-                item: line.item_id.parse().map_err(Error::internal)?,
-                name: line.name,
-                quantity: line.quantity,
-                unit_price_minor: line.unit_price_minor,
-            })
-        })
-        .collect::<Result<_, Error>>()?;
-    Ok(Order {
-        id: work.ids().id("order"),
-        restaurant: quote.restaurant_id.parse().map_err(Error::internal)?,
-        lines,
-        total: Money::new(total.amount_minor, total.currency.parse().map_err(Error::internal)?),
-        fulfilment,
-        address: request.address.clone(),
-        state: State::Placed,
-        timeline: vec![Entry {
-            state: State::Placed,
-            at: work.time,
-            by: customer.clone(),
-            reason: String::new(),
-        }],
-        customer,
-        placed_at: work.time,
-        accept_by: None,
-        ready_at: None,
-        placing: true,
-        stock_held: false,
-        paid: Paid::NotYet,
-        ticket_seen: 0,
-        traceparent: work.traceparent.clone(),
-        problem: String::new(),
-    })
-}
-
-fn check_reason(reason: &str) -> Result<(), Error> {
-    match reason.chars().count() {
-        1..=MAX_TEXT => Ok(()),
-        _ => Err(Error::field("reason", format!("say why, in 1 to {MAX_TEXT} characters"))),
     }
 }
 
@@ -470,7 +328,7 @@ impl Orders for OrdersService {
         let who = asked.principal.name();
         let decide = |work: &mut Work, before: &Versioned<Order>| {
             present::may_manage(&asked.principal, before)?;
-            check_reason(&request.reason)?;
+            intake::check_reason(&request.reason)?;
             saga::end_early(work, before, Step::Reject, By { who: &who, reason: &request.reason })
         };
         answer(self.change(&asked, "orders.reject", &request.id, &request, decide).await)
@@ -483,7 +341,7 @@ impl Orders for OrdersService {
         let (asked, request) = ask(request)?;
         let who = asked.principal.name();
         let decide = |work: &mut Work, before: &Versioned<Order>| {
-            check_reason(&request.reason)?;
+            intake::check_reason(&request.reason)?;
             let step = if before.customer == who {
                 Step::CancelByCustomer
             } else {

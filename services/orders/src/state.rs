@@ -152,6 +152,11 @@ impl State {
         self.is_end() && self != Completed
     }
 
+    /// Whether the kitchen has begun on it, or had: what was reserved for it is used.
+    pub(crate) const fn is_cooked(self) -> bool {
+        matches!(self, Preparing | Ready | InDelivery | Completed)
+    }
+
     /// The word in the API, in events and in the store.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -172,6 +177,29 @@ impl State {
 }
 
 impl Step {
+    /// Why an order ended that ended by this: one of a few words, which other roles are told. What
+    /// people wrote stays with the order. Empty if it ends nothing.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::RefuseStock => "stock_refused",
+            Self::RefusePayment => "payment_refused",
+            Self::GiveUpConfirming => "not_confirmed_in_time",
+            Self::Reject => "by_restaurant",
+            Self::Expire => "not_accepted_in_time",
+            Self::CancelByCustomer => "by_customer",
+            Self::CancelByStaff => "by_staff",
+            Self::FailDelivery => "delivery_failed",
+            Self::Confirm
+            | Self::Accept
+            | Self::StartCooking
+            | Self::FinishCooking
+            | Self::Recall
+            | Self::PickUp
+            | Self::DropOff
+            | Self::HandOver => "",
+        }
+    }
+
     /// What the order would have been, for a sentence.
     const fn done(self) -> &'static str {
         match self {
@@ -257,6 +285,13 @@ mod tests {
         }
         for step in STEPS {
             assert!(TABLE.iter().any(|(_, by, _)| by == step), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn what_ends_an_order_early_has_a_code_and_nothing_else_has() {
+        for (_, step, to) in TABLE {
+            assert_eq!(to.is_failure(), !step.code().is_empty(), "{step:?}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! An order as a stream: as it is, and again after each change, until it has ended.
+//! An order as a stream: as it is, and again after each change, until it has ended or this process
+//! is about to.
 
 use std::time::Duration;
 
@@ -23,10 +24,13 @@ pub(crate) type Changes = ReceiverStream<Result<OrderMessage, Status>>;
 pub(crate) fn stream(engine: Engine, id: String, mut seen: i64) -> Changes {
     // One change at a time: a slow watcher is shown the latest state, not every state between.
     let (to, changes) = mpsc::channel(1);
+    // A stream that breaks off is asked for again, elsewhere; it must not hold up the stop.
+    let stopping = engine.stopping();
     tokio::spawn(async move {
         loop {
             let changed = tokio::select! {
                 () = to.closed() => return,
+                () = stopping.cancelled() => return,
                 changed = next(&engine, &id, seen) => changed,
             };
             let (message, last) = match changed {

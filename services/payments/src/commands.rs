@@ -9,7 +9,7 @@ use bistro_store::{Mark, StoreError, StoreExt as _, Versioned, Work};
 use crate::{
     documents::{Payment, Tender},
     provider::Answer,
-    retries,
+    refunds, retries,
     service::Payments,
     states::{self, State},
     wire,
@@ -104,32 +104,41 @@ impl Payments {
     ) -> Result<v1::Payment, Error> {
         asked.principal.require_workload()?;
         let order: Id<kinds::Order> = wire::id("order_id", &message.order_id)?;
-        let reason = &wire::reason(&message.reason);
+        let reason = wire::code(&message.reason);
         let command = asked.command("payments.void", message)?;
         let decide = |mut work: Work| async move {
             let Some(before) = self.payment(order).await? else {
-                let stone = states::tombstone(order, reason.clone(), work.time);
+                // The provider may have approved an authorization whose Work was never
+                // committed, because whoever asked for it died: it is nowhere but there.
+                self.void_at_provider(order.sibling()).await?;
+                let stone = states::tombstone(order, reason.to_owned(), work.time);
                 work.insert(&stone)?;
-                return Ok(Decision::commit(work, wire::payment_at(&stone, 1)));
+                return Ok(Decision::commit(work, None));
             };
             let after = match before.state {
                 State::Pending | State::Authorized | State::CaptureFailed => {
                     self.void_at_provider(before.id).await?;
-                    states::voided(&before, reason.clone(), work.time)?
+                    states::voided(&before, reason.to_owned(), work.time)?
                 }
                 State::Captured | State::PartiallyRefunded if before.refundable() > 0 => {
                     let due_at = work.time + retries::RECOVERY;
-                    states::refunding(&before, 0, due_at, work.time)?
+                    let after =
+                        states::refunding(&before, 0, reason.to_owned(), due_at, work.time)?;
+                    work.reply(refunds::named(after.refunds));
+                    after
                 }
-                _ => return Ok(Decision::Answer(wire::payment(&before))),
+                _ => return Ok(Decision::Answer(None)),
             };
             replace(&mut work, &before, &after)?;
-            Ok(Decision::commit(work, wire::payment_at(&after, before.version + 1)))
+            Ok(Decision::commit(work, after.refund.map(|intent| intent.number)))
         };
-        let replay = |_: Mark| self.present(order);
+        let replay = |mark: Mark| async move { refunds::number(&mark) };
         let mark_at = MarkAt::Document(Payment::reference(order));
-        let answer = self.engine.request(&command, &mark_at, decide, replay).await?;
-        if self.finish_refund(order).await { self.present(order).await } else { Ok(answer) }
+        let refund = self.engine.request(&command, &mark_at, decide, replay).await?;
+        match refund {
+            Some(number) => self.finish(order, number).await,
+            None => self.present(order).await,
+        }
     }
 
     /// Has the provider void whatever it authorized; an error unless it is known to be done.

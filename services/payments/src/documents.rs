@@ -34,6 +34,19 @@ pub(crate) struct RefundIntent {
     /// Counts the payment's refunds from 1; part of the provider's key.
     pub(crate) number: u32,
     pub(crate) minor: i64,
+    /// Why, in the words of who asked. It may hold personal data, so it stays in this document.
+    #[serde(default)]
+    pub(crate) reason: String,
+}
+
+/// A refund that the provider has answered for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refund {
+    #[serde(flatten)]
+    pub(crate) intent: RefundIntent,
+    /// Why the provider refused it; none when the money went back.
+    pub(crate) refused: Option<String>,
+    pub(crate) at: Timestamp,
 }
 
 /// The payment of one order. It waits for at most one answer of the provider at a time.
@@ -49,6 +62,9 @@ pub(crate) struct Payment {
     pub(crate) captured_minor: i64,
     pub(crate) refunded_minor: i64,
     pub(crate) refund: Option<RefundIntent>,
+    /// Refunds that were answered, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) answered: Vec<Refund>,
     /// Refunds ever decided.
     pub(crate) refunds: u32,
     /// How often it became authorized: once at most.

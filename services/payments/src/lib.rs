@@ -5,8 +5,9 @@
 //! is safe because whoever asks has committed its intent (the caller's call, or our own timer) and
 //! asks again until it knows, and because each thing asked of the provider has one key that
 //! follows from the payment (`<payment>/authorize`, `<payment>/capture`, `<payment>/refund/<n>`):
-//! asking again is asking the same thing. A void that comes before its authorization leaves a
-//! tombstone; an authorization that meets it has the provider void whatever it may have approved.
+//! asking again is asking the same thing. A void that finds no payment has the provider void that
+//! key all the same, since the authorization may be known to the provider alone, and leaves a
+//! tombstone; an authorization that meets it is refused, and voided once more.
 //!
 //! # Test cards
 //! The sandbox provider's tokens are described in its module, `sandbox`: `card_ok`, `card_declined`,
@@ -27,6 +28,8 @@ mod retries;
 mod sandbox;
 mod service;
 mod states;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::Arc;

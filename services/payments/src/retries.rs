@@ -104,7 +104,7 @@ impl Payments {
                     &v1::PaymentFailed {
                         payment_id: before.id.to_string(),
                         order_id: before.order().to_string(),
-                        reason: reason.clone(),
+                        reason: wire::code(&reason).to_owned(),
                     },
                 );
                 states::declined(before, reason, now)?
@@ -151,7 +151,7 @@ impl Payments {
                 &v1::PaymentCaptureFailed {
                     payment_id: before.id.to_string(),
                     order_id: before.order().to_string(),
-                    reason: reason.clone(),
+                    reason: wire::code(&reason).to_owned(),
                 },
             );
         }

@@ -4,7 +4,7 @@ use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    documents::{Entry, Payment, RefundIntent, Tender},
+    documents::{Entry, Payment, Refund, RefundIntent, Tender},
     ledger,
 };
 
@@ -111,6 +111,7 @@ pub(crate) fn tombstone(order: Id<kinds::Order>, reason: String, now: Timestamp)
         captured_minor: 0,
         refunded_minor: 0,
         refund: None,
+        answered: Vec::new(),
         refunds: 0,
         authorizations: 0,
         captures: 0,
@@ -190,10 +191,11 @@ pub(crate) fn put_off(payment: &Payment, reason: String, due_at: Timestamp) -> P
     Payment { reason, attempts: payment.attempts + 1, due_at: Some(due_at), ..payment.clone() }
 }
 
-/// The payment with the intent to give `minor` back; 0 means what is left.
+/// The payment with the intent to give `minor` back, for `reason`; 0 means what is left.
 pub(crate) fn refunding(
     payment: &Payment,
     minor: i64,
+    reason: String,
     due_at: Timestamp,
     now: Timestamp,
 ) -> Result<Payment, Error> {
@@ -210,7 +212,7 @@ pub(crate) fn refunding(
     }
     let number = payment.refunds + 1;
     Ok(Payment {
-        refund: Some(RefundIntent { number, minor }),
+        refund: Some(RefundIntent { number, minor, reason }),
         refunds: number,
         reason: String::new(),
         attempts: 0,
@@ -231,6 +233,7 @@ pub(crate) fn refunded(
     let after = Payment {
         refunded_minor: payment.refunded_minor + intent.minor,
         refund: None,
+        answered: answered(payment, intent, None, now),
         ..stepped(payment, step, now)?
     };
     let entry = ledger::refund(payment, tender, intent.number, intent.minor, now);
@@ -238,8 +241,32 @@ pub(crate) fn refunded(
 }
 
 /// The provider refused the intended refund: the money stays where it is.
-pub(crate) fn refund_refused(payment: &Payment, reason: String, now: Timestamp) -> Payment {
-    Payment { refund: None, reason, attempts: 0, due_at: None, changed_at: now, ..payment.clone() }
+pub(crate) fn refund_refused(
+    payment: &Payment,
+    intent: &RefundIntent,
+    reason: String,
+    now: Timestamp,
+) -> Payment {
+    Payment {
+        refund: None,
+        answered: answered(payment, intent, Some(reason.clone()), now),
+        reason,
+        attempts: 0,
+        due_at: None,
+        changed_at: now,
+        ..payment.clone()
+    }
+}
+
+/// The payment's answered refunds, and `intent` as one more.
+fn answered(
+    payment: &Payment,
+    intent: &RefundIntent,
+    refused: Option<String>,
+    at: Timestamp,
+) -> Vec<Refund> {
+    let one = Refund { intent: intent.clone(), refused, at };
+    payment.answered.iter().cloned().chain([one]).collect()
 }
 
 const fn refund_step(minor: i64, left: i64) -> Step {
@@ -273,6 +300,10 @@ mod tests {
         pending(Id::from_bits(1), tender, NOW)
     }
 
+    fn refund(payment: &Payment, minor: i64) -> Result<Payment, Error> {
+        refunding(payment, minor, "cold".to_owned(), NOW, NOW)
+    }
+
     #[test]
     fn the_ends_are_ends() {
         let steps = [
@@ -302,17 +333,17 @@ mod tests {
         let stone = tombstone(Id::from_bits(1), String::new(), NOW);
         assert!(authorized(&stone, "a".to_owned(), NOW).is_err());
         assert!(captured(&stone, NOW).is_err());
-        assert!(refunding(&stone, 0, NOW, NOW).is_err());
+        assert!(refund(&stone, 0).is_err());
     }
 
     #[test]
     fn too_large_a_refund_and_a_second_at_once_are_refused() {
         let payment = authorized(&new_payment(1000), "a".to_owned(), NOW).unwrap();
         let (payment, _) = captured(&payment, NOW).unwrap();
-        assert!(refunding(&payment, 1001, NOW, NOW).is_err());
-        assert!(refunding(&payment, -1, NOW, NOW).is_err());
-        let under_way = refunding(&payment, 400, NOW, NOW).unwrap();
-        assert_eq!(refunding(&under_way, 1, NOW, NOW).unwrap_err().code(), ErrorCode::Conflict);
+        assert!(refund(&payment, 1001).is_err());
+        assert!(refund(&payment, -1).is_err());
+        let under_way = refund(&payment, 400).unwrap();
+        assert_eq!(refund(&under_way, 1).unwrap_err().code(), ErrorCode::Conflict);
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -349,12 +380,15 @@ mod tests {
             Happening::Void => (voided(payment, "no".to_owned(), NOW)?, None),
             Happening::Capture => with(captured(payment, NOW)?),
             Happening::FailCapture => (capture_failed(payment, "no".to_owned(), NOW, NOW)?, None),
-            Happening::Intend(minor) => (refunding(payment, minor, NOW, NOW)?, None),
+            Happening::Intend(minor) => (refund(payment, minor)?, None),
             Happening::RefundDone => match &payment.refund {
                 Some(intent) => with(refunded(payment, intent, NOW)?),
                 None => (payment.clone(), None),
             },
-            Happening::RefundRefused => (refund_refused(payment, String::new(), NOW), None),
+            Happening::RefundRefused => match &payment.refund {
+                Some(intent) => (refund_refused(payment, intent, "no".to_owned(), NOW), None),
+                None => (payment.clone(), None),
+            },
         })
     }
 
@@ -378,6 +412,10 @@ mod tests {
                 prop_assert!(payment.captures <= 1 && payment.authorizations <= 1);
                 let rest = payment.refundable() == 0 && payment.refunds > 0 && payment.refund.is_none();
                 if payment.state == Refunded { prop_assert!(rest); }
+                let pending = u32::from(payment.refund.is_some());
+                prop_assert_eq!(payment.answered.len(), (payment.refunds - pending) as usize);
+                let given = payment.answered.iter().filter(|one| one.refused.is_none());
+                prop_assert_eq!(given.map(|one| one.intent.minor).sum::<i64>(), payment.refunded_minor);
             }
             let mut ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
             ids.sort();

@@ -3,11 +3,17 @@
 use std::{collections::BTreeMap, process::Output, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+use bistro_eventing::failpoint::POINTS;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
 
 use crate::{
     arguments::{Arguments, Engine},
+    mischief::{Ends, Mischief},
     orders,
     platform::{self, Platform},
     report,
@@ -19,28 +25,16 @@ const ORDERS_PER_KILL: u32 = 250;
 const FAILPOINT_PATIENCE: Duration = Duration::from_secs(6);
 /// How long the simulation may take to begin.
 const BEGINNING: Duration = Duration::from_secs(60);
-/// The fail points that can be armed, as the program knows them.
-const POINTS: &[&str] = &[
-    "commit.before",
-    "commit.after",
-    "publish.before",
-    "publish.after",
-    "ack.before",
-    "ack.after",
-    "call.before",
-    "call.after",
-    "outcome.before",
-    "timer.before",
-];
-
 /// What a campaign found.
 pub(crate) struct Outcome {
     /// How often each thing was killed, by name.
     pub(crate) kills: BTreeMap<String, u32>,
     /// What `bistro simulate` reported.
     pub(crate) played: serde_json::Value,
-    /// What `bistro verify` printed.
-    pub(crate) verified: String,
+    /// How the orders ended that were not meant to go well.
+    pub(crate) mischief: Ends,
+    /// What `bistro verify` reported.
+    pub(crate) verified: serde_json::Value,
     pub(crate) seconds: f64,
 }
 
@@ -71,7 +65,9 @@ impl Kill {
                     .copied()
                     .collect();
                 let point = usable.choose(rng).copied().unwrap_or("commit.after");
-                Self::Point(point, rng.random_range(1..150))
+                // Timers fire more seldom than anything else happens.
+                let passes = if point.starts_with("timer") { 6 } else { 150 };
+                Self::Point(point, rng.random_range(1..passes))
             }
             6..8 => Self::Mongo(after),
             _ => Self::Rabbit(after),
@@ -104,8 +100,12 @@ async fn attack(arguments: &Arguments, program: std::path::PathBuf) -> Result<Ou
     let mut rng = SmallRng::seed_from_u64(arguments.seed);
     let mut platform = Platform::new(arguments.engine, program).await?;
     prepare(&mut platform, arguments).await?;
+    let mischief = Mischief::prepare(&platform.url()).await?;
     let playing = play(&platform, arguments);
     begun(&platform, &playing).await?;
+    let (enough, stop) = watch::channel(false);
+    let mut tales = JoinSet::new();
+    tales.spawn(mischief.clone().play(stop));
     let mut kills = BTreeMap::new();
     for number in 1..=arguments.kills {
         if playing.is_finished() {
@@ -119,14 +119,30 @@ async fn attack(arguments: &Arguments, program: std::path::PathBuf) -> Result<Ou
         report::line(format_args!("kill {number} of {}: {name}", arguments.kills));
         *kills.entry(name).or_insert(0) += 1;
     }
+    // Timers of the last ones run while the simulation comes to its end.
+    enough.send_replace(true);
     let done: u32 = kills.values().sum();
     let played = finished(playing, &mut platform).await?;
     if done < arguments.kills {
         bail!("the orders ran out after {done} kills: give more of them");
     }
-    let verified = platform.run(&["verify", "--journal", "crash.journal", "--wait", "120"]).await?;
+    let tales = tales.join_next().await.context("nobody made mischief")???;
+    let ends = mischief.settle(&tales).await.context("an order did not end as it should")?;
+    let verify = ["verify", "--journal", "crash.journal", "--wait", "120", "--output", "json"];
+    let verified: serde_json::Value = serde_json::from_str(&platform.run(&verify).await?)
+        .context("what verify reports is not JSON")?;
+    // An order that nobody was told of would be the second one of some key.
+    let acknowledged = played["orders"].as_u64().map(|played| played + tales.len() as u64);
+    if acknowledged.is_none() || verified["orders"].as_u64() != acknowledged {
+        bail!(
+            "the platform has {} orders; {} of the simulation and {} others were acknowledged",
+            verified["orders"],
+            played["orders"],
+            tales.len()
+        );
+    }
     let seconds = began.elapsed().as_secs_f64();
-    Ok(Outcome { kills, played, verified, seconds })
+    Ok(Outcome { kills, played, mischief: ends, verified, seconds })
 }
 
 /// Starts the platform for the first time, and gives it a restaurant.

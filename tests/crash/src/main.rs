@@ -2,10 +2,13 @@
 //!
 //! `cargo xtask crash --kills 25 --engine embedded` is the way to start it.
 
+mod actor;
 mod arguments;
 mod campaign;
+mod mischief;
 mod orders;
 mod platform;
+mod plots;
 mod report;
 
 use std::process::ExitCode;

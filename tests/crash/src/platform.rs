@@ -14,6 +14,15 @@ use crate::arguments::Engine;
 
 /// How long the platform may take to be ready.
 const START: Duration = Duration::from_secs(60);
+/// How long an order may wait to be confirmed, and to be accepted: short, so that timers fire during
+/// the campaign, and longer than everything below the platform is away at a stretch, since the
+/// simulation's orders must all come through.
+const fn patience(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Embedded => "25s",
+        Engine::Servers => "60s",
+    }
+}
 /// What the processes of one platform share.
 const SECRET: &str = "a secret for campaigns, long enough";
 
@@ -27,6 +36,7 @@ pub(crate) struct Servers {
 pub(crate) struct Platform {
     pub(crate) sandbox: Sandbox,
     pub(crate) servers: Option<Servers>,
+    engine: Engine,
     program: PathBuf,
     ports: [Port; 3],
     serve: Option<Process>,
@@ -44,10 +54,16 @@ impl Platform {
         Ok(Self {
             sandbox: Sandbox::new("crash")?,
             servers,
+            engine,
             program,
             ports: [Port::reserve()?, Port::reserve()?, Port::reserve()?],
             serve: None,
         })
+    }
+
+    /// Where the public API answers.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.ports[0].addr())
     }
 
     /// The program, set up for this platform and no other.
@@ -55,14 +71,18 @@ impl Platform {
         let mut command = self.sandbox.command(&self.program);
         let [public, grpc, admin] = &self.ports;
         command
-            .env("BISTRO_URL", format!("http://{}", public.addr()))
+            .env("BISTRO_URL", self.url())
             .env("BISTRO__DATA_DIR", self.sandbox.path().join("data"))
             .env("BISTRO__GATEWAY__LISTEN", public.addr().to_string())
             .env("BISTRO__GRPC__LISTEN", grpc.addr().to_string())
             .env("BISTRO__ADMIN__LISTEN", admin.addr().to_string())
             .env("BISTRO__GATEWAY__RATE_LIMIT__PER_SECOND", "1000")
             .env("BISTRO__GATEWAY__RATE_LIMIT__BURST", "1000")
-            .env("BISTRO__LOG__LEVEL", "warn");
+            .env("BISTRO__LOG__LEVEL", "warn")
+            .env("BISTRO__ORDERS__ACCEPT_WITHIN", patience(self.engine))
+            .env("BISTRO__ORDERS__CONFIRM_WITHIN", patience(self.engine))
+            .env("BISTRO__DELIVERY__OFFER_TIMEOUT", "5s")
+            .env("BISTRO__DELIVERY__ASSIGNMENT_RETRY", "1s");
         if let Some(servers) = &self.servers {
             command
                 .env("BISTRO__STORE", servers.mongo.url())

@@ -21,7 +21,12 @@ pub(crate) fn outcome(arguments: &Arguments, outcome: &Outcome) -> ExitCode {
         println!("{count:>5}  {name}");
     }
     println!("played: {}", outcome.played);
-    println!("{}", outcome.verified.trim_end());
+    for (plot, ends) in &outcome.mischief {
+        for (end, count) in ends {
+            println!("{count:>5}  {plot}: {end}");
+        }
+    }
+    println!("verified: {}", outcome.verified);
     println!("nothing lost, nothing twice");
     ExitCode::SUCCESS
 }

@@ -97,7 +97,6 @@ const ALLOWED: &[(&str, &str, Option<&str>)] = &[
 fn what_a_rule_forbids_fails_with_that_rule_alone() {
     for (folder, target, kind, rule) in FORBIDDEN {
         let found = broken(folder, target, *kind);
-        // An engine in a role also breaks the wider rule about engines.
         assert!(found.contains(rule), "{folder} -> {target} ({kind:?}): {found:?} lacks {rule}");
         assert_eq!(found.len(), 1, "{folder} -> {target} ({kind:?}): {found:?}");
     }

@@ -4,7 +4,6 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -13,7 +12,7 @@ use crate::report;
 
 /// Debian's package scripts ask this program whether they may start a service; exit code 101 says no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
-const BY_HAND: &str = "install RabbitMQ by hand: `sudo apt-get install rabbitmq-server` (the system-wide broker is not needed: `sudo systemctl disable --now rabbitmq-server`)";
+const BY_HAND: &str = "install RabbitMQ 3.10 or later by hand: `sudo apt-get install rabbitmq-server` (the system-wide broker is not needed: `sudo systemctl disable --now rabbitmq-server`)";
 
 /// Installs the package unless its start script is there.
 ///
@@ -23,26 +22,9 @@ pub(super) fn install() -> Result<()> {
     if verify().is_ok() {
         return Ok(());
     }
-    let user = tool::run(Command::new("id").arg("-u"), BY_HAND)?;
-    if user.trim() != "0" {
-        bail!("only root may install the package rabbitmq-server; {BY_HAND}");
-    }
     let _no_services = NoServices::declare(Path::new(POLICY))?;
     report::line("rabbitmq-server: installing Debian's package (about 25 MB with Erlang)");
-    if apt(&["install", "--yes", "--no-install-recommends", "rabbitmq-server"]).is_err() {
-        // Most often the package lists are missing (a fresh image) or name a version that is gone.
-        report::line("rabbitmq-server: refreshing the package lists and trying again");
-        apt(&["update"])?;
-        apt(&["install", "--yes", "--no-install-recommends", "rabbitmq-server"])?;
-    }
-    Ok(())
-}
-
-fn apt(arguments: &[&str]) -> Result<String> {
-    tool::run(
-        Command::new("apt-get").arg("-qq").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"),
-        "on a system without apt, or without its package index, install RabbitMQ 3.10 or later by hand",
-    )
+    tool::install_package("rabbitmq-server", BY_HAND)
 }
 
 /// Finds RabbitMQ's start script; its path.
@@ -97,6 +79,8 @@ impl Drop for NoServices {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]

@@ -5,8 +5,32 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Error, Result, bail};
 
+use crate::report;
+
 /// How much of a failed program's output an error repeats.
 const KEPT_LINES: usize = 15;
+
+/// Installs a package of Debian's. `by_hand` says how to do so without this program.
+pub(super) fn install_package(package: &str, by_hand: &str) -> Result<()> {
+    let user = run(Command::new("id").arg("-u"), by_hand)?;
+    if user.trim() != "0" {
+        bail!("only root may install the package {package}; {by_hand}");
+    }
+    if apt(&["install", "--yes", "--no-install-recommends", package], by_hand).is_err() {
+        // Most often the package lists are missing (a fresh image) or name a version that is gone.
+        report::line(format!("{package}: refreshing the package lists and trying again"));
+        apt(&["update"], by_hand)?;
+        apt(&["install", "--yes", "--no-install-recommends", package], by_hand)?;
+    }
+    Ok(())
+}
+
+fn apt(arguments: &[&str], by_hand: &str) -> Result<String> {
+    run(
+        Command::new("apt-get").arg("-qq").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"),
+        by_hand,
+    )
+}
 
 /// Runs `command` to its end and gives back what it wrote to standard output.
 ///

@@ -111,17 +111,7 @@ impl Service<Request<Body>> for Direct {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.slot.get() {
-            Some(server) => {
-                let answer = server.clone().oneshot(request);
-                // A task of its own, as over a socket: the asker's task-locals are not the
-                // server's, and an asker that goes away does not stop it halfway.
-                Box::pin(async move {
-                    match tokio::spawn(answer).await {
-                        Ok(answered) => answered,
-                        Err(died) => Ok(status_of(&Error::internal(died)).into_http()),
-                    }
-                })
-            }
+            Some(server) => Box::pin(server.clone().oneshot(request)),
             None => {
                 let early =
                     Error::new(ErrorCode::Unavailable, format!("{} is starting", self.role));

@@ -11,7 +11,7 @@ use bistro_core::{Error, ErrorCode};
 use http::{Request, Response, header};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use tokio::time::Instant;
-use tonic::{body::Body, server::NamedService, service::Routes};
+use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
@@ -78,10 +78,6 @@ impl GrpcServer {
     }
 }
 
-impl NamedService for GrpcServer {
-    const NAME: &'static str = "bistro";
-}
-
 impl Service<Request<Body>> for GrpcServer {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -102,22 +98,25 @@ impl Service<Request<Body>> for GrpcServer {
             bistro_telemetry::continue_from(&span, traceparent);
         }
         let seconds = Arc::clone(&self.seconds);
-        Box::pin(
-            async move {
-                let began = Instant::now();
-                let response = server.serve(request).await;
-                // Only methods that exist become labels; the router answers 12 for others.
-                let status = response
-                    .headers()
-                    .get("grpc-status")
-                    .and_then(|value| value.to_str().ok())
-                    .unwrap_or("0");
-                let method = if status == "12" { "unknown" } else { method_of(&path) };
-                seconds.with_label_values(&[method, status]).observe(began.elapsed().as_secs_f64());
-                Ok(response)
-            }
-            .instrument(span),
-        )
+        let serving = async move {
+            let began = Instant::now();
+            let response = server.serve(request).await;
+            // Only methods that exist become labels; the router answers 12 for others.
+            let status = response
+                .headers()
+                .get("grpc-status")
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or("0");
+            let method = if status == "12" { "unknown" } else { method_of(&path) };
+            seconds.with_label_values(&[method, status]).observe(began.elapsed().as_secs_f64());
+            response
+        };
+        // A task of its own: an asker that goes away does not stop it halfway, and a panic takes
+        // neither the asker nor the other requests of a connection along.
+        let served = tokio::spawn(serving.instrument(span));
+        Box::pin(async move {
+            Ok(served.await.unwrap_or_else(|died| status_of(&Error::internal(died)).into_http()))
+        })
     }
 }
 

@@ -1,8 +1,7 @@
 //! MongoDB: how to start it, and when it is ready.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,21 +23,23 @@ pub struct Mongo {
 impl Engine for Mongo {
     const NAME: &'static str = "mongod";
 
-    fn prepare(sandbox: &Sandbox) -> Result<Self> {
+    /// The journal is laid out in files of 100 MiB, of which there are up to three.
+    const SMALL_DISK: u32 = 512;
+
+    fn prepare(_: &Sandbox) -> Result<Self> {
         let root = locations::cache_root().context("neither BISTRO_CACHE nor HOME is set")?;
         let program = locations::mongod(&root);
         ensure!(program.exists(), "there is no {}: run `cargo xtask provision`", program.display());
-        fs::create_dir(sandbox.path().join("data")).context("cannot make mongod's data folder")?;
         Ok(Self { program })
     }
 
-    fn command(&self, sandbox: &Sandbox, addr: SocketAddr) -> Command {
+    fn command(&self, sandbox: &Sandbox, data: &Path, addr: SocketAddr) -> Command {
         let mut command = sandbox.command(&self.program);
         command
             .args(["--replSet", REPLICA_SET, "--nounixsocket", "--quiet"])
             .args(["--bind_ip", &addr.ip().to_string(), "--port", &addr.port().to_string()])
             .arg("--dbpath")
-            .arg(sandbox.path().join("data"))
+            .arg(data)
             // Small: several of these run beside a build.
             .args(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "100"])
             .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])

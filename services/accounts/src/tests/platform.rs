@@ -1,4 +1,4 @@
-//! This role behind the platform's own gRPC layer and token verifier, in one process.
+//! This role behind the platform's own gRPC layer and token verifier.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,11 +6,16 @@ use bistro_config::Auth;
 use bistro_core::{Error, ErrorCode, FixedClock, Timestamp};
 use bistro_eventing::{Engine, Options, Parts};
 use bistro_proto::accounts::v1::{
-    LogInRequest, RefreshRequest, RegisterRequest, Tokens, User, accounts_client::AccountsClient,
-    accounts_server::AccountsServer,
+    LogInRequest, RefreshRequest, RegisterRequest, Tokens, User,
+    accounts_client::AccountsClient,
+    accounts_server::{self, AccountsServer},
 };
-use bistro_runtime::{Authority, GrpcServer, PeerChannel, Peers, Scope, TokenVerifier, error_of};
+use bistro_runtime::{
+    Authority, GrpcPort, GrpcServer, PeerChannel, Peers, Scope, TokenVerifier, error_of,
+};
 use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes};
 
 use super::memory::{Memory, NoBus};
@@ -42,7 +47,14 @@ impl Platform {
         let registry = Registry::new();
         let authority = Arc::new(Authority::new(&[9; 32], clock.clone()));
         let peers = Peers::new(Arc::clone(&authority));
-        peers.local("accounts");
+        let listener = listener();
+        match &listener {
+            Some(listener) => {
+                let url = format!("http://{}", listener.local_addr().unwrap());
+                peers.remote("accounts", &url).unwrap();
+            }
+            None => peers.local("accounts"),
+        }
         let channel = peers.channel("accounts").unwrap();
         let verifier = TokenVerifier::new(Arc::clone(&authority), channel.clone(), clock.clone());
         let parts = Parts {
@@ -66,7 +78,10 @@ impl Platform {
         let service = AccountsService::new(engine.clone(), keys, &auth, &registry).unwrap();
         let routes = Routes::new(AccountsServer::new(service));
         let server = GrpcServer::new("accounts", routes, verifier.clone(), &registry).unwrap();
-        peers.provide("accounts", server);
+        match listener {
+            Some(listener) => drop(tokio::spawn(serve(listener, server))),
+            None => peers.provide("accounts", server),
+        }
         let client = AccountsClient::new(channel);
         Self { store, clock, engine, authority, verifier, client }
     }
@@ -99,6 +114,23 @@ impl Platform {
         self.register(request, name).await.unwrap();
         self.log_in(&format!("{name}@example.org"), PASSWORD).await.unwrap()
     }
+}
+
+/// Where to serve the role, if the environment says that it is not to be asked directly.
+fn listener() -> Option<TcpListener> {
+    let environment = bistro_config::process_environment();
+    environment.get("BISTRO__GRPC__IN_PROCESS").filter(|way| *way == "false")?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    Some(TcpListener::from_std(listener).unwrap())
+}
+
+/// Serves the role until the test ends.
+async fn serve(listener: TcpListener, server: GrpcServer) {
+    let (port, mut roles) = GrpcPort::new().await.unwrap();
+    roles.add(&[accounts_server::SERVICE_NAME], &server);
+    roles.open();
+    port.serve(listener, CancellationToken::new()).await.unwrap();
 }
 
 pub(super) fn new_user(email: &str) -> RegisterRequest {

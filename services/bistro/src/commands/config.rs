@@ -8,23 +8,26 @@ use bistro_runtime::{RoleSpec, start_order};
 
 use crate::{output, roles};
 
-/// Reads the configuration that `serve` would use.
-pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
-    Config::load(file, &process_environment())
-        .map_err(|mistakes| Error::new(ErrorCode::InvalidArgument, mistakes.to_string()))
+/// Reads the configuration of a process that runs `roles`.
+fn read(file: Option<&Path>, roles: &[&str]) -> Result<Config, Error> {
+    Config::load(file, &process_environment(), roles)
+        .map_err(|cause| Error::new(ErrorCode::InvalidArgument, cause.to_string()).caused_by(cause))
 }
 
-/// As [`load`], and what the roles that `targets` names need; with them, in the order in which
-/// they start.
+/// Reads the configuration for a command that runs no role.
+pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
+    read(file, &[])
+}
+
+/// Reads the configuration that `serve` would use for `targets`; with their roles, in the order in
+/// which they start.
 pub(crate) fn load_for(
     file: Option<&Path>,
     targets: &[String],
 ) -> Result<(Config, Vec<&'static RoleSpec>), Error> {
     let order = start_order(roles::TABLE, targets)?;
-    let config = load(file)?;
-    config
-        .check_roles(order.iter().map(|role| role.name))
-        .map_err(|mistakes| Error::new(ErrorCode::InvalidArgument, mistakes.to_string()))?;
+    let roles: Vec<&str> = order.iter().map(|role| role.name).collect();
+    let config = read(file, &roles)?;
     Ok((config, order))
 }
 

@@ -50,8 +50,8 @@ impl Connection {
     }
 }
 
-/// Runs a client command's future.
-pub(crate) fn block_on<F: Future<Output = Result<(), Error>>>(work: F) -> Result<(), Error> {
+/// Runs a client command's future; what comes out of it is the command's.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -8,13 +8,14 @@ use std::{
 use bistro_client::{Client, Insistence, Request};
 use bistro_core::{Currency, Error, ErrorCode, Money};
 use clap::Args;
+use rand::{TryRng as _, rngs::SysRng};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     commands::{
         connect::{Connection, PATIENCE, block_on},
-        line_numbers::LineNumbers,
+        line_numbers::{CUT_OFF, LineNumbers, is_cut_off},
         restaurant::{self, Restaurant},
     },
     output,
@@ -71,8 +72,11 @@ pub(crate) fn run(command: &ImportMenu) -> Result<bool, Error> {
 async fn import(command: &ImportMenu) -> Result<bool, Error> {
     let bytes = std::fs::read(&command.file).map_err(|cause| unreadable(&command.file, cause))?;
     let client = command.connection.client()?;
-    // The same file into the same restaurant is the same command, however often it is run.
-    let key = key_of(&bytes, command.new.as_deref().or(command.restaurant.as_deref()));
+    // Its own retries are the same command; who imports a file again means it again, even if
+    // another was imported in between.
+    let mut random = [0; 16];
+    SysRng.try_fill_bytes(&mut random).map_err(Error::internal)?;
+    let key = key_of(&random);
     let (restaurant, (rows, mut rejected)) = match (&command.new, &command.restaurant) {
         (Some(name), _) => {
             let parsed = parse(&bytes, command.currency)?;
@@ -138,8 +142,9 @@ async fn create(client: &Client, command: &ImportMenu, name: &str) -> Result<Res
     let body = json!({
         "name": name, "currency": command.currency.code(), "time_zone": command.time_zone,
     });
-    // A restaurant of this name that is there already was perhaps made by a run that was cut.
-    let key = key_of(body.to_string().as_bytes(), Some("new restaurant"));
+    // The same key for the same restaurant: one of this name that is there already was perhaps made
+    // by a run that was cut.
+    let key = key_of(&Sha256::digest(body.to_string())[..16]);
     let request = Request::post("/api/v1/restaurants", key, &body);
     let answer = client.insist(&request, &mut Insistence::lasting(PATIENCE)).await?;
     let made = restaurant::read(&answer.body);
@@ -152,13 +157,8 @@ async fn create(client: &Client, command: &ImportMenu, name: &str) -> Result<Res
     Ok(made)
 }
 
-fn key_of(content: &[u8], about: Option<&str>) -> String {
-    let digest = Sha256::new()
-        .chain_update(about.unwrap_or_default())
-        .chain_update([0])
-        .chain_update(content)
-        .finalize();
-    digest.iter().take(16).fold(String::from("import-"), |mut text, byte| {
+fn key_of(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::from("import-"), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
@@ -189,15 +189,20 @@ fn parse(bytes: &[u8], currency: Currency) -> Result<(Vec<Row>, Vec<Rejected>), 
     let (stock, columns) = (column("stock"), header.len());
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
     let mut numbers = LineNumbers::of_file(bytes);
-    for record in reader.records() {
+    let mut records = reader.into_records();
+    while let Some(record) = records.next() {
         let position = match &record {
             Ok(record) => record.position(),
             Err(cause) => cause.position(),
         };
         let line = numbers.at(position);
-        let row = record
-            .map_err(|cause| cause.to_string())
-            .and_then(|record| row(&record, columns, (name, price, stock), currency));
+        let is_last = records.reader().position().byte() >= bytes.len() as u64;
+        let row = record.map_err(|cause| cause.to_string()).and_then(|record| {
+            if is_last && is_cut_off(bytes) {
+                return Err(CUT_OFF.to_owned());
+            }
+            row(&record, columns, (name, price, stock), currency)
+        });
         match row {
             Ok((name, price, stock)) => rows.push(Row { line, name, price, stock }),
             Err(reason) => rejected.push(Rejected { line, reason }),
@@ -253,6 +258,13 @@ mod tests {
     fn stock_is_counted_where_it_is_given() {
         let (rows, _) = parse(b"stock,item,price\n3,Naan,1\n,Dal,2\n", Currency::GBP).unwrap();
         assert_eq!(rows.iter().map(|row| row.stock).collect::<Vec<_>>(), [Some(3), None]);
+    }
+
+    #[test]
+    fn a_price_that_may_have_been_cut_is_not_taken() {
+        let (rows, rejected) = parse(b"item,price\nNaan,2.50\nDal,12.9", Currency::GBP).unwrap();
+        assert_eq!(rows.iter().map(|row| row.line).collect::<Vec<_>>(), [2]);
+        assert_eq!(rejected, [Rejected { line: 3, reason: CUT_OFF.to_owned() }]);
     }
 
     #[test]

@@ -1,4 +1,13 @@
-//! Which line of a CSV file a record stands on.
+//! Which line of a CSV file a record stands on, and whether the last one is whole.
+
+/// What is wrong with a last line without an end: of its last number, digits may be missing.
+pub(crate) const CUT_OFF: &str = "it has no line end, so the file may be cut off here; if it is \
+                                  whole, end its last line";
+
+/// Whether the last line of the file with these bytes has no end.
+pub(crate) fn is_cut_off(bytes: &[u8]) -> bool {
+    bytes.last().is_some_and(|last| *last != b'\n')
+}
 
 /// Counts line ends: the reader's own count is one less after a line that ends in CR LF.
 pub(crate) struct LineNumbers<'a> {

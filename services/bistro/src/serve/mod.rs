@@ -1,6 +1,5 @@
 //! `bistro serve`: binds, builds, starts, waits, and stops in two stages.
 
-mod grpc;
 mod http;
 mod platform;
 mod secrets;
@@ -9,14 +8,16 @@ use std::{path::Path, sync::Arc};
 
 use bistro_config::Config;
 use bistro_core::{Error, ErrorCode, SystemClock};
-use bistro_runtime::{RoleSpec, Shutdown, Supervisor, bind};
-use bistro_telemetry::{Metrics, Telemetry};
+use bistro_runtime::{RoleSpec, Shutdown, Signals, Supervisor, bind};
+use bistro_telemetry::{Telemetry, register_build_info, register_process};
 use tracing::{error, info, warn};
 
 use crate::commands;
 use platform::{Listeners, Platform};
 pub(crate) use secrets::OPERATOR_TOKEN;
 
+/// The role that answers on the public port.
+const GATEWAY: &str = "gateway";
 /// How long traces may take to be sent at the end.
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -27,7 +28,10 @@ pub(crate) fn run(file: Option<&Path>, targets: &[String]) -> Result<(), Error> 
         .enable_all()
         .build()
         .map_err(Error::internal)?;
-    runtime.block_on(serve(Arc::new(config), order))
+    let served = runtime.block_on(serve(Arc::new(config), order));
+    // Whatever was to end has ended, or is not waited for any longer.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(config: Arc<Config>, order: Vec<&'static RoleSpec>) -> Result<(), Error> {
@@ -62,44 +66,53 @@ fn telemetry(config: &Config, order: &[&RoleSpec]) -> Result<Telemetry, Error> {
 }
 
 async fn supervise(config: &Arc<Config>, order: &[&'static RoleSpec]) -> Result<(), Error> {
-    let mut supervisor = Supervisor::new()?;
-    // Everything is bound before anything is built: a port in use is found out at once.
+    let (mut signals, mut supervisor) = (Signals::listen()?, Supervisor::default());
+    // Everything is bound before anything is built: a port in use is found out at once. The public
+    // port is the gateway's alone, so that roles may share a machine.
+    let mut public = None;
+    if order.iter().any(|role| role.name == GATEWAY) {
+        public = Some(bind("public HTTP", "gateway.listen", config.gateway.listen).await?);
+    }
     let listeners = Listeners {
-        public: bind("public HTTP", "gateway.listen", config.gateway.listen).await?,
+        public,
         grpc: bind("gRPC", "grpc.listen", config.grpc.listen).await?,
         admin: bind("admin", "admin.listen", config.admin.listen).await?,
     };
     let registry = prometheus::Registry::new();
-    let metrics = Metrics::new(registry.clone());
-    metrics.build_info(env!("CARGO_PKG_VERSION"), "").map_err(Error::internal)?;
-    metrics.process().map_err(Error::internal)?;
+    register_build_info(&registry, env!("CARGO_PKG_VERSION")).map_err(Error::internal)?;
+    register_process(&registry).map_err(Error::internal)?;
 
-    let platform = Platform::start(
+    let starting = Platform::start(
         Arc::clone(config),
         order,
         listeners,
         &registry,
         Arc::new(SystemClock),
         &mut supervisor,
-    )
-    .await?;
+    );
+    let platform = tokio::select! {
+        started = starting => started?,
+        () = signals.next() => {
+            info!("asked to stop before it had started");
+            return Ok(());
+        }
+    };
     let names: Vec<&str> = order.iter().map(|role| role.name).collect();
     info!(roles = names.join(","), "ready");
 
-    let ended = supervisor.wait().await;
-    let finished = supervisor.drain(config.shutdown.drain_timeout, platform.stop()).await;
+    let ended = supervisor.wait(&mut signals).await;
+    let patience = config.shutdown.not_ready_delay + config.shutdown.drain_timeout;
+    if let Shutdown::Died(cause) = &ended {
+        error!(cause = cause.chain(), "a task died; the process ends");
+    }
+    let drained = supervisor.drain(&mut signals, patience, platform.stop()).await;
     match ended {
+        Shutdown::Asked => drained.inspect(|()| info!("stopped")),
         Shutdown::Died(cause) => {
-            error!(cause = cause.chain(), "a task died; the process ends");
+            if let Err(also) = drained {
+                warn!(cause = also.chain(), "not everything under way has ended");
+            }
             Err(cause)
         }
-        Shutdown::Asked if finished => {
-            info!("stopped");
-            Ok(())
-        }
-        Shutdown::Asked => Err(Error::new(
-            ErrorCode::DeadlineExceeded,
-            "stopped before everything under way had ended; nothing acknowledged is lost",
-        )),
     }
 }

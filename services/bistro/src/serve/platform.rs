@@ -2,25 +2,27 @@
 
 use std::sync::Arc;
 
-use bistro_config::Config;
+use bistro_config::{Config, Shutdown};
 use bistro_core::{Clock, Error, ErrorCode};
 use bistro_eventing::{Engine, Options, Parts};
 use bistro_runtime::{
-    Authority, GrpcServer, Peers, Readiness, RoleContext, RoleParts, RoleSpec, Supervisor,
-    TokenVerifier, serve_admin,
+    Authority, Ending, GrpcHealth, GrpcPort, GrpcServer, Peers, Readiness, RoleContext, RoleParts,
+    RoleSpec, Supervisor, TokenVerifier, serve_admin,
 };
 use bistro_store::Collection;
+use futures::future::join_all;
 use prometheus::Registry;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{grpc, http, secrets};
+use super::{http, secrets};
 use crate::{backends::Backends, roles};
 
 /// The bound ports of a process.
 pub(crate) struct Listeners {
-    pub(crate) public: TcpListener,
+    /// None in a process without the gateway.
+    pub(crate) public: Option<TcpListener>,
     pub(crate) grpc: TcpListener,
     pub(crate) admin: TcpListener,
 }
@@ -30,12 +32,42 @@ pub(crate) struct Platform {
     config: Arc<Config>,
     engines: Vec<Engine>,
     readiness: Readiness,
-    health: grpc::Health,
+    health: GrpcHealth,
     backends: Backends,
-    /// Ends the listeners of requests.
-    stop_requests: CancellationToken,
-    /// Ends the admin port, last of all.
-    stop_admin: CancellationToken,
+    /// None without the gateway.
+    public: Option<Server>,
+    grpc: Server,
+    /// The roles' own tasks and those of their engines.
+    tasks: Vec<Ending>,
+    /// Last of all.
+    admin: Server,
+}
+
+/// Something that serves until it is told to stop.
+struct Server {
+    stop: CancellationToken,
+    ending: Ending,
+}
+
+impl Server {
+    fn start<F>(
+        supervisor: &mut Supervisor,
+        name: &str,
+        serve: impl FnOnce(CancellationToken) -> F,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let ending = supervisor.spawn(name, serve(stop.clone()));
+        Self { stop, ending }
+    }
+
+    /// Takes up nothing new, and waits for what is under way.
+    async fn stop(&self) {
+        self.stop.cancel();
+        self.ending.reached().await;
+    }
 }
 
 impl Platform {
@@ -48,15 +80,18 @@ impl Platform {
         clock: Arc<dyn Clock>,
         supervisor: &mut Supervisor,
     ) -> Result<Self, Error> {
-        let (stop_requests, stop_admin) = (CancellationToken::new(), CancellationToken::new());
         let readiness = Readiness::default();
-        let admin =
-            serve_admin(listeners.admin, readiness.clone(), registry.clone(), stop_admin.clone());
-        supervisor.spawn("the admin port", admin);
+        let admin = Server::start(supervisor, "the admin port", |stop| {
+            serve_admin(listeners.admin, readiness.clone(), registry.clone(), stop)
+        });
+        let grpc_address = listeners.grpc.local_addr().map_err(Error::internal)?;
+        let (port, mut served) = GrpcPort::new().await?;
+        let health = port.health();
+        let grpc =
+            Server::start(supervisor, "the gRPC port", |stop| port.serve(listeners.grpc, stop));
 
         let secret = secrets::workload(&config)?;
         let authority = Arc::new(Authority::new(&secret, Arc::clone(&clock)));
-        let grpc_address = listeners.grpc.local_addr().map_err(Error::internal)?;
         let peers = peers(&config, order, &authority, grpc_address)?;
         let accounts = peers.channel("accounts")?;
         let verifier = TokenVerifier::new(Arc::clone(&authority), accounts, Arc::clone(&clock));
@@ -92,55 +127,69 @@ impl Platform {
             built.push((*role, engine, (role.build)(context)?));
         }
 
-        let health = grpc::Health::default();
-        let mut wire = grpc::Wire::new(&health)?;
-        let mut public = None;
-        let mut engines = Vec::new();
+        let (mut routes, mut engines, mut tasks) = (None, Vec::new(), Vec::new());
         for (role, engine, parts) in built {
-            let RoleParts { grpc, services, reactor, http, tasks } = parts;
+            let RoleParts { grpc, services, reactor, http, tasks: own } = parts;
             if let Some(routes) = grpc {
                 let server = GrpcServer::new(role.name, routes, verifier.clone(), registry)?;
-                peers.provide(role.name, server.clone());
-                wire.add(&services, server);
+                served.add(&services, &server);
+                peers.provide(role.name, server);
             }
             if let Some(reactor) = reactor {
                 let queues: Vec<&'static str> =
                     role.queues.iter().map(|queue| queue.name).collect();
-                supervisor.adopt(role.name, engine.start(&reactor, &queues));
+                tasks.push(supervisor.adopt(role.name, engine.start(&reactor, &queues)));
             }
-            public = http.or(public);
-            supervisor.adopt(role.name, tasks);
+            routes = http.or(routes);
+            tasks.push(supervisor.adopt(role.name, own));
             engines.push(engine);
         }
-        supervisor.spawn("the gRPC port", wire.serve(listeners.grpc, stop_requests.clone()));
-        if let Some(routes) = public {
-            let address = listeners.public.local_addr().map_err(Error::internal)?;
-            let stop = stop_requests.clone();
-            let serve = http::serve(listeners.public, routes, readiness.clone(), stop);
-            supervisor.spawn("the public port", serve);
+        served.open();
+        let mut public = None;
+        if let (Some(routes), Some(listener)) = (routes, listeners.public) {
+            let address = listener.local_addr().map_err(Error::internal)?;
             secrets::write_operator_token(&config, &authority)?;
+            public = Some(Server::start(supervisor, "the public port", |stop| {
+                http::serve(listener, routes, readiness.clone(), stop)
+            }));
             info!(url = format!("http://{address}"), "the public API answers");
         }
         readiness.started(Arc::clone(&backends.store), Arc::clone(&backends.bus));
         health.serving().await;
-        Ok(Self { config, engines, readiness, health, backends, stop_requests, stop_admin })
+        Ok(Self { config, engines, readiness, health, backends, public, grpc, tasks, admin })
     }
 
     /// Not ready; no new requests; what is under way ends; what is written is flushed.
+    ///
+    /// Each step still has what it stands on: a request of the public port may ask a role over the
+    /// gRPC port, and waits for what the engines do.
     pub(crate) async fn stop(self) {
+        let Shutdown { not_ready_delay, drain_timeout } = self.config.shutdown;
         self.readiness.stopping();
         self.health.not_serving().await;
         // Whoever sends requests here gets the time to notice.
-        tokio::time::sleep(self.config.shutdown.not_ready_delay).await;
-        self.stop_requests.cancel();
+        tokio::time::sleep(not_ready_delay).await;
+        let deadline = Instant::now() + drain_timeout;
         for engine in &self.engines {
-            if !engine.stop(self.config.shutdown.drain_timeout).await {
-                warn!(role = engine.role(), "something was still under way");
-            }
+            engine.end_streams();
         }
-        drop(self.engines);
+        if let Some(public) = &self.public {
+            public.stop().await;
+        }
+        self.health.end().await;
+        self.grpc.stop().await;
+        let left = |engine: Engine| async move {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            (!engine.stop(patience).await).then(|| engine.role())
+        };
+        for role in join_all(self.engines.into_iter().map(left)).await.into_iter().flatten() {
+            warn!(role, "something was still under way");
+        }
+        for task in &self.tasks {
+            task.reached().await;
+        }
         self.backends.close().await;
-        self.stop_admin.cancel();
+        self.admin.stop().await;
     }
 }
 

@@ -13,6 +13,8 @@ words! {
     DeliveryState: "pending", "assigned", "picked_up", "delivered", "failed", "cancelled";
     /// The state of a delivery that a courier has to do something for.
     ActiveDeliveryState: "assigned", "picked_up";
+    /// What kind of reason a delivery failed for.
+    FailureCode: "customer_absent", "wrong_address", "food_damaged", "courier_unable", "other";
 }
 
 /// A new courier: the asking user.
@@ -86,8 +88,14 @@ pub(crate) struct Delivery {
     state: DeliveryState,
     /// Null while nobody has it.
     courier_id: Option<String>,
-    /// Why it failed or was cancelled.
+    /// Why it failed, in the courier's words.
     reason: Option<String>,
+    /// What kind of reason that is; it becomes the reason of the order.
+    reason_code: Option<FailureCode>,
+    /// Where to. Only `GET /api/v1/deliveries/{id}` shows it, and only to the courier who has the
+    /// delivery, while it is under way; null otherwise.
+    #[schema(example = "1 Station Road, London")]
+    address: Option<String>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,
     created_at: Time,
@@ -102,6 +110,8 @@ impl From<v1::DeliveryRecord> for Delivery {
             state: delivery.state.into(),
             courier_id: unless_empty(delivery.courier_id),
             reason: unless_empty(delivery.reason),
+            reason_code: unless_empty(delivery.reason_code).map(Into::into),
+            address: unless_empty(delivery.address),
             version: delivery.version,
             created_at: Time::at(delivery.created_at_ms),
         }
@@ -139,8 +149,13 @@ impl TryFrom<DeliveryFilter> for v1::ListDeliveriesRequest {
 /// Why a delivery failed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"code": "customer_absent", "reason": "Nobody opened the door"}))]
 pub(crate) struct FailReason {
-    /// Why.
-    #[schema(example = "Nobody opened the door")]
+    /// Why. It stays with the delivery.
+    #[schema(min_length = 1, max_length = 500)]
     pub(crate) reason: String,
+    /// What kind of reason it is: what the customer and the restaurant are told. `other` if not
+    /// given.
+    #[serde(default)]
+    pub(crate) code: Option<FailureCode>,
 }

@@ -17,7 +17,8 @@ pub(crate) use catalog::{
 };
 pub(crate) use common::{Cursor, Page};
 pub(crate) use delivery::{
-    ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, NewCourier,
+    ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode,
+    NewCourier,
 };
 pub(crate) use kitchen::Ticket;
 pub(crate) use orders::{

@@ -177,7 +177,7 @@ pub(crate) struct Order {
     accept_by: Option<Time>,
     /// When the restaurant thinks it is ready; null if it has not said.
     ready_at: Option<Time>,
-    /// Where to, for a delivery. Only shown to the customer, the restaurant and the courier.
+    /// Where to, for a delivery. Its courier reads it in the delivery.
     address: Option<String>,
 }
 

@@ -5,13 +5,15 @@ use bistro_proto::payments::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Money, unless_empty, words};
+use super::common::{Money, Time, unless_empty, words};
 use crate::edge::empty_as_none;
 
 words! {
     /// Where a payment stands.
     PaymentState: "pending", "authorized", "captured", "partially_refunded", "refunded", "failed",
         "voided", "capture_failed";
+    /// Where a refund stands.
+    RefundState: "pending", "done", "refused";
 }
 
 /// The payment of an order.
@@ -32,15 +34,43 @@ pub(crate) struct Payment {
     refunded: Money,
     /// Why it failed.
     reason: Option<String>,
+    /// Every refund that was asked for, oldest first.
+    refunds: Vec<Refund>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,
+}
+
+/// Money that somebody wanted to be given back.
+#[derive(Debug, Serialize, ToSchema)]
+struct Refund {
+    /// Counts the payment's refunds from 1.
+    number: u32,
+    amount: Money,
+    state: RefundState,
+    /// Why, in the words of who asked.
+    #[schema(example = "The soup was cold")]
+    reason: Option<String>,
+    /// Why the card provider refused it.
+    #[schema(example = "refund_declined")]
+    refused: Option<String>,
+    /// When the card provider answered; null while it has not.
+    answered_at: Option<Time>,
 }
 
 impl From<v1::Payment> for Payment {
     fn from(payment: v1::Payment) -> Self {
         let amount = payment.amount.map(Money::from).unwrap_or_default();
         let minor = |amount_minor| Money { amount_minor, currency: amount.currency.clone() };
+        let refunds = payment.refunds.into_iter().map(|refund| Refund {
+            number: refund.number,
+            amount: minor(refund.amount_minor),
+            state: refund.state.into(),
+            reason: unless_empty(refund.reason),
+            refused: unless_empty(refund.refused),
+            answered_at: Time::unless_zero(refund.answered_at_ms),
+        });
         Self {
+            refunds: refunds.collect(),
             id: payment.id,
             order_id: payment.order_id,
             restaurant_id: payment.restaurant_id,
@@ -63,7 +93,8 @@ pub(crate) struct NewRefund {
     #[serde(default)]
     #[schema(minimum = 1)]
     amount_minor: Option<i64>,
-    /// Why.
+    /// Why. It stays with the payment, where the customer reads it.
+    #[schema(min_length = 1, max_length = 200)]
     pub(crate) reason: String,
 }
 

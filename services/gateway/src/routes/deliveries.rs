@@ -8,7 +8,9 @@ use bistro_proto::delivery::v1::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dto::{Courier, Delivery, DeliveryFilter, DutyChange, FailReason, NewCourier, Page},
+    dto::{
+        Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode, NewCourier, Page,
+    },
     edge::{Answer, At, Command, Edge, IfNoneMatch, Json, Problem, Query, Reading, Repeatable},
 };
 
@@ -91,6 +93,9 @@ async fn list_deliveries(
 }
 
 /// Show a delivery
+///
+/// For its courier, the restaurant's staff and administrators. The courier who has it sees the
+/// address as well.
 #[utoipa::path(
     get, path = "/api/v1/deliveries/{id}", tag = "deliveries",
     responses((status = 200, description = "The delivery", body = Delivery))
@@ -108,7 +113,8 @@ async fn get_delivery(
 
 /// Decline a delivery
 ///
-/// It is given to somebody else.
+/// It is given to somebody else, and not offered to this courier again. A courier who only lets
+/// the offer pass, by not picking up in time, may be offered it again after all others.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/decline", tag = "deliveries",
     responses((status = 200, description = "The delivery", body = Delivery))
@@ -161,7 +167,8 @@ async fn fail_delivery(
     At(id): At<kinds::Delivery>,
     Json(failure): Json<FailReason>,
 ) -> Result<Answer<Delivery>, Problem> {
-    let request = ask.with(FailRequest { id: id.to_string(), reason: failure.reason });
+    let code = failure.code.map(FailureCode::into_inner).unwrap_or_default();
+    let request = ask.with(FailRequest { id: id.to_string(), reason: failure.reason, code });
     Ok(tagged(edge.delivery().fail(request).await?.into_inner().into()))
 }
 

@@ -252,7 +252,10 @@ async fn get_payment(
 
 /// Refund an order
 ///
-/// For managers and owners of the restaurant.
+/// For managers and owners of the restaurant, once the money was taken. Answers when it was given
+/// back; or when the card provider does not answer, while it is asked on: then the last of
+/// `refunds` is `pending`. A refund that the provider refuses is the problem `card_declined`; no
+/// money has moved then.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/refunds", tag = "payments", request_body = NewRefund,
     responses((status = 200, description = "The payment", body = Payment))

@@ -81,7 +81,7 @@ async fn what_may_not_be_followed_is_a_problem() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_stream_shows_that_it_lives_and_ends_with_the_process() {
-    let bench = Bench::new();
+    let bench = Bench::paused(|_| {});
     *bench.orders.stays.lock() = true;
     let mut response = bench.open(bench.get(&events())).await;
     next(&mut response).await.unwrap();

@@ -13,14 +13,16 @@ use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
 use bistro_config::{Gateway, Limits, RateLimit};
 use bistro_core::{Clock, FixedClock, Timestamp};
 use bistro_proto::{
-    catalog::v1::catalog_server::CatalogServer, orders::v1::orders_server::OrdersServer,
+    catalog::v1::catalog_server::{self, CatalogServer},
+    orders::v1::orders_server::{self, OrdersServer},
 };
-use bistro_runtime::{Authority, GrpcServer, Peers, TokenVerifier};
+use bistro_runtime::{Authority, GrpcPort, GrpcServer, Peers, TokenVerifier};
 use http::{Method, Request, request::Builder};
 use http_body_util::BodyExt as _;
 use prometheus::Registry;
 use rand::SeedableRng as _;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
@@ -37,6 +39,28 @@ const ORDER: &str = "ord_01jd3x8k4v9q2w7r5t6y8z0abc";
 const CONCURRENT_REQUESTS: usize = 8;
 /// A restaurant's.
 const RESTAURANT: &str = "rst_01jd3x8k4v9q2w7r5t6y8z0abc";
+
+/// Puts a role, with the name of its service, where `Peers` find it.
+type Provide = fn(&Peers, &'static str, &'static str, GrpcServer);
+
+/// In this process.
+fn directly(peers: &Peers, role: &'static str, _: &'static str, server: GrpcServer) {
+    peers.provide(role, server);
+}
+
+/// Behind a port of its own, until the test ends.
+fn over_socket(peers: &Peers, role: &'static str, service: &'static str, server: GrpcServer) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    peers.remote(role, &format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
+    tokio::spawn(async move {
+        let (port, mut roles) = GrpcPort::new().await.unwrap();
+        roles.add(&[service], &server);
+        roles.open();
+        port.serve(listener, CancellationToken::new()).await.unwrap();
+    });
+}
 
 /// The gateway over fakes of orders and catalog. The other roles are still starting.
 struct Bench {
@@ -55,6 +79,17 @@ impl Bench {
     }
 
     fn with(change: impl FnOnce(&mut Gateway)) -> Self {
+        let environment = bistro_config::process_environment();
+        let sockets = environment.get("BISTRO__GRPC__IN_PROCESS").is_some_and(|way| way == "false");
+        Self::build(change, if sockets { over_socket } else { directly })
+    }
+
+    /// For a clock that is paused: it jumps ahead whenever all that is waited for is a socket.
+    fn paused(change: impl FnOnce(&mut Gateway)) -> Self {
+        Self::build(change, directly)
+    }
+
+    fn build(change: impl FnOnce(&mut Gateway), provide: Provide) -> Self {
         let clock = Arc::new(FixedClock::at(Timestamp::from_millis(1_700_000_000_000)));
         let shared: Arc<dyn Clock> = clock.clone();
         let authority = Arc::new(Authority::new(&[7; 32], Arc::clone(&shared)));
@@ -66,12 +101,14 @@ impl Bench {
         let verifier = TokenVerifier::new(Arc::clone(&authority), accounts, Arc::clone(&shared));
         let registry = Registry::new();
         let orders = FakeOrders::default();
-        let provide = |role, routes| {
+        let provide = |role, service, routes| {
             let server = GrpcServer::new(role, routes, verifier.clone(), &registry).unwrap();
-            peers.provide(role, server);
+            provide(&peers, role, service, server);
         };
-        provide("orders", Routes::new(OrdersServer::new(orders.clone())));
-        provide("catalog", Routes::new(CatalogServer::new(FakeCatalog)));
+        let service = OrdersServer::new(orders.clone());
+        provide("orders", orders_server::SERVICE_NAME, Routes::new(service));
+        let service = CatalogServer::new(FakeCatalog);
+        provide("catalog", catalog_server::SERVICE_NAME, Routes::new(service));
         let mut gateway = Gateway {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             request_timeout: Duration::from_secs(30),

@@ -114,7 +114,7 @@ async fn what_a_role_refuses_keeps_its_code() {
 
 #[tokio::test(start_paused = true)]
 async fn a_role_that_does_not_answer() {
-    let bench = Bench::with(|gateway| gateway.request_timeout = Duration::from_secs(3));
+    let bench = Bench::paused(|gateway| gateway.request_timeout = Duration::from_secs(3));
     let began = tokio::time::Instant::now();
     let slow = r#"{"quote":"q","payment_method":"slow"}"#;
     let answer = bench.send(bench.post("/api/v1/orders"), slow).await;

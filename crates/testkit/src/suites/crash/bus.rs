@@ -10,7 +10,7 @@ use super::{Place, client::say};
 use crate::suites::{bus::leak, eventually, random, rounds, together};
 
 /// Clients that one run kills.
-const KILLS: u32 = 25;
+const KILLS: u32 = 50;
 
 fn queue(place: &Place) -> Queue {
     Queue {

@@ -1,7 +1,7 @@
-//! A bus whose server is killed, away or halted, or whose answers are lost.
+//! A bus whose server is killed, away or halted, whose disk is full, or whose answers are lost.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,6 +10,7 @@ use std::{
 };
 
 use bistro_bus::{Bus, BusError, Consumer};
+use bistro_core::Event;
 use parking_lot::Mutex;
 use rand::RngExt as _;
 use tokio::time::Instant;
@@ -19,12 +20,14 @@ use crate::{
     Direction, Engine, Fault, FaultProxy, Server,
     suites::{
         bus::{BusFactory, Scene},
-        eventually, random, rounds,
+        eventually, random, rounds, together,
     },
 };
 
 /// How long connections break before they hold again.
 const FAULT: Duration = Duration::from_millis(300);
+/// How long a full disk may go unnoticed under load.
+const FULL_WITHIN: Duration = Duration::from_mins(3);
 
 /// Opens handles onto one URL.
 struct Opener<O> {
@@ -65,13 +68,12 @@ fn may_come_back(error: &BusError) -> bool {
     )
 }
 
-/// Publishes event `number` until it is taken; gives how often it was not.
-async fn insist(bus: &Arc<dyn Bus>, scene: &Scene, number: usize) -> usize {
+/// Publishes `event` until it is taken; gives how often it was not.
+async fn insist(bus: &Arc<dyn Bus>, event: Event) -> usize {
     let deadline = Instant::now() + BACK_WITHIN;
     let mut failures = 0;
     loop {
-        let event = vec![scene.event(number)];
-        let result = bounded("a publish", bus.publish(event)).await.remove(0);
+        let result = bounded("a publish", bus.publish(vec![event.clone()])).await.remove(0);
         let Err(error) = result else {
             return failures;
         };
@@ -132,8 +134,7 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine, F>(
 ) where
     F: Future<Output = Arc<dyn Bus>> + Send,
 {
-    let url = server.url();
-    let scene = settled(url, open).await;
+    let scene = settled(server.url(), open).await;
     let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let failures = Arc::new(AtomicUsize::new(0));
     let published = Arc::new(Mutex::new(BTreeSet::new()));
@@ -145,7 +146,7 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine, F>(
             let published = published.clone();
             tokio::spawn(async move {
                 for number in (client..).step_by(4) {
-                    let failed = insist(&bus, &scene, number).await;
+                    let failed = insist(&bus, scene.event(number)).await;
                     failures.fetch_add(failed, Ordering::Relaxed);
                     published.lock().insert(scene.event(number).id);
                     if stop.load(Ordering::Relaxed) {
@@ -195,19 +196,15 @@ pub async fn a_server_that_is_killed_loses_nothing<E: Engine, F>(
     }
 }
 
-async fn away_and_back<E: Engine, F>(
+async fn away_and_back<E: Engine>(
     server: &mut Server<E>,
-    open: impl Fn(String) -> F + Send + Sync,
+    scene: Scene,
     leave: impl AsyncFnOnce(&mut Server<E>),
     come_back: impl AsyncFnOnce(&mut Server<E>),
-) where
-    F: Future<Output = Arc<dyn Bus>> + Send,
-{
-    let url = server.url();
-    let scene = settled(url, open).await;
+) {
     let [bus, _] = &scene.handles;
     let mut consumer = scene.consume(0, 5).await;
-    assert_eq!(insist(bus, &scene, 0).await, 0);
+    assert_eq!(insist(bus, scene.event(0)).await, 0);
     let held = bounded("a delivery", consumer.next()).await.unwrap();
     leave(server).await;
 
@@ -225,7 +222,7 @@ async fn away_and_back<E: Engine, F>(
     come_back(server).await;
     eventually("it answers again", async || bus.ping().await.is_ok(), |ok| *ok).await;
     for number in 0..6 {
-        insist(bus, &scene, number).await;
+        insist(bus, scene.event(number)).await;
     }
     let mut consumer = subscribe(bus, scene.queue()).await;
     let mut seen = BTreeSet::new();
@@ -235,7 +232,7 @@ async fn away_and_back<E: Engine, F>(
         delivery.ack().await.unwrap();
     }
     // The other handle has not been asked anything meanwhile, and works as well.
-    insist(&scene.handles[1], &scene, 7).await;
+    insist(&scene.handles[1], scene.event(7)).await;
 }
 
 /// The server is gone and comes back on the same data.
@@ -245,9 +242,10 @@ pub async fn a_server_that_is_away_is_an_error<E: Engine, F>(
 ) where
     F: Future<Output = Arc<dyn Bus>> + Send,
 {
+    let scene = settled(server.url(), open).await;
     away_and_back(
         server,
-        open,
+        scene,
         async |server| server.kill().unwrap(),
         async |server| server.restart().await.unwrap(),
     )
@@ -261,9 +259,10 @@ pub async fn a_server_that_is_halted_is_an_error<E: Engine, F>(
 ) where
     F: Future<Output = Arc<dyn Bus>> + Send,
 {
+    let scene = Scene::new(&Opener { url: server.url(), open }).await;
     away_and_back(
         server,
-        open,
+        scene,
         async |server| server.pause().unwrap(),
         async |server| server.resume().unwrap(),
     )
@@ -300,7 +299,7 @@ pub async fn a_lost_answer_is_resolved<E: Engine, F>(
         for (place, result) in results.into_iter().enumerate() {
             if let Err(error) = result {
                 assert!(may_come_back(&error), "{error:?}");
-                insist(bus, &scene, number + place).await;
+                insist(bus, scene.event(number + place)).await;
             }
         }
         number += 20;
@@ -312,4 +311,73 @@ pub async fn a_lost_answer_is_resolved<E: Engine, F>(
         .await;
     stop.store(true, Ordering::Relaxed);
     consuming.await.unwrap();
+}
+
+/// Event `number` with data that a disk is full of soon.
+fn large_event(scene: &Scene, number: usize) -> Event {
+    let mut event = scene.event(number);
+    event.data = event.data.repeat(5_000);
+    event
+}
+
+/// Its disk is full while four publish: every answer comes in time. With room again, and the
+/// server started again if it ended, what was taken is delivered as it was, and the rest can be
+/// published.
+pub async fn a_full_disk_loses_nothing<E: Engine, F>(
+    server: &mut Server<E>,
+    open: impl Fn(String) -> F + Send + Sync,
+) where
+    F: Future<Output = Arc<dyn Bus>> + Send,
+{
+    let scene = settled(server.url(), open).await;
+    let [bus, other] = &scene.handles;
+    assert_eq!(insist(bus, scene.event(0)).await, 0);
+    server.fill_disk().unwrap();
+    let deadline = Instant::now() + FULL_WITHIN;
+    let tried = together((1..=4_usize).map(|client| {
+        let (bus, scene) = (scene.handles[client % 2].clone(), scene.clone());
+        async move {
+            let (mut tried, mut failures) = (vec![], 0);
+            for number in (client..).step_by(4) {
+                assert!(Instant::now() < deadline, "{} events and no error", tried.len());
+                let event = vec![large_event(&scene, number)];
+                let said = bounded("a publish", bus.publish(event)).await.remove(0);
+                if let Err(error) = &said {
+                    assert!(may_come_back(error), "{error:?}");
+                    failures += 1;
+                }
+                tried.push((number, said.is_ok()));
+                if failures == 3 {
+                    break;
+                }
+            }
+            tried
+        }
+    }));
+    let tried: Vec<_> = tried.await.into_iter().flatten().collect();
+
+    server.make_room().unwrap();
+    if !server.is_running().unwrap() {
+        server.restart().await.unwrap();
+    }
+    eventually("it answers again", async || bus.ping().await.is_ok(), |ok| *ok).await;
+    let refused = tried.iter().filter(|(_, is_taken)| !is_taken).map(|(number, _)| *number);
+    for number in refused {
+        insist(other, large_event(&scene, number)).await;
+    }
+    let mut missing: BTreeMap<String, Vec<u8>> = tried
+        .iter()
+        .map(|(number, _)| large_event(&scene, *number))
+        .chain([scene.event(0)])
+        .map(|event| (event.id, event.data))
+        .collect();
+    let wanted = missing.clone();
+    let mut consumer = subscribe(bus, scene.queue()).await;
+    while !missing.is_empty() {
+        let delivery = bounded("a delivery", consumer.next()).await.unwrap();
+        let event = &delivery.event;
+        assert_eq!(wanted.get(&event.id), Some(&event.data), "half of {} came", event.id);
+        missing.remove(&event.id);
+        delivery.ack().await.unwrap();
+    }
 }

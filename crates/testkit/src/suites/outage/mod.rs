@@ -1,10 +1,15 @@
-//! Servers that are killed, halted and away, and answers that are lost on the way: nothing
-//! acknowledged is lost, every answer comes within a bounded time, and the handle works again.
+//! Servers that are killed, halted and away, whose disk is full, and answers that are lost on the
+//! way: nothing acknowledged is lost, every answer comes within a bounded time, and the handle
+//! works again.
 
 pub mod bus;
 pub mod store;
 
 use std::time::Duration;
+
+/// The longest that one case may take before it counts as hung: twenty times on two busy cores a
+/// server is started.
+pub const OUTAGE_LIMIT: Duration = Duration::from_mins(15);
 
 /// The longest that an engine may take to answer, with an error if need be.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(45);
@@ -31,10 +36,13 @@ pub(crate) async fn bounded<T>(what: &str, answer: impl Future<Output = T>) -> T
 macro_rules! store_outage {
     ($server:ty, $open:expr) => {
         $crate::outage_tests! { store, store_outage, $server, $open,
-            a_server_that_is_killed_loses_nothing
-            a_server_that_is_away_is_an_error
-            a_server_that_is_halted_is_an_error
-            a_lost_answer_is_resolved
+            start: [
+                a_server_that_is_killed_loses_nothing
+                a_server_that_is_away_is_an_error
+                a_server_that_is_halted_is_an_error
+                a_lost_answer_is_resolved
+            ]
+            start_on_a_small_disk: [ a_full_disk_loses_nothing ]
         }
     };
 }
@@ -45,10 +53,13 @@ macro_rules! store_outage {
 macro_rules! bus_outage {
     ($server:ty, $open:expr) => {
         $crate::outage_tests! { bus, bus_outage, $server, $open,
-            a_server_that_is_killed_loses_nothing
-            a_server_that_is_away_is_an_error
-            a_server_that_is_halted_is_an_error
-            a_lost_answer_is_resolved
+            start: [
+                a_server_that_is_killed_loses_nothing
+                a_server_that_is_away_is_an_error
+                a_server_that_is_halted_is_an_error
+                a_lost_answer_is_resolved
+            ]
+            start_on_a_small_disk: [ a_full_disk_loses_nothing ]
         }
     };
 }
@@ -57,18 +68,18 @@ macro_rules! bus_outage {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! outage_tests {
-    ($suite:ident, $module:ident, $server:ty, $open:expr, $($case:ident)+) => {
+    ($suite:ident, $module:ident, $server:ty, $open:expr, $($start:ident: [$($case:ident)+])+) => {
         mod $module {
             #[allow(unused_imports, reason = "the expressions may need them")]
             use super::*;
 
-            $(#[test]
+            $($(#[test]
             fn $case() {
-                $crate::suites::run(async {
-                    let mut server = <$server>::start().await.unwrap();
+                $crate::suites::run_within($crate::suites::outage::OUTAGE_LIMIT, async {
+                    let mut server = <$server>::$start().await.unwrap();
                     $crate::suites::outage::$suite::$case(&mut server, $open).await;
                 });
-            })+
+            })+)+
         }
     };
 }

@@ -1,4 +1,4 @@
-//! A store whose server is killed, away or halted, or whose answers are lost.
+//! A store whose server is killed, away or halted, whose disk is full, or whose answers are lost.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ use std::{
 
 use bistro_store::{Committed, Document as _, Query, Store, StoreError, StoreExt as _, Work};
 use parking_lot::Mutex;
-use rand::RngExt as _;
+use rand::{RngExt as _, SeedableRng as _, distr::Alphanumeric, rngs::StdRng};
 use tokio::time::Instant;
 
 use super::{BACK_WITHIN, bounded};
@@ -26,6 +26,12 @@ use crate::{
 
 /// How long connections break before they hold again.
 const FAULT: Duration = Duration::from_millis(300);
+/// How long a full disk may go unnoticed under load.
+const FULL_WITHIN: Duration = Duration::from_mins(3);
+/// The two documents of a large Work.
+const SIDES: [&str; 2] = ["left", "right"];
+/// The bytes of one of them.
+const LARGE: usize = 200_000;
 
 /// The Work `what`: of one document, or of two and the counter.
 fn work(names: &Names, what: &str, is_alone: bool) -> Work {
@@ -236,6 +242,85 @@ pub async fn a_lost_answer_is_resolved<E: Engine>(
         }
         assert_eq!(count(&store, &names).await, counted, "round {round}");
     }
+}
+
+/// A Work of two large documents and the counter, for a disk to be full soon.
+fn large_work(names: &Names, what: &str) -> Work {
+    let mut work = names.work(what);
+    let [left, right] = SIDES.map(|side| {
+        let name = format!("{what}-{side}");
+        names.note(&name, incompressible(&name))
+    });
+    work.insert_new(&left).unwrap();
+    work.insert(&right).unwrap();
+    work.adjust::<Item>(names.id("count"), "free", 1, 0);
+    work.reply(what.as_bytes().to_vec());
+    work
+}
+
+/// Letters that a server cannot store in less room, the same for the same `what`.
+fn incompressible(what: &str) -> String {
+    let seed = what.bytes().fold(0_u64, |seed, byte| seed * 31 + u64::from(byte));
+    let letters = StdRng::seed_from_u64(seed).sample_iter(Alphanumeric);
+    letters.take(LARGE).map(char::from).collect()
+}
+
+/// Its disk is full while eight clients commit: every answer comes in time, and an error only
+/// for what did not happen or is not known. With room again, and the server started again if it
+/// ended, every Work is there whole or not at all, and the same Works once more have one effect.
+pub async fn a_full_disk_loses_nothing<E: Engine>(
+    server: &mut Server<E>,
+    open: impl AsyncFn(String) -> Arc<dyn Store>,
+) {
+    let store = open(server.url()).await;
+    let names = Names::new();
+    begin(&store, &names).await;
+    let before = large_work(&names, "before");
+    assert_eq!(store.commit(before).await.unwrap(), Committed::Applied);
+    server.fill_disk().unwrap();
+    // A server sets room aside, which has to be used up first.
+    let deadline = Instant::now() + FULL_WITHIN;
+    let tried = together((0..8).map(|client| {
+        let (store, names) = (store.clone(), names.clone());
+        async move {
+            let (mut tried, mut failures) = (vec![], 0);
+            while failures < 3 {
+                assert!(Instant::now() < deadline, "{} Works and no error", tried.len());
+                let what = format!("{client}-{}", tried.len());
+                let said = bounded("a commit", store.commit(large_work(&names, &what))).await;
+                failures += u32::from(said.is_err());
+                tried.push((what, said));
+            }
+            tried
+        }
+    }));
+    let tried: Vec<_> = tried.await.into_iter().flatten().collect();
+
+    server.make_room().unwrap();
+    if !server.is_running().unwrap() {
+        server.restart().await.unwrap();
+    }
+    eventually("it answers again", async || store.ping().await.is_ok(), |ok| *ok).await;
+    for (what, said) in &tried {
+        let ids = SIDES.map(|side| names.id(format_args!("{what}-{side}")));
+        let there = store.get_many(Note::COLLECTION, &ids).await.unwrap().len();
+        match said {
+            Ok(Committed::Applied) => assert_eq!(there, 2, "{what} is acknowledged and lost"),
+            Err(StoreError::NotDone { .. }) => assert_eq!(there, 0, "{what} was not to happen"),
+            Err(StoreError::Unknown { .. }) => assert_ne!(there, 1, "half of {what} is there"),
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+    for (what, said) in &tried {
+        let work = large_work(&names, what);
+        if said.is_err() {
+            resolve(&store, &work).await;
+        }
+        let again = store.commit(work).await.unwrap();
+        assert!(matches!(again, Committed::AlreadyDone(_)), "{what}: {again:?}");
+    }
+    let wanted = i64::try_from(tried.len() + 1).unwrap();
+    assert_eq!(count(&store, &names).await, wanted);
 }
 
 /// Commits the same Work until it is known to be done.

@@ -104,12 +104,7 @@ pub(crate) struct Simulate {
 
 /// Runs the command; whether all is as it should be.
 pub(crate) fn run(command: &Simulate) -> Result<bool, Error> {
-    let mut sound = false;
-    block_on(async {
-        sound = simulate(command).await?;
-        Ok(())
-    })?;
-    Ok(sound)
+    block_on(simulate(command))
 }
 
 async fn simulate(command: &Simulate) -> Result<bool, Error> {

@@ -37,24 +37,15 @@ pub(super) struct Journals {
     pub(super) twice: Vec<String>,
 }
 
-/// How long things may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// From placed to confirmed.
-    pub(super) confirm_within: Duration,
-    /// What anything may be late.
-    pub(super) grace: Duration,
-}
-
-/// Runs every check.
-pub(super) fn run(facts: &Facts, journals: &Journals, limits: Limits) -> Vec<Check> {
+/// Runs every check. Nothing may be later than `grace`.
+pub(super) fn run(facts: &Facts, journals: &Journals, grace: Duration) -> Vec<Check> {
     let mut checks = acknowledged(facts, journals).to_vec();
     checks.extend(twice(facts, journals));
     checks.extend(money(facts));
-    checks.extend(stuck(facts, limits));
+    checks.extend(stuck(facts, grace));
     checks.extend(stock(facts));
     checks.extend(orphans(facts));
-    checks.extend(undone(facts, limits));
+    checks.extend(undone(facts, grace));
     checks.push(check(
         "unreadable_records",
         "records that cannot be understood",
@@ -200,14 +191,13 @@ fn money(facts: &Facts) -> Vec<Check> {
     ]
 }
 
-fn stuck(facts: &Facts, limits: Limits) -> Vec<Check> {
-    let late = |due: i64| is_late(facts.now, due, limits.grace);
-    let confirm_within = i64::try_from(limits.confirm_within.as_millis()).unwrap_or(i64::MAX);
+fn stuck(facts: &Facts, grace: Duration) -> Vec<Check> {
+    let late = |due: i64| is_late(facts.now, due, grace);
     let stuck = |life: &Life| {
-        life.order.is_some_and(|order| match order.state {
-            OrderState::Placed => late(order.changed_at.saturating_add(confirm_within)),
-            OrderState::Confirmed => order.due_at.is_some_and(late),
-            _ => false,
+        life.order.is_some_and(|order| {
+            // One that waits without a date would wait for ever.
+            matches!(order.state, OrderState::Placed | OrderState::Confirmed)
+                && order.due_at.is_none_or(late)
         })
     };
     let overdue = facts.due.iter().filter(|(_, due)| late(*due));
@@ -219,6 +209,12 @@ fn stuck(facts: &Facts, limits: Limits) -> Vec<Check> {
             "orders that have not heard of their ticket or delivery, or these of their order",
             is_behind,
         ),
+        of_lives(facts, "tickets_open", "completed orders whose ticket is still open", |life| {
+            let completed = life.order.filter(|order| order.state == OrderState::Completed);
+            // Tickets are handed over in rounds, a little later.
+            completed.is_some_and(|order| late(order.changed_at))
+                && life.ticket.is_some_and(TicketState::is_open)
+        }),
         of_lives(facts, "orders_with_problem", "orders that somebody has to look at", |life| {
             life.order.is_some_and(|order| order.problem)
         }),
@@ -236,7 +232,7 @@ fn is_behind(life: &Life) -> bool {
     let Some(order) = life.order else { return false };
     if order.state.ended_early() {
         // What is done already stays done; what is not must have been called off.
-        return matches!(life.ticket, Some(TicketState::Queued | TicketState::InPreparation))
+        return life.ticket.is_some_and(TicketState::is_open)
             || matches!(
                 life.delivery,
                 Some(DeliveryState::Pending | DeliveryState::Assigned | DeliveryState::PickedUp)
@@ -276,7 +272,10 @@ fn stock(facts: &Facts) -> [Check; 2] {
     let against_order = |life: &Life| match (life.reservation, life.order) {
         (Some((state, true)), Some(order)) => match order.state {
             OrderState::Placed => false,
-            state_of_order if state_of_order.ended_early() => state != ReservationState::Released,
+            // What was cooked stays taken, however the order ended.
+            ended if ended.ended_early() => {
+                order.stock_held == (state == ReservationState::Released)
+            }
             _ => state == ReservationState::Released,
         },
         _ => false,
@@ -290,7 +289,7 @@ fn stock(facts: &Facts) -> [Check; 2] {
         of_lives(
             facts,
             "reservations_wrong",
-            "orders that ended and hold stock, or did not and hold none",
+            "orders whose stock is held and should not be, or is not and should be",
             against_order,
         ),
     ]
@@ -316,7 +315,7 @@ fn orphans(facts: &Facts) -> Vec<Check> {
 }
 
 /// What is left undone, whatever the records say.
-pub(super) fn undone(facts: &Facts, limits: Limits) -> Vec<Check> {
+pub(super) fn undone(facts: &Facts, grace: Duration) -> Vec<Check> {
     let sum = |name, about, number: fn(&Backlog) -> u64| {
         let left: Vec<(&String, u64)> = facts
             .backlogs
@@ -329,7 +328,7 @@ pub(super) fn undone(facts: &Facts, limits: Limits) -> Vec<Check> {
     };
     let overdue = facts.backlogs.iter().filter(|(_, backlog)| {
         let next = backlog.next_timer_at.as_deref().and_then(super::facts::millis);
-        next.is_some_and(|next| is_late(facts.now, next, limits.grace))
+        next.is_some_and(|next| is_late(facts.now, next, grace))
     });
     vec![
         sum("messages_unpublished", "events that are not published", |backlog| backlog.unpublished),

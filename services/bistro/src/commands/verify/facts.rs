@@ -88,6 +88,13 @@ impl OrderState {
     }
 }
 
+impl TicketState {
+    /// Whether the kitchen still shows it.
+    pub(super) const fn is_open(self) -> bool {
+        matches!(self, Self::Queued | Self::InPreparation | Self::Ready)
+    }
+}
+
 /// What orders says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
@@ -95,7 +102,10 @@ pub(super) struct Order {
     pub(super) amount_minor: i64,
     /// In Unix milliseconds, like every time here.
     pub(super) changed_at: i64,
+    /// When its timer fires.
     pub(super) due_at: Option<i64>,
+    /// Whether it says that stock is taken for it.
+    pub(super) stock_held: bool,
     pub(super) problem: bool,
 }
 
@@ -244,6 +254,7 @@ impl Facts {
             state: OrderState::parse(&row.state)?,
             amount_minor: row.number("amount_minor"),
             changed_at: millis(&row.changed_at)?,
+            stock_held: row.number("stock_held") != 0,
             due_at: row.due_at.as_deref().and_then(millis),
             problem: row.number("problem") != 0,
         };

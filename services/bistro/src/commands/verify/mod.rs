@@ -20,7 +20,7 @@ use crate::{
     },
     output::{self, Format},
 };
-use checks::{Acknowledged, Check, Journals, Limits};
+use checks::{Acknowledged, Check, Journals};
 use facts::{Backlog, Facts, Row};
 
 /// The roles whose records are read, in this order: what follows from an order before the orders,
@@ -69,27 +69,19 @@ struct Page {
 
 /// Runs the command; whether every check is 0.
 pub(crate) fn run(command: &Verify) -> Result<bool, Error> {
-    let mut sound = false;
-    block_on(async {
-        sound = verify(command).await?;
-        Ok(())
-    })?;
-    Ok(sound)
+    block_on(verify(command))
 }
 
 async fn verify(command: &Verify) -> Result<bool, Error> {
     let journals = journals(&command.journal)?;
     let client = command.connection.client()?;
-    let limits = Limits {
-        confirm_within: command.connection.settings()?.orders.confirm_within,
-        grace: Duration::from_secs(command.grace),
-    };
+    let grace = Duration::from_secs(command.grace);
     let until = Instant::now() + Duration::from_secs(command.wait);
     let mut pause = PAUSES.0;
     loop {
-        drain(&client, limits, until).await?;
+        drain(&client, grace, until).await?;
         let facts = collect(&client).await?;
-        let checks = checks::run(&facts, &journals, limits);
+        let checks = checks::run(&facts, &journals, grace);
         let sound = checks.iter().all(|check| check.count == 0);
         if sound || Instant::now() + pause > until {
             let report = Report { facts: &facts, journals: &journals, checks: &checks, sound };
@@ -121,7 +113,7 @@ fn journals(files: &[PathBuf]) -> Result<Journals, Error> {
 
 /// Waits until nothing is under way, at most until `until`: backlogs are cheap to read, records
 /// are not.
-async fn drain(client: &Client, limits: Limits, until: Instant) -> Result<(), Error> {
+async fn drain(client: &Client, grace: Duration, until: Instant) -> Result<(), Error> {
     let mut pause = PAUSES.0;
     loop {
         if Instant::now() + pause > until {
@@ -132,7 +124,7 @@ async fn drain(client: &Client, limits: Limits, until: Instant) -> Result<(), Er
             let page = page(client, role, "?limit=1").await?;
             facts.take_backlog(role, page.backlog.unwrap_or_default());
         }
-        if checks::undone(&facts, limits).iter().all(|check| check.count == 0) {
+        if checks::undone(&facts, grace).iter().all(|check| check.count == 0) {
             return Ok(());
         }
         tokio::time::sleep(pause).await;
