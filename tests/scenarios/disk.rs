@@ -47,7 +47,8 @@ async fn a_disk_that_fails_to_flush_ends_the_process_with_its_cause() {
     register(&platform, &format!("{}@example.org", fresh("after"))).await.expect("a user");
 }
 
-/// `bistro serve` on the platform's data and ports, whose later flushes fail.
+/// `bistro serve` on the platform's data and ports, whose later flushes fail. Without `strace`, which
+/// `cargo xtask provision` installs, it ends at once.
 fn serve_on_a_failing_disk(platform: &Platform) -> Process {
     let mut command = platform.sandbox.command(Path::new("strace"));
     // Nothing but the flushes is traced, and nothing of them shown: only the errors are wanted.
@@ -66,7 +67,7 @@ fn serve_on_a_failing_disk(platform: &Platform) -> Process {
     command
         .env("BISTRO__GRPC__LISTEN", serve.grpc.addr().to_string())
         .env("BISTRO__ADMIN__LISTEN", serve.admin.addr().to_string());
-    platform.sandbox.spawn(command, "serve").expect("strace, from `cargo xtask provision`")
+    platform.sandbox.spawn(command, "serve").expect("a shell")
 }
 
 async fn until_ready(platform: &mut Platform) {

@@ -1,14 +1,11 @@
 //! Starting and stopping: what probes say meanwhile, and that requests under way are finished.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{process::Command, time::Duration};
 
 use bistro_client::{Answer, ClientError, Request};
 use bistro_testkit::{Port, wait};
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };

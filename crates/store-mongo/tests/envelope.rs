@@ -99,6 +99,22 @@ fn keys(envelope: &BsonDocument) -> Vec<&str> {
     envelope.keys().map(String::as_str).collect()
 }
 
+/// Just after a collection or an index was made there is no snapshot of it to read from.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_answer_at_once_on_a_new_database() {
+    for round in 0..20 {
+        let room = Room::open().await;
+        let id = format!("t{round}");
+        assert!(room.store.load_many::<Table>(std::slice::from_ref(&id)).await.unwrap().is_empty());
+        let all = Query::prefix::<Table>("size", &Key::new());
+        assert!(room.store.list::<Table>(all.clone()).await.unwrap().items.is_empty());
+        let mut work = requested("make", SystemClock.now());
+        work.insert_new(&table(&id, 4)).unwrap();
+        room.apply(work).await;
+        assert_eq!(room.store.list::<Table>(all).await.unwrap().items.len(), 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_envelope_can_be_read_by_people_and_empties_again() {
     let room = Room::open().await;

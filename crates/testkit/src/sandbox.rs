@@ -13,6 +13,9 @@ use crate::process::Process;
 /// ended meanwhile) the program does not start.
 const REGISTER: &str = r#": > "$0/$$" && exec "$@""#;
 
+/// The folder that a small disk is mounted on; the watchdog knows it too.
+pub(crate) const SMALL_DISK: &str = "disk";
+
 /// Waits for the end of its input, which is the end of the test process or of its [`Sandbox`], whichever comes first.
 /// Then kills every process group that is registered, takes away the small disk if there is one, and removes the folder
 /// `$0`. A dying process may still write into the folder, hence the second try; it may still have files of the disk
@@ -101,7 +104,7 @@ impl Sandbox {
     ///
     /// A disk that can be filled without harm to the machine. Mounting needs root.
     pub fn small_disk(&self, mebibytes: u32) -> Result<PathBuf> {
-        let folder = self.path.join("disk");
+        let folder = self.path.join(SMALL_DISK);
         fs::create_dir(&folder).context("cannot make a folder to mount a small disk on")?;
         let output = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"])

@@ -1,6 +1,6 @@
 //! The life of a real server under test: started, stopped, killed, paused, restarted on the same data and port.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::ports::Port;
 use crate::process::Process;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{SMALL_DISK, Sandbox};
 use crate::wait;
 
 mod mongo;
@@ -168,22 +168,22 @@ impl<E: Engine> Server<E> {
         Ok(self.process.ended()?.is_none())
     }
 
-    /// Takes all room that its small disk has left, until [`make_room`](Self::make_room).
+    /// Takes the room that its small disk has left but for `spare` bytes, until [`make_room`](Self::make_room).
     ///
     /// # Errors
     /// When its data is on no disk of its own: the machine's is not to be filled.
-    pub fn fill_disk(&self) -> Result<()> {
-        ensure!(self.data.ends_with("disk"), "{} has no small disk", E::NAME);
-        let path = self.ballast();
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(&path).context("no ballast")?;
+    pub fn fill_disk(&self, spare: u64) -> Result<()> {
+        ensure!(self.data.ends_with(SMALL_DISK), "{} has no small disk", E::NAME);
+        let mut ballast = File::create(self.ballast()).context("cannot make the ballast")?;
         loop {
-            match file.write_all(&BALLAST) {
+            match ballast.write_all(&BALLAST) {
                 Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
                 Err(error) => return Err(error).context("cannot write the ballast"),
             }
         }
+        let size = ballast.metadata().context("cannot look at the ballast")?.len();
+        ballast.set_len(size.saturating_sub(spare)).context("cannot shorten the ballast")
     }
 
     /// Gives back what [`fill_disk`](Self::fill_disk) took.

@@ -17,7 +17,7 @@ use crate::sandbox::Sandbox;
 
 /// With less than this free, RabbitMQ stops every publisher, without an error. Little: only tests that fill a disk of
 /// their own are to see that.
-const CONFIGURATION: &str = "[{rabbit, [{disk_free_limit, 1000000}]}].\n";
+const CONFIGURATION: &str = "[{rabbit, [{disk_free_limit, 16000000}]}].\n";
 
 /// The kind of a [`RabbitServer`](super::RabbitServer).
 #[derive(Debug)]

@@ -28,6 +28,8 @@ use crate::{
 const FAULT: Duration = Duration::from_millis(300);
 /// How long a full disk may go unnoticed under load.
 const FULL_WITHIN: Duration = Duration::from_mins(3);
+/// The bytes that a nearly full disk has left: less than any server wants to keep.
+const NEARLY_FULL: u64 = 8 << 20;
 
 /// Opens handles onto one URL.
 struct Opener<O> {
@@ -320,19 +322,12 @@ fn large_event(scene: &Scene, number: usize) -> Event {
     event
 }
 
-/// Its disk is full while four publish: every answer comes in time. With room again, and the
-/// server started again if it ended, what was taken is delivered as it was, and the rest can be
-/// published.
-pub async fn a_full_disk_loses_nothing<E: Engine, F>(
-    server: &mut Server<E>,
-    open: impl Fn(String) -> F + Send + Sync,
-) where
-    F: Future<Output = Arc<dyn Bus>> + Send,
-{
-    let scene = settled(server.url(), open).await;
-    let [bus, other] = &scene.handles;
-    assert_eq!(insist(bus, scene.event(0)).await, 0);
-    server.fill_disk().unwrap();
+/// Four publish events from number 1 on until three of each were not taken; gives the events, and
+/// whether they were taken. Every answer comes in time.
+async fn publish_until_it_fails(
+    scene: &Scene,
+    make: fn(&Scene, usize) -> Event,
+) -> Vec<(Event, bool)> {
     let deadline = Instant::now() + FULL_WITHIN;
     let tried = together((1..=4_usize).map(|client| {
         let (bus, scene) = (scene.handles[client % 2].clone(), scene.clone());
@@ -340,13 +335,13 @@ pub async fn a_full_disk_loses_nothing<E: Engine, F>(
             let (mut tried, mut failures) = (vec![], 0);
             for number in (client..).step_by(4) {
                 assert!(Instant::now() < deadline, "{} events and no error", tried.len());
-                let event = vec![large_event(&scene, number)];
-                let said = bounded("a publish", bus.publish(event)).await.remove(0);
+                let event = make(&scene, number);
+                let said = bounded("a publish", bus.publish(vec![event.clone()])).await.remove(0);
                 if let Err(error) = &said {
                     assert!(may_come_back(error), "{error:?}");
                     failures += 1;
                 }
-                tried.push((number, said.is_ok()));
+                tried.push((event, said.is_ok()));
                 if failures == 3 {
                     break;
                 }
@@ -354,24 +349,20 @@ pub async fn a_full_disk_loses_nothing<E: Engine, F>(
             tried
         }
     }));
-    let tried: Vec<_> = tried.await.into_iter().flatten().collect();
+    tried.await.into_iter().flatten().collect()
+}
 
-    server.make_room().unwrap();
-    if !server.is_running().unwrap() {
-        server.restart().await.unwrap();
+/// With room again: what was taken is delivered as it was, and so is the rest once it is taken.
+async fn goes_on(scene: &Scene, tried: Vec<(Event, bool)>) {
+    let [bus, other] = &scene.handles;
+    for (event, is_taken) in &tried {
+        if !is_taken {
+            insist(other, event.clone()).await;
+        }
     }
-    eventually("it answers again", async || bus.ping().await.is_ok(), |ok| *ok).await;
-    let refused = tried.iter().filter(|(_, is_taken)| !is_taken).map(|(number, _)| *number);
-    for number in refused {
-        insist(other, large_event(&scene, number)).await;
-    }
-    let mut missing: BTreeMap<String, Vec<u8>> = tried
-        .iter()
-        .map(|(number, _)| large_event(&scene, *number))
-        .chain([scene.event(0)])
-        .map(|event| (event.id, event.data))
-        .collect();
-    let wanted = missing.clone();
+    let wanted: BTreeMap<String, Vec<u8>> =
+        tried.into_iter().map(|(event, _)| (event.id, event.data)).collect();
+    let mut missing = wanted.clone();
     let mut consumer = subscribe(bus, scene.queue()).await;
     while !missing.is_empty() {
         let delivery = bounded("a delivery", consumer.next()).await.unwrap();
@@ -380,4 +371,42 @@ pub async fn a_full_disk_loses_nothing<E: Engine, F>(
         missing.remove(&event.id);
         delivery.ack().await.unwrap();
     }
+}
+
+/// Its disk has less room than its server wants to keep: publishers hear so in time, and go on by
+/// themselves when there is room.
+pub async fn a_nearly_full_disk_stops_publishers_until_there_is_room<E: Engine, F>(
+    server: &mut Server<E>,
+    open: impl Fn(String) -> F + Send + Sync,
+) where
+    F: Future<Output = Arc<dyn Bus>> + Send,
+{
+    let scene = Scene::new(&Opener { url: server.url(), open }).await;
+    assert_eq!(insist(&scene.handles[0], scene.event(0)).await, 0);
+    server.fill_disk(NEARLY_FULL).unwrap();
+    let mut tried = publish_until_it_fails(&scene, Scene::event).await;
+    server.make_room().unwrap();
+    assert!(server.is_running().unwrap());
+    tried.push((scene.event(0), true));
+    goes_on(&scene, tried).await;
+}
+
+/// Its disk is full to the last byte: every answer comes in time, and once its server was started
+/// again with room nothing that was taken is lost. (RabbitMQ goes on without its quorum queues
+/// until it is started again.)
+pub async fn a_full_disk_loses_nothing<E: Engine, F>(
+    server: &mut Server<E>,
+    open: impl Fn(String) -> F + Send + Sync,
+) where
+    F: Future<Output = Arc<dyn Bus>> + Send,
+{
+    let scene = settled(server.url(), open).await;
+    assert_eq!(insist(&scene.handles[0], scene.event(0)).await, 0);
+    server.fill_disk(0).unwrap();
+    let mut tried = publish_until_it_fails(&scene, large_event).await;
+    server.make_room().unwrap();
+    server.kill().unwrap();
+    server.restart().await.unwrap();
+    tried.push((scene.event(0), true));
+    goes_on(&scene, tried).await;
 }

@@ -59,7 +59,10 @@ macro_rules! bus_outage {
                 a_server_that_is_halted_is_an_error
                 a_lost_answer_is_resolved
             ]
-            start_on_a_small_disk: [ a_full_disk_loses_nothing ]
+            start_on_a_small_disk: [
+                a_nearly_full_disk_stops_publishers_until_there_is_room
+                a_full_disk_loses_nothing
+            ]
         }
     };
 }

@@ -277,7 +277,7 @@ pub async fn a_full_disk_loses_nothing<E: Engine>(
     begin(&store, &names).await;
     let before = large_work(&names, "before");
     assert_eq!(store.commit(before).await.unwrap(), Committed::Applied);
-    server.fill_disk().unwrap();
+    server.fill_disk(0).unwrap();
     // A server sets room aside, which has to be used up first.
     let deadline = Instant::now() + FULL_WITHIN;
     let tried = together((0..8).map(|client| {
