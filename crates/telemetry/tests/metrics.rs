@@ -3,6 +3,7 @@
 use bistro_telemetry::{TelemetryError, register_build_info};
 use prometheus::{Registry, TextEncoder};
 
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn scrape(registry: &Registry) -> String {
     TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
 }

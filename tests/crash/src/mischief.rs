@@ -16,9 +16,10 @@ use crate::{
 /// An order is begun so often.
 const PACE: Duration = Duration::from_millis(350);
 /// Orders whose deed is being done at once, at most.
-const AT_ONCE: usize = 24;
-/// Between two looks at what is not so yet.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const AT_ONCE: usize = 12;
+/// Between two looks at what is not so yet: the first and the longest pause. Looking must not take
+/// the machine from what is looked for.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How long anything that follows from a command may take while the platform is being killed.
 const PATIENCE: Duration = Duration::from_mins(3);
 /// Seconds that placing may wait for its outcome.
@@ -203,6 +204,7 @@ impl Mischief {
 
     async fn end(&self, tale: &Tale) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
+        let mut pause = PAUSES.0;
         loop {
             let order = self.customer.read(&format!("/orders/{}", tale.id)).await?;
             let payment = self.customer.read(&format!("/orders/{}/payment", tale.id)).await;
@@ -224,7 +226,8 @@ impl Mischief {
                     name(end)
                 );
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
         }
     }
 }
@@ -264,6 +267,7 @@ async fn until<T, F: Future<Output = Result<Option<T>>>>(
     look: impl Fn() -> F,
 ) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
+    let mut pause = PAUSES.0;
     loop {
         if let Some(found) = look().await? {
             return Ok(found);
@@ -271,6 +275,7 @@ async fn until<T, F: Future<Output = Result<Option<T>>>>(
         if Instant::now() > deadline {
             bail!("{what}: not within {PATIENCE:?}");
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
     }
 }
