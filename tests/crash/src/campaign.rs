@@ -1,30 +1,25 @@
 //! The campaign: play, kill, restart, again and again; then let it finish and verify.
 
-use std::{collections::BTreeMap, process::Output, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use bistro_eventing::failpoint::POINTS;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
-use tokio::{
-    sync::watch,
-    task::{JoinHandle, JoinSet},
-    time::Instant,
-};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
     arguments::{Arguments, Engine},
     mischief::{Ends, Mischief},
     orders,
     platform::{self, Platform},
+    play::Playing,
     report,
 };
 
-/// Orders that are invented per kill: enough to be busy until the last one.
-const ORDERS_PER_KILL: u32 = 250;
 /// How long a fail point is waited for before the platform is killed all the same.
 const FAILPOINT_PATIENCE: Duration = Duration::from_secs(6);
-/// How long the simulation may take to begin.
-const BEGINNING: Duration = Duration::from_secs(60);
+/// The restaurant that all orders are for.
+const RESTAURANT: &str = "Crash Test Kitchen";
 /// What a campaign found.
 pub(crate) struct Outcome {
     /// How often each thing was killed, by name.
@@ -95,15 +90,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
         .block_on(attack(arguments, program))
 }
 
-async fn attack(arguments: &Arguments, program: std::path::PathBuf) -> Result<Outcome> {
+async fn attack(arguments: &Arguments, program: PathBuf) -> Result<Outcome> {
     let began = Instant::now();
     let mut rng = SmallRng::seed_from_u64(arguments.seed);
     let mut platform = Platform::new(arguments.engine, program).await?;
     prepare(&mut platform, arguments).await?;
     let mischief = Mischief::prepare(&platform.url()).await?;
-    let playing = play(&platform, arguments);
-    begun(&platform, &playing).await?;
     let (enough, stop) = watch::channel(false);
+    let own = arguments.orders.as_ref().map(read).transpose()?;
+    let many = (arguments.kills, arguments.concurrency);
+    let playing = Playing::begin(&platform, RESTAURANT, own, many, stop.clone()).await?;
     let mut tales = JoinSet::new();
     tales.spawn(mischief.clone().play(stop));
     let mut kills = BTreeMap::new();
@@ -122,13 +118,20 @@ async fn attack(arguments: &Arguments, program: std::path::PathBuf) -> Result<Ou
     // Timers of the last ones run while the simulation comes to its end.
     enough.send_replace(true);
     let done: u32 = kills.values().sum();
-    let played = finished(playing, &mut platform).await?;
+    let played = match playing.finish().await {
+        Ok(played) => played,
+        Err(error) => {
+            return Err(error.context(format!("the platform said: {}", platform.last_words())));
+        }
+    };
     if done < arguments.kills {
         bail!("the orders ran out after {done} kills: give more of them");
     }
     let tales = tales.join_next().await.context("nobody made mischief")???;
     let ends = mischief.settle(&tales).await.context("an order did not end as it should")?;
-    let verify = ["verify", "--journal", "crash.journal", "--wait", "120", "--output", "json"];
+    let mut verify = vec!["verify", "--wait", "120", "--output", "json"];
+    verify.extend(played.journals.iter().flat_map(|journal| ["--journal", journal]));
+    let played = played.sums;
     let verified: serde_json::Value = serde_json::from_str(&platform.run(&verify).await?)
         .context("what verify reports is not JSON")?;
     // An order that nobody was told of would be the second one of some key.
@@ -151,57 +154,14 @@ async fn prepare(platform: &mut Platform, arguments: &Arguments) -> Result<()> {
     if !platform.ready().await? {
         bail!("the platform does not start: {}", platform.last_words());
     }
-    let read = |path: &std::path::PathBuf| {
-        std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
-    };
     let menu = arguments.menu.as_ref().map_or_else(|| Ok(orders::menu()), read)?;
-    let orders = match &arguments.orders {
-        Some(path) => read(path)?,
-        None => orders::orders((arguments.kills * ORDERS_PER_KILL).max(200)),
-    };
     std::fs::write(platform.sandbox.path().join("menu.csv"), menu)?;
-    std::fs::write(platform.sandbox.path().join("orders.csv"), orders)?;
-    platform.run(&["import", "menu", "menu.csv", "--new", "Crash Test Kitchen"]).await?;
+    platform.run(&["import", "menu", "menu.csv", "--new", RESTAURANT]).await?;
     Ok(())
 }
 
-fn play(platform: &Platform, arguments: &Arguments) -> JoinHandle<std::io::Result<Output>> {
-    let mut command = platform.command();
-    command
-        .args(["simulate", "orders.csv", "--restaurant", "Crash Test Kitchen"])
-        .args(["--journal", "crash.journal", "--output", "json"])
-        .args(["--concurrency", &arguments.concurrency.to_string()]);
-    tokio::task::spawn_blocking(move || command.output())
-}
-
-/// Waits until the simulation has a journal: until then it only looks whether there is a platform
-/// to play on, and does not insist.
-async fn begun(platform: &Platform, playing: &JoinHandle<std::io::Result<Output>>) -> Result<()> {
-    let journal = platform.sandbox.path().join("crash.journal");
-    let deadline = Instant::now() + BEGINNING;
-    while !journal.exists() && !playing.is_finished() {
-        if Instant::now() > deadline {
-            bail!("the simulation did not begin within {BEGINNING:?}");
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
-}
-
-async fn finished(
-    playing: JoinHandle<std::io::Result<Output>>,
-    platform: &mut Platform,
-) -> Result<serde_json::Value> {
-    let output = playing.await??;
-    if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        let words = platform.last_words();
-        bail!(
-            "bistro simulate ended with {}: {complaint}\nthe platform said: {words}",
-            output.status
-        );
-    }
-    serde_json::from_slice(&output.stdout).context("what simulate reports is not JSON")
+fn read(path: &PathBuf) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
 /// Kills, and brings back what was killed. False if a fail point was not passed in time, so that

@@ -8,6 +8,7 @@ mod campaign;
 mod mischief;
 mod orders;
 mod platform;
+mod play;
 mod plots;
 mod report;
 

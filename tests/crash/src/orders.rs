@@ -24,10 +24,10 @@ pub(crate) fn menu() -> String {
     })
 }
 
-/// `count` orders of one to four lines.
-pub(crate) fn orders(count: u32) -> String {
+/// `count` orders of one to four lines, numbered from after `first`.
+pub(crate) fn orders(first: u32, count: u32) -> String {
     let mut text = "order,placed_at,item,quantity\n".to_owned();
-    for order in 0..count {
+    for order in first..first + count {
         let (day, hour, minute) = (1 + order / 600 % 28, 12 + order / 60 % 10, order % 60);
         for line in 0..=order % 4 {
             let dish = DISHES[((order + line) as usize) % DISHES.len()].0;
