@@ -103,9 +103,10 @@ pub async fn gauges_tell_what_waits(f: &impl EventingFactory) {
     };
     eventually("one is dead and one parked", gauges, |is| *is == [1, 1, 0]).await;
     scene.clock.advance(Duration::from_secs(SECONDS.into()));
+    let tries = async || scene.script.seen(&parked.id);
+    eventually("it is tried again", tries, |tries| *tries == 2).await;
     let wanted = [1, 1, SECONDS.into()];
     eventually("it is parked again, and is old", gauges, |is| *is == wanted).await;
-    assert_eq!(scene.script.seen(&parked.id), 2);
     scene.in_time("none is parked", gauges, |is| *is == [1, 0, 0]).await;
     assert_eq!(process.has_effects(&parked.subject, 1).await, [parked.id]);
     process.is_well();
