@@ -177,7 +177,8 @@ impl Engine {
         Backoff { base: self.options().backoff_base, cap: self.options().backoff_cap }
     }
 
-    /// Wakes the holder whenever the document `id` may have changed.
+    /// Wakes the holder whenever the document `id` may have changed. Who watches before the commit
+    /// that makes or changes the document is shown what it became, and need not read it.
     #[must_use]
     pub fn watch(&self, id: String) -> Watcher {
         self.0.wakeups.watch(id)
@@ -185,7 +186,7 @@ impl Engine {
 
     /// Wakes this process's watchers of `id`; for changes that another process made.
     pub fn wake(&self, id: &str) {
-        self.0.wakeups.wake(id);
+        self.0.wakeups.wake_to_read(id);
     }
 
     /// An empty Work of this role, because of `cause`.
@@ -201,8 +202,7 @@ impl Engine {
         let metrics = &self.0.metrics;
         let timer = metrics.commit_seconds.start_timer();
         let kind = work.cause.kind();
-        let ids: Vec<String> =
-            work.writes.iter().map(|write| write.document().id.clone()).collect();
+        let outlook = self.0.wakeups.outlook(&work);
         let anchor = work.anchor().cloned();
         let calls = work.calls.clone();
         let event_count = work.events.len();
@@ -227,9 +227,7 @@ impl Engine {
                 if let Some(document) = anchor {
                     self.hand_over(&document, calls, events);
                 }
-                for id in &ids {
-                    self.0.wakeups.wake(id);
-                }
+                self.0.wakeups.wake(outlook);
             }
             Err(StoreError::Conflict { .. }) => metrics.conflicts.inc(),
             Ok(Committed::AlreadyDone(_)) | Err(_) => {}

@@ -1,67 +1,228 @@
-//! Wakes whoever waits for a document of this process to change.
+//! Wakes whoever waits for a document of this process to change, and shows what it became.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use bistro_store::{Stored, Work, Write};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
-type Waiters = Arc<Mutex<HashMap<String, (Arc<Notify>, usize)>>>;
+/// What is known of a watched document without reading it.
+#[derive(Clone, Debug, Default)]
+enum Known {
+    /// Nothing has been committed since the first watcher came.
+    #[default]
+    NotYet,
+    /// A commit of this process left it like this.
+    Content(Arc<Stored>),
+    /// It changed, and only a read tells into what. It stays so: an older commit's content may
+    /// still come, and would be taken for the latest.
+    Unknown,
+}
+
+struct Watched {
+    known: watch::Sender<Known>,
+    watchers: usize,
+}
+
+type All = Arc<Mutex<HashMap<String, Watched>>>;
 
 /// Who waits for which document.
 #[derive(Clone, Default)]
-pub(crate) struct Wakeups(Waiters);
+pub(crate) struct Wakeups(All);
+
+/// What a Work makes of the documents that are being watched.
+pub(crate) struct Outlook(Vec<(String, Option<Stored>)>);
 
 impl Wakeups {
     /// Begins to watch the document `id`.
     pub(crate) fn watch(&self, id: String) -> Watcher {
-        let mut waiters = self.0.lock();
-        let (notify, count) = waiters.entry(id.clone()).or_default();
-        *count += 1;
-        Watcher { id, notify: Arc::clone(notify), waiters: Arc::clone(&self.0) }
+        let mut all = self.0.lock();
+        let watched = all
+            .entry(id.clone())
+            .or_insert_with(|| Watched { known: watch::Sender::new(Known::NotYet), watchers: 0 });
+        watched.watchers += 1;
+        Watcher { known: watched.known.subscribe(), id, all: Arc::clone(&self.0) }
     }
 
-    /// Wakes whoever watches the document `id`.
-    pub(crate) fn wake(&self, id: &str) {
-        if let Some((notify, _)) = self.0.lock().get(id) {
-            notify.notify_waiters();
+    /// What `work` will make of its documents; their content only where somebody watches.
+    pub(crate) fn outlook(&self, work: &Work) -> Outlook {
+        let all = self.0.lock();
+        let after = |write: &Write| {
+            let id = write.document().id.clone();
+            let content = all.contains_key(&id).then(|| content_after(write)).flatten();
+            (id, content)
+        };
+        Outlook(work.writes.iter().map(after).collect())
+    }
+
+    /// Wakes the watchers of what a Work has changed.
+    pub(crate) fn wake(&self, outlook: Outlook) {
+        let all = self.0.lock();
+        for (id, content) in outlook.0 {
+            if let Some(watched) = all.get(&id) {
+                watched.known.send_modify(|known| known.learn(content));
+            }
+        }
+    }
+
+    /// Wakes the watchers of the document `id`, which another process changed.
+    pub(crate) fn wake_to_read(&self, id: &str) {
+        if let Some(watched) = self.0.lock().get(id) {
+            watched.known.send_replace(Known::Unknown);
         }
     }
 }
 
-/// Waits for changes of one document. A wake-up says only that it may have changed.
+impl Known {
+    fn learn(&mut self, content: Option<Stored>) {
+        let newer = match (&*self, &content) {
+            (Self::NotYet, Some(_)) => true,
+            (Self::Content(before), Some(after)) => after.version > before.version,
+            (Self::Unknown, _) => false,
+            (_, None) => {
+                *self = Self::Unknown;
+                false
+            }
+        };
+        if let (true, Some(content)) = (newer, content) {
+            *self = Self::Content(Arc::new(content));
+        }
+    }
+
+    fn content(&self) -> Option<Arc<Stored>> {
+        match self {
+            Self::Content(stored) => Some(Arc::clone(stored)),
+            Self::NotYet | Self::Unknown => None,
+        }
+    }
+}
+
+/// The document after `write`, if the write says all of it.
+fn content_after(write: &Write) -> Option<Stored> {
+    let (document, version, data) = match write {
+        Write::Insert { document, data, .. } => (document, 1, data),
+        Write::Replace { document, version, data, .. } => (document, version + 1, data),
+        Write::Delete { .. } | Write::Require { .. } | Write::Adjust { .. } => return None,
+    };
+    Some(Stored {
+        id: document.id.clone(),
+        version,
+        schema: document.collection.schema,
+        compatible_from: document.collection.compatible_from,
+        data: data.as_str().into(),
+    })
+}
+
+/// Waits for changes of one document.
 pub struct Watcher {
     id: String,
-    notify: Arc<Notify>,
-    waiters: Waiters,
+    known: watch::Receiver<Known>,
+    all: All,
 }
 
 impl Watcher {
-    /// Runs `look` until it finds something, again after each wake-up. A change between two looks
-    /// is never missed, because waiting begins before looking.
-    pub async fn until<T, E, F>(&self, mut look: impl FnMut() -> F) -> Result<T, E>
+    /// The document that is watched.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Runs `look` until it finds something: at once, after each change, and at the latest
+    /// `look_again` after the look before, since another process may have changed the document.
+    ///
+    /// `look` is given the document as the latest commit of this process left it, or nothing when
+    /// it has to be read. A change between two looks is never missed.
+    pub async fn until<T, E, F>(
+        &mut self,
+        look_again: Duration,
+        mut look: impl FnMut(Option<Arc<Stored>>) -> F,
+    ) -> Result<T, E>
     where
         F: Future<Output = Result<Option<T>, E>>,
     {
+        let mut known = self.known.borrow_and_update().content();
         loop {
-            let woken = self.notify.notified();
-            tokio::pin!(woken);
-            woken.as_mut().enable();
-            if let Some(found) = look().await? {
+            if let Some(found) = look(known).await? {
                 return Ok(found);
             }
-            woken.await;
+            known = match tokio::time::timeout(look_again, self.known.changed()).await {
+                // The sender lives as long as the watcher does.
+                Ok(_) => self.known.borrow_and_update().content(),
+                Err(_) => None,
+            };
         }
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let mut waiters = self.waiters.lock();
-        if let Some((_, count)) = waiters.get_mut(&self.id) {
-            *count -= 1;
-            if *count == 0 {
-                waiters.remove(&self.id);
+        let mut all = self.all.lock();
+        if let Some(watched) = all.get_mut(&self.id) {
+            watched.watchers -= 1;
+            if watched.watchers == 0 {
+                all.remove(&self.id);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(version: i64) -> Stored {
+        let data = "{}".into();
+        Stored { id: "a".to_owned(), version, schema: 1, compatible_from: 1, data }
+    }
+
+    fn outlook(content: impl Into<Option<Stored>>) -> Outlook {
+        Outlook(vec![("a".to_owned(), content.into())])
+    }
+
+    fn shown(watcher: &Watcher) -> Option<i64> {
+        watcher.known.borrow().content().map(|stored| stored.version)
+    }
+
+    #[test]
+    fn commits_that_are_told_in_the_wrong_order_show_the_latest() {
+        let wakeups = Wakeups::default();
+        let watcher = wakeups.watch("a".to_owned());
+        assert_eq!(shown(&watcher), None);
+        wakeups.wake(outlook(version(3)));
+        wakeups.wake(outlook(version(2)));
+        assert_eq!(shown(&watcher), Some(3));
+    }
+
+    #[test]
+    fn what_was_once_unknown_is_read_from_then_on() {
+        let wakeups = Wakeups::default();
+        let watcher = wakeups.watch("a".to_owned());
+        wakeups.wake(outlook(None));
+        wakeups.wake(outlook(version(2)));
+        assert_eq!(shown(&watcher), None);
+        drop(watcher);
+        let anew = wakeups.watch("a".to_owned());
+        wakeups.wake(outlook(version(3)));
+        assert_eq!(shown(&anew), Some(3));
+        wakeups.wake_to_read("a");
+        assert_eq!(shown(&anew), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_at_once_then_after_each_change_and_then_by_the_clock() {
+        let wakeups = Wakeups::default();
+        let mut watcher = wakeups.watch("a".to_owned());
+        wakeups.wake(outlook(version(1)));
+        let (looks, limit) = (std::cell::RefCell::new(Vec::new()), Duration::from_secs(1));
+        let look = |known: Option<Arc<Stored>>| {
+            looks.borrow_mut().push(known.map(|stored| stored.version));
+            if looks.borrow().len() == 1 {
+                wakeups.wake(outlook(version(2)));
+            }
+            let found = (looks.borrow().len() == 3).then_some(());
+            async move { Ok::<_, ()>(found) }
+        };
+        watcher.until(limit, look).await.unwrap();
+        assert_eq!(*looks.borrow(), [Some(1), Some(2), None]);
     }
 }

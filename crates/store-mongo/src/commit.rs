@@ -35,6 +35,8 @@ const MOST_BYTES: usize = 6 * 1024 * 1024;
 pub(crate) enum Failure {
     /// The statement of this step matched no document.
     Missed(Step),
+    /// One of several statements that were sent together did not match a document, or failed.
+    MissedOneOf,
     /// The statement of this step would give an index the same key twice.
     Duplicate(Step, String),
     /// The server undid it because of another writer.
@@ -118,6 +120,11 @@ async fn run(engine: Arc<Engine>, mut plan: Plan) -> Result<Committed, StoreErro
         };
         let met = match failure {
             Failure::Final(error) => return Err(error),
+            Failure::MissedOneOf => {
+                // Alone, each says which it is.
+                plan.together = false;
+                continue;
+            }
             Failure::Met(said) => Some(said),
             refused => match resolve(&engine, &mut plan, refused).await? {
                 Some(done) => return Ok(done),
@@ -171,6 +178,8 @@ async fn resolve(
         Failure::Duplicate(step, index) => (step, Some(index)),
         Failure::Met(said) => return Err(Fault::Transient(said).into_error()),
         Failure::Final(error) => return Err(error),
+        // It is asked again, one by one.
+        Failure::MissedOneOf => return Ok(None),
     };
     let document = plan.document(step).clone();
     if let Some(index) = index.as_deref().and_then(|index| index.strip_prefix("k_")) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bistro_store::{Cause, DocumentRef, StoreError, Work, Write};
+use bistro_store::{Cause, Collection, DocumentRef, StoreError, Work, Write};
 use mongodb::bson::{Document, doc};
 
 use crate::{
@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     /// Inserts that find a deleted document of their id and bring it back.
     pub(crate) revived: BTreeSet<usize>,
+    /// Whether what many touch in one collection goes to the server as one command.
+    pub(crate) together: bool,
 }
 
 impl Plan {
@@ -61,7 +63,8 @@ impl Plan {
             (Cause::Outcome { .. }, None) => Once::Call,
             (_, None) => Once::Versions,
         };
-        let mut plan = Self { work, once, steps: Vec::new(), revived: BTreeSet::new() };
+        let mut plan =
+            Self { work, once, steps: Vec::new(), revived: BTreeSet::new(), together: true };
         plan.steps = plan.order();
         plan.revived = plan.inserts_over_the_cause();
         Ok(plan)
@@ -118,6 +121,25 @@ impl Plan {
             .chain(elsewhere.then_some(Step::Consume))
             .chain(others.into_iter().map(Step::Write))
             .collect()
+    }
+
+    /// The steps in the order of a transaction; those that go to the server as one command stand
+    /// together. They are what many touch: that is where a Work has many alike.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &[Step]> {
+        self.steps.chunk_by(|one, next| {
+            let (one, next) = (self.crowded_in(*one), self.crowded_in(*next));
+            self.together && one.is_some() && one == next
+        })
+    }
+
+    /// The collection of a step that many touch.
+    fn crowded_in(&self, step: Step) -> Option<&'static Collection> {
+        match step {
+            Step::Write(place) if is_crowded(&self.work.writes[place]) => {
+                Some(self.document(step).collection)
+            }
+            Step::Write(_) | Step::Consume => None,
+        }
     }
 
     /// An insert of the document that its cause is consumed from can only follow its deletion.

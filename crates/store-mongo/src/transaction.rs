@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mongodb::{
     ClientSession,
+    bson::doc,
     error::{Error, UNKNOWN_TRANSACTION_COMMIT_RESULT},
     options::{ReadConcern, TransactionOptions, UpdateModifications},
 };
@@ -34,8 +35,12 @@ pub(crate) async fn run(engine: &Engine, plan: &Plan) -> Result<(), Failure> {
         .build();
     session.start_transaction().with_options(options).await.map_err(refused)?;
     let published = engine.pending.published(plan.steps.iter().map(|step| plan.document(*step)));
-    for step in &plan.steps {
-        if let Err(failure) = state(engine, plan, *step, &published, &mut session).await {
+    for steps in plan.commands() {
+        let stated = match steps {
+            [step] => state(engine, plan, *step, &published, &mut session).await,
+            steps => update_all(engine, plan, steps, &published, &mut session).await,
+        };
+        if let Err(failure) = stated {
             // It lets go of the documents at once; when it cannot be told to, the server does by
             // itself after a while.
             if let Err(error) = session.abort_transaction().await {
@@ -71,6 +76,32 @@ async fn state(
         }
     }
     Ok(())
+}
+
+/// Updates of one collection as one command: a command costs the server more than what it does.
+async fn update_all(
+    engine: &Engine,
+    plan: &Plan,
+    steps: &[Step],
+    published: &Published,
+    session: &mut ClientSession,
+) -> Result<(), Failure> {
+    let mut updates = Vec::with_capacity(steps.len());
+    for step in steps {
+        match plan.statement(*step, published).map_err(Failure::Final)? {
+            Statement::Update { filter, pipeline } => {
+                updates.push(doc! { "q": filter, "u": pipeline });
+            }
+            Statement::Insert(_) => return Err(Failure::MissedOneOf),
+        }
+    }
+    let collection = plan.document(steps[0]).collection.full_name();
+    let command = doc! { "update": collection, "updates": updates, "ordered": true };
+    let done = engine.database.run_command(command).session(session).await;
+    let done = done.map_err(|error| Failure::at(steps[0], Fault::of_statement(&error)))?;
+    // Errors of single statements are in the answer, and their documents were not matched.
+    let matched = done.get_i32("n").ok().and_then(|count| usize::try_from(count).ok());
+    if matched == Some(steps.len()) { Ok(()) } else { Err(Failure::MissedOneOf) }
 }
 
 /// Asks for the commit until its result is known, a few times.

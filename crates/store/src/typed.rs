@@ -2,7 +2,7 @@
 
 use bistro_core::{Error, Id, IdKind, Page};
 
-use crate::{Document, Query, Store, StoreError};
+use crate::{Document, Query, Store, StoreError, Stored};
 
 /// A document with the version it was read at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,13 @@ impl<D> std::ops::Deref for Versioned<D> {
 
     fn deref(&self) -> &D {
         &self.value
+    }
+}
+
+impl<D: Document> Versioned<D> {
+    /// Reads a stored document.
+    pub fn read(stored: &Stored) -> Result<Self, StoreError> {
+        Ok(Self { value: D::read(stored)?, version: stored.version })
     }
 }
 
@@ -57,12 +64,7 @@ pub trait StoreExt {
 
 impl<S: Store + ?Sized> StoreExt for S {
     async fn load<D: Document>(&self, id: &str) -> Result<Option<Versioned<D>>, StoreError> {
-        match self.get(D::COLLECTION, id).await? {
-            Some(stored) => {
-                Ok(Some(Versioned { value: D::read(&stored)?, version: stored.version }))
-            }
-            None => Ok(None),
-        }
+        self.get(D::COLLECTION, id).await?.as_ref().map(Versioned::read).transpose()
     }
 
     async fn require<D: Document, K: IdKind>(

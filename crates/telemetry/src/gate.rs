@@ -22,19 +22,22 @@ const NOISY: [&str; 11] = [
     "tower",
 ];
 
-/// Events by `level`; spans from `info`, or as many as `level` asks for.
+/// Events by `level`. Spans from `info`, from `debug` when traces are exported (they say which
+/// call and which statement took how long), or as many as `level` asks for.
 pub(crate) fn gate(
     level: &str,
+    exporting: bool,
 ) -> Result<FilterFn<impl Fn(&Metadata<'_>) -> bool + use<>>, TelemetryError> {
     let events = targets(level).ok_or_else(|| TelemetryError::Level(level.to_owned()))?;
+    let spans = if exporting { Level::DEBUG } else { Level::INFO };
     let most = events
         .iter()
         .map(|(_, level)| level)
         .chain(events.default_level())
-        .fold(LevelFilter::INFO, Ord::max);
+        .fold(LevelFilter::from_level(spans), Ord::max);
     Ok(filter_fn(move |metadata: &Metadata<'_>| {
         let (target, level) = (metadata.target(), metadata.level());
-        let is_ours = metadata.is_span() && *level <= Level::INFO && !is_noisy(target);
+        let is_ours = metadata.is_span() && *level <= spans && !is_noisy(target);
         is_ours || events.would_enable(target, level)
     })
     .with_max_level_hint(most))

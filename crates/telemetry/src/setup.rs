@@ -44,8 +44,8 @@ impl Telemetry {
         clock: Arc<dyn Clock>,
         sink: Sink,
     ) -> Result<Self, TelemetryError> {
-        let gate = gate(&options.level)?;
         let (provider, exporting) = otlp::provider(options)?;
+        let gate = gate(&options.level, exporting)?;
         let log = LogLayer::new(
             style(options),
             otlp::service(options).to_owned(),

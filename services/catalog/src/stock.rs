@@ -1,5 +1,7 @@
 //! Pricing a basket, taking its stock for an order, and giving it back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::catalog::v1;
@@ -56,15 +58,15 @@ impl Catalog {
         let restaurant = wire::id("restaurant_id", &message.restaurant_id)?;
         let lines = &basket::read(&message.lines)?;
         let command = asked.command("catalog.reserve", message)?;
+        let met = &AtomicBool::new(false);
         let decide = |mut work: Work| async move {
-            let (present, place, items) = tokio::try_join!(
-                self.reservation(order),
-                self.restaurant(restaurant),
-                self.items(lines),
-            )?;
-            if let Some(present) = present {
+            // An order is reserved for once, so there is nothing to be found the first time; if
+            // there is, the insert meets it and comes here again.
+            let again = met.swap(true, Ordering::Relaxed);
+            if again && let Some(present) = self.reservation(order).await? {
                 return Ok(Decision::Answer(counted(reservations::replayed(&present)?)));
             }
+            let (place, items) = tokio::try_join!(self.restaurant(restaurant), self.items(lines))?;
             require_open(&place)?;
             let taken = basket::take(restaurant, lines, &items)?;
             let answer = counted(taken.len());

@@ -121,32 +121,37 @@ impl OrdersService {
         // How long the asker waits is not part of what is asked.
         let request = PlaceOrderRequest { wait_ms: 0, ..request };
         let command = asked.command("orders.place", &request)?;
-        let placed = self
-            .engine
-            .request(
-                &command,
-                &MarkAt::Collection(&ORDERS),
-                |work| self.decide_place(asked, &request, work),
-                |mark| self.again(mark),
-            )
-            .await?;
+        let mut watcher = None;
+        let decide = |work| {
+            let decided = self.decide_place(asked, &request, work);
+            // From before the commit on, so that no change has to be looked for.
+            watcher = decided.as_ref().ok().map(|(id, _)| self.engine.watch(id.clone()));
+            async { decided.map(|(_, decision)| decision) }
+        };
+        let mark_at = MarkAt::Collection(&ORDERS);
+        let placed =
+            self.engine.request(&command, &mark_at, decide, |mark| self.again(mark)).await?;
         if wait.is_zero() || placed.state != State::Placed.as_str() {
             return Ok(placed);
         }
-        let decided = watch::until(&self.engine, &placed.id, |order| order.state != State::Placed);
+        let mut watcher = watcher
+            .filter(|watcher| watcher.id() == placed.id)
+            .unwrap_or_else(|| self.engine.watch(placed.id.clone()));
+        let decided =
+            watch::until(&self.engine, &mut watcher, |order| order.state != State::Placed);
         match tokio::time::timeout(wait, decided).await {
             Ok(order) => Ok(present::stored(&order?)),
             Err(_) => Ok(placed),
         }
     }
 
-    #[expect(clippy::unused_async, reason = "what decides may read first")]
-    async fn decide_place(
+    /// The order's id, and what to commit.
+    fn decide_place(
         &self,
         asked: &Asked,
         request: &PlaceOrderRequest,
         mut work: Work,
-    ) -> Result<Decision<OrderMessage>, Error> {
+    ) -> Result<(String, Decision<OrderMessage>), Error> {
         let customer = asked.principal.name();
         let quote = self.signer.open(&request.quote, &customer, work.time)?;
         let order = intake::order(&work, customer, quote, request)?;
@@ -154,7 +159,7 @@ impl OrdersService {
         let expires = work.time + self.config.catalog.reservation_ttl;
         let order = saga::place(&mut work, order, &request.payment_method, confirm_by, expires)?;
         let answer = present::message(&order, 1);
-        Ok(Decision::commit(work, answer))
+        Ok((answer.id.clone(), Decision::commit(work, answer)))
     }
 
     /// The present state of the order that an earlier request of the same key was about.

@@ -1,13 +1,13 @@
 //! An order as a stream: as it is, and again after each change, until it has ended or this process
 //! is about to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bistro_core::Error;
-use bistro_eventing::Engine;
+use bistro_eventing::{Engine, Watcher};
 use bistro_proto::orders::v1::Order as OrderMessage;
 use bistro_runtime::status_of;
-use bistro_store::{StoreExt as _, Versioned};
+use bistro_store::{StoreExt as _, Stored, Versioned};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -26,12 +26,14 @@ pub(crate) fn stream(engine: Engine, id: String, mut seen: i64) -> Changes {
     let (to, changes) = mpsc::channel(1);
     // A stream that breaks off is asked for again, elsewhere; it must not hold up the stop.
     let stopping = engine.stopping();
+    let mut watcher = engine.watch(id);
     tokio::spawn(async move {
         loop {
+            let past = |order: &Versioned<Order>| order.version > seen || order.state.is_end();
             let changed = tokio::select! {
                 () = to.closed() => return,
                 () = stopping.cancelled() => return,
-                changed = next(&engine, &id, seen) => changed,
+                changed = until(&engine, &mut watcher, past) => changed,
             };
             let (message, last) = match changed {
                 Ok(order) => {
@@ -48,26 +50,23 @@ pub(crate) fn stream(engine: Engine, id: String, mut seen: i64) -> Changes {
     ReceiverStream::new(changes)
 }
 
-/// Waits until the order `id` is past version `seen`.
-async fn next(engine: &Engine, id: &str, seen: i64) -> Result<Versioned<Order>, Error> {
-    until(engine, id, |order| order.version > seen || order.state.is_end()).await
-}
-
-/// Waits until the order `id` is as wanted.
+/// Waits until the watched order is as wanted.
 pub(crate) async fn until(
     engine: &Engine,
-    id: &str,
+    watcher: &mut Watcher,
     wanted: impl Fn(&Versioned<Order>) -> bool,
 ) -> Result<Versioned<Order>, Error> {
-    let watcher = engine.watch(id.to_owned());
-    loop {
-        let look = || async {
-            let order = engine.store().load::<Order>(id).await?;
+    let id = watcher.id().to_owned();
+    let look = |known: Option<Arc<Stored>>| {
+        let (id, wanted) = (&id, &wanted);
+        async move {
+            let order = match known {
+                Some(stored) => Some(Versioned::read(&stored)?),
+                None => engine.store().load::<Order>(id).await?,
+            };
             let order = order.ok_or_else(|| Error::not_found(format_args!("order {id}")))?;
             Ok::<_, Error>(wanted(&order).then_some(order))
-        };
-        if let Ok(found) = tokio::time::timeout(LOOK_AGAIN, watcher.until(look)).await {
-            return found;
         }
-    }
+    };
+    watcher.until(LOOK_AGAIN, look).await
 }

@@ -100,7 +100,8 @@ impl Service<Request<Body>> for PeerChannel {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let transport = self.transport.clone();
-        let span = tracing::info_span!(
+        // Of interest in a trace that is exported; the asked role has a span of its own.
+        let span = tracing::debug_span!(
             "ask",
             otel.kind = "client",
             role = self.role,

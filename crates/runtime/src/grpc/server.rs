@@ -2,12 +2,14 @@
 
 use std::{
     convert::Infallible,
+    panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bistro_core::{Error, ErrorCode};
+use futures::FutureExt as _;
 use http::{Request, Response, header};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use tokio::time::Instant;
@@ -22,6 +24,11 @@ use crate::TokenVerifier;
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// How long it may take when its asker does not say.
 const DEFAULT: Duration = Duration::from_secs(30);
+
+tokio::task_local! {
+    /// There is one in a task that serves a request to its end, whatever becomes of its asker.
+    static IN_TASK: ();
+}
 
 /// A role's gRPC services behind the server's layer.
 #[derive(Clone)]
@@ -111,13 +118,28 @@ impl Service<Request<Body>> for GrpcServer {
             seconds.with_label_values(&[method, status]).observe(began.elapsed().as_secs_f64());
             response
         };
+        let serving = IN_TASK.scope((), serving).instrument(span);
+        if IN_TASK.try_with(|()| ()).is_ok() {
+            // Asked by a role of this process whose own request has a task.
+            return Box::pin(async move {
+                let served = AssertUnwindSafe(serving).catch_unwind().await;
+                Ok(served.unwrap_or_else(|_panic| died(Panicked)))
+            });
+        }
         // A task of its own: an asker that goes away does not stop it halfway, and a panic takes
         // neither the asker nor the other requests of a connection along.
-        let served = tokio::spawn(serving.instrument(span));
-        Box::pin(async move {
-            Ok(served.await.unwrap_or_else(|died| status_of(&Error::internal(died)).into_http()))
-        })
+        let served = tokio::spawn(serving);
+        Box::pin(async move { Ok(served.await.unwrap_or_else(died)) })
     }
+}
+
+/// What a panic said is in the log already.
+#[derive(Debug, thiserror::Error)]
+#[error("the request panicked")]
+struct Panicked;
+
+fn died(why: impl std::error::Error + Send + Sync + 'static) -> Response<Body> {
+    status_of(&Error::internal(why)).into_http()
 }
 
 fn method_of(path: &str) -> &str {
