@@ -27,6 +27,26 @@ use std::{
 use bistro_core::{Clock as _, SystemClock, Timestamp};
 use rand::{SeedableRng as _, rngs::StdRng};
 
+/// Stamps a test for each case of a suite: the part that the suites' own macros share.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! stamp_cases {
+    ($suite:ident, $factory:expr; $($module:ident: $($case:ident)+;)+) => {$(
+        mod $module {
+            #[allow(unused_imports, reason = "the factory may need them")]
+            use super::*;
+
+            $(#[test]
+            fn $case() {
+                $crate::suites::run(async {
+                    let factory = $factory;
+                    $crate::suites::$suite::$module::$case(&factory).await;
+                });
+            })+
+        }
+    )+};
+}
+
 /// The longest that one case may take before it counts as hung.
 pub const CASE_LIMIT: Duration = Duration::from_mins(5);
 /// The longest that a value which is bound to come may take to come.
@@ -119,7 +139,7 @@ mod registration {
     fn check(suite: &str, helpers: &[&str]) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/suites").join(suite);
         let source = fs::read_to_string(folder.join("mod.rs")).unwrap();
-        let (_, list) = source.split_once("@stamp $factory;").unwrap();
+        let (_, list) = source.split_once(&format!("stamp_cases! {{ {suite}, $factory;")).unwrap();
         let (list, _) = list.split_once("};").unwrap();
         let mut listed = BTreeSet::new();
         for entry in list.split(';') {

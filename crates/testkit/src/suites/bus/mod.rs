@@ -31,7 +31,7 @@ pub trait BusFactory: Send + Sync {
 #[macro_export]
 macro_rules! bus_contract {
     ($factory:expr) => {
-        $crate::bus_contract! { @stamp $factory;
+        $crate::stamp_cases! { bus, $factory;
             delivery:
                 every_bound_queue_gets_its_kinds
                 a_kind_without_a_queue_is_published_to_nobody
@@ -69,18 +69,4 @@ macro_rules! bus_contract {
                 a_listener_that_lags_goes_on;
         }
     };
-    (@stamp $factory:expr; $($module:ident: $($case:ident)+;)+) => {$(
-        mod $module {
-            #[allow(unused_imports, reason = "the factory may need them")]
-            use super::*;
-
-            $(#[test]
-            fn $case() {
-                $crate::suites::run(async {
-                    let factory = $factory;
-                    $crate::suites::bus::$module::$case(&factory).await;
-                });
-            })+
-        }
-    )+};
 }

@@ -39,7 +39,7 @@ pub trait EventingFactory: Send + Sync {
 #[macro_export]
 macro_rules! eventing_contract {
     ($factory:expr) => {
-        $crate::eventing_contract! { @stamp $factory;
+        $crate::stamp_cases! { eventing, $factory;
             events:
                 shuffled_and_repeated_events_have_one_effect_each
                 a_failed_event_is_parked_and_comes_back_in_its_time
@@ -74,18 +74,4 @@ macro_rules! eventing_contract {
                 gauges_tell_what_waits;
         }
     };
-    (@stamp $factory:expr; $($module:ident: $($case:ident)+;)+) => {$(
-        mod $module {
-            #[allow(unused_imports, reason = "the factory may need them")]
-            use super::*;
-
-            $(#[test]
-            fn $case() {
-                $crate::suites::run(async {
-                    let factory = $factory;
-                    $crate::suites::eventing::$module::$case(&factory).await;
-                });
-            })+
-        }
-    )+};
 }

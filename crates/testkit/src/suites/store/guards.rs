@@ -151,6 +151,33 @@ pub async fn adjust_raises_the_version(f: &impl StoreFactory) {
     conflicts_at(&store, required, &before.id).await;
 }
 
+/// An order of several items takes all or none, and says which of them there was too little of.
+pub async fn of_many_adjustments_the_one_that_cannot_be_is_named(f: &impl StoreFactory) {
+    let store = f.open().await;
+    let names = Names::new();
+    let mut items = Vec::new();
+    for (what, free) in [("bread", 9), ("soup", 2), ("wine", 9)] {
+        items.push(put(&store, &names.item(what, free)).await);
+    }
+    let take = |what: &str, by: i64| {
+        let mut work = names.work(what);
+        work.insert(&names.note(what, 1)).unwrap();
+        for item in &items {
+            work.adjust::<Item>(&item.id, "free", -by, 0);
+        }
+        work
+    };
+    apply(&store, take("one each", 1)).await;
+    conflicts_at(&store, take("two each", 2), &items[1].id).await;
+    let mut gone = take("one that is not there", 1);
+    gone.adjust::<Item>("nowhere", "free", -1, 0);
+    conflicts_at(&store, gone, "nowhere").await;
+    for (item, left) in items.iter().zip([8, 1, 8]) {
+        let now = read::<Item>(&store, &item.id).await;
+        assert_eq!((now.free, now.version), (left, 2), "{}", item.id);
+    }
+}
+
 /// 64 clients on two handles want 256 of 100: exactly 100 get one, the others conflict, and
 /// nobody fails for want of luck.
 pub async fn a_counted_item_is_sold_exactly_as_often_as_it_is_there(f: &impl StoreFactory) {

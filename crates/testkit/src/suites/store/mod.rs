@@ -42,7 +42,7 @@ pub trait StoreFactory: Send + Sync {
 #[macro_export]
 macro_rules! store_contract {
     ($factory:expr) => {
-        $crate::store_contract! { @stamp $factory;
+        $crate::stamp_cases! { store, $factory;
             documents:
                 a_document_is_there_after_its_insert_and_on_every_handle
                 a_version_counts_the_changes
@@ -63,6 +63,7 @@ macro_rules! store_contract {
                 two_that_require_what_the_other_changes_do_not_both_succeed
                 adjust_keeps_its_guard_and_the_rest_of_the_document
                 adjust_raises_the_version
+                of_many_adjustments_the_one_that_cannot_be_is_named
                 a_counted_item_is_sold_exactly_as_often_as_it_is_there
                 adjust_and_replace_lose_nothing_of_each_other;
             uniques:
@@ -132,18 +133,4 @@ macro_rules! store_contract {
                 the_engine_answers;
         }
     };
-    (@stamp $factory:expr; $($module:ident: $($case:ident)+;)+) => {$(
-        mod $module {
-            #[allow(unused_imports, reason = "the factory may need them")]
-            use super::*;
-
-            $(#[test]
-            fn $case() {
-                $crate::suites::run(async {
-                    let factory = $factory;
-                    $crate::suites::store::$module::$case(&factory).await;
-                });
-            })+
-        }
-    )+};
 }

@@ -1,6 +1,4 @@
-//! The role's commands, over a store in memory and a card provider that keeps what it was asked.
-
-mod memory;
+//! The role's commands, over the embedded engine and a card provider that keeps what it was asked.
 
 use std::{
     collections::BTreeSet,
@@ -11,18 +9,21 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bistro_bus_embedded::EmbeddedBus;
 use bistro_core::{Currency, Error, ErrorCode, FixedClock, Id, Money, Principal, Timestamp, kinds};
 use bistro_eventing::{Engine, Options, Parts};
 use bistro_proto::{common::v1::Money as MoneyMessage, payments::v1};
 use bistro_runtime::{Asked, Authority, Peers, ask};
+use bistro_store::Document as _;
+use bistro_store_embedded::Embedded;
 use parking_lot::Mutex;
 use prometheus::Registry;
+use tempfile::TempDir;
 use tonic::Request;
 
-use self::memory::{Memory, NoBus};
 use crate::{
     charges::Charges,
-    documents::Tender,
+    documents::{Entry, Payment, Tender},
     metrics::Metrics,
     provider::{Answer, Provider},
     service::Payments,
@@ -75,6 +76,7 @@ impl Provider for Bank {
 struct Bench {
     payments: Payments,
     bank: Arc<Bank>,
+    _data_dir: TempDir,
 }
 
 fn order() -> Id<kinds::Order> {
@@ -109,10 +111,13 @@ impl Bench {
         let clock = Arc::new(FixedClock::at(Timestamp::from_millis(1_800_000_000_000)));
         let peers = Peers::new(Arc::new(Authority::new(&[9; 32], clock.clone())));
         let registry = Registry::new();
+        let data_dir = TempDir::new().unwrap();
+        let collections = [Payment::COLLECTION, Entry::COLLECTION];
+        let store = Embedded::open(data_dir.path(), &collections, clock.clone()).unwrap();
         let parts = Parts {
             role: "payments",
-            store: Arc::new(Memory::default()),
-            bus: Arc::new(NoBus),
+            store: Arc::new(store.clone()),
+            bus: Arc::new(EmbeddedBus::new(store)),
             caller: Arc::new(peers.clone()),
             clock,
             options: Options::default(),
@@ -121,7 +126,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::register(&registry).unwrap());
         let charges = Charges::new(Arc::clone(&bank) as Arc<dyn Provider>, metrics);
         let engine = Engine::new(parts, &registry).unwrap();
-        Self { payments: Payments { engine, peers, charges }, bank }
+        Self { payments: Payments { engine, peers, charges }, bank, _data_dir: data_dir }
     }
 
     async fn authorize(&self, key: &str) -> Result<v1::Payment, Error> {
