@@ -21,7 +21,17 @@ use crate::{
     wire::Fault,
 };
 
+/// What the loop makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of placing: four Works, one after the other, and the publish.
+    Placing,
+    /// Its first Work alone, which inserts one document with a call in it: what the engine can do.
+    Insert,
+}
+
 struct Committer {
+    part: Part,
     store: Arc<dyn Store>,
     bus: Option<Arc<dyn Bus>>,
     recipe: Arc<Recipe>,
@@ -32,8 +42,11 @@ impl Client for Committer {
     /// One order's Works, each after the one before as in the platform, and its event.
     async fn go(&mut self) -> Result<(), Fault> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let works = self.recipe.placing(number, SystemClock.now());
-        let events = works.iter().flat_map(|work| &work.events).cloned().collect();
+        let mut works = Vec::from(self.recipe.placing(number, SystemClock.now()));
+        if self.part == Part::Insert {
+            works.truncate(1);
+        }
+        let events: Vec<_> = works.iter().flat_map(|work| &work.events).cloned().collect();
         for work in works {
             match self.store.commit(work).await {
                 Ok(Committed::Applied) => {}
@@ -52,9 +65,10 @@ impl Client for Committer {
     }
 }
 
-/// Measures it at `place`, which is empty, with so many `clients`. `meter` counts this process and
+/// Measures `part` at `place`, which is empty, with so many `clients`. `meter` counts this process and
 /// the servers.
 pub(crate) async fn measure(
+    part: Part,
     place: Place,
     meter: Meter,
     clients: u32,
@@ -72,6 +86,7 @@ pub(crate) async fn measure(
         let numbers = Arc::new(AtomicU64::new(0));
         let committers = (0..clients)
             .map(|_| Committer {
+                part,
                 store: Arc::clone(&open.store),
                 bus: open.bus.clone(),
                 recipe: Arc::clone(&recipe),
