@@ -29,5 +29,5 @@ check: ## Format, lints, stale generated files, direction of dependencies, links
 codegen: ## Write the generated files again.
 	$(CARGO) xtask codegen
 
-bench: ## Measure; see bench/RESULTS.md.
+bench: provision ## Measure; see bench/RESULTS.md.
 	$(CARGO) run --release --locked --package bistro-bench -- all

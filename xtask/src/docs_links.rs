@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use crate::report;
 
 /// The papers outside `docs/`.
-const PAPERS: &[&str] = &["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const PAPERS: &[&str] = &["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/RESULTS.md"];
 /// Where the commands are.
 const MAKEFILE: &str = "Makefile";
 /// The folder whose pages are all papers.

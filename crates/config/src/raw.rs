@@ -122,7 +122,7 @@ section! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawGateway {
-    /// Where the public API and the web apps are served: an IP address and a port. 0.0.0.0 for
+    /// Where the public API is served: an IP address and a port. 0.0.0.0 for
     /// every interface, port 0 for any free port.
     #[schemars(with = "Option<written::Address>")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -324,8 +324,7 @@ section! {
         /// The longest wait between two tries.
         #[schemars(with = "Option<written::Duration>")]
         backoff_cap: String,
-        /// How often what was left behind is looked for: unpublished events, due timers, parked
-        /// messages, unfinished calls.
+        /// How often what was left behind is looked for: unpublished events, unfinished calls.
         #[schemars(with = "Option<written::Duration>")]
         sweep_interval: String,
         /// How long one call to another role may take before its outcome counts as unknown.
@@ -337,7 +336,7 @@ section! {
 section! {
     /// What one process takes on at once.
     RawLimits {
-        /// Requests in progress, on either port; more are told to come back later.
+        /// Requests in progress on the public port; more are told to come back later.
         concurrent_requests: u64,
         /// The largest gRPC message that is read.
         #[schemars(with = "Option<written::Size>")]

@@ -12,6 +12,7 @@ mod id;
 mod limits;
 mod money;
 mod page;
+mod panic;
 
 pub use actor::{Membership, Principal, Role, StaffRole};
 pub use card::check_card_token;
@@ -22,3 +23,4 @@ pub use id::{Id, IdError, IdKind, IdSource, kinds};
 pub use limits::{MAX_LINE_QUANTITY, MAX_ORDER_LINES};
 pub use money::{Currency, Money, MoneyError};
 pub use page::{Page, PageRequest};
+pub use panic::Panicked;

@@ -184,11 +184,6 @@ impl Engine {
         self.0.wakeups.watch(id)
     }
 
-    /// Wakes this process's watchers of `id`; for changes that another process made.
-    pub fn wake(&self, id: &str) {
-        self.0.wakeups.wake_to_read(id);
-    }
-
     /// An empty Work of this role, because of `cause`.
     #[must_use]
     pub fn work(&self, cause: Cause) -> Work {
@@ -230,7 +225,8 @@ impl Engine {
                 self.0.wakeups.wake(outlook);
             }
             Err(StoreError::Conflict { .. }) => metrics.conflicts.inc(),
-            Ok(Committed::AlreadyDone(_)) | Err(_) => {}
+            Ok(Committed::AlreadyDone(_)) => self.0.wakeups.wake_to_read(outlook),
+            Err(_) => {}
         }
         committed
     }

@@ -1,9 +1,9 @@
 //! Makes an ordinary error of a panic in a role's functions, so that one mistake of a role is tried
 //! again and given up like any other failure, and neither ends the process nor is repeated for ever.
 
-use std::{any::Any, panic::AssertUnwindSafe};
+use std::panic::AssertUnwindSafe;
 
-use bistro_core::{Error, ErrorCode};
+use bistro_core::{Error, ErrorCode, Panicked};
 use futures::FutureExt as _;
 
 /// Runs `run`; a panic in it is an internal error that names `what` and says what it said.
@@ -15,18 +15,8 @@ pub(crate) async fn caught<T>(
     run: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| {
-        let message = format!("{what} panicked: {}", said(&*panic));
-        Err(Error::new(ErrorCode::Internal, message))
+        Err(Error::new(ErrorCode::Internal, Panicked::new(what, &*panic).to_string()))
     })
-}
-
-/// What `panic!` was given: a text, unless somebody took pains.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
 
 #[cfg(test)]

@@ -65,11 +65,9 @@ impl Wakeups {
         }
     }
 
-    /// Wakes the watchers of the document `id`, which another process changed.
-    pub(crate) fn wake_to_read(&self, id: &str) {
-        if let Some(watched) = self.0.lock().get(id) {
-            watched.known.send_replace(Known::Unknown);
-        }
+    /// Wakes the watchers of what a Work has changed some time ago: others may have changed it since.
+    pub(crate) fn wake_to_read(&self, outlook: Outlook) {
+        self.wake(Outlook(outlook.0.into_iter().map(|(id, _)| (id, None)).collect()));
     }
 }
 
@@ -130,8 +128,9 @@ impl Watcher {
     /// Runs `look` until it finds something: at once, after each change, and at the latest
     /// `look_again` after the look before, since another process may have changed the document.
     ///
-    /// `look` is given the document as the latest commit of this process left it, or nothing when
-    /// it has to be read. A change between two looks is never missed.
+    /// `look` is given the document as a commit of this process left it, if that was since the look
+    /// before, or since this watcher began; or nothing, and then it has to be read. A change between
+    /// two looks is never missed.
     pub async fn until<T, E, F>(
         &mut self,
         look_again: Duration,
@@ -140,7 +139,9 @@ impl Watcher {
     where
         F: Future<Output = Result<Option<T>, E>>,
     {
-        let mut known = self.known.borrow_and_update().content();
+        // What came before this watcher may be long past.
+        let changed = self.known.has_changed().unwrap_or(false);
+        let mut known = changed.then(|| self.known.borrow_and_update().content()).flatten();
         loop {
             if let Some(found) = look(known).await? {
                 return Ok(found);
@@ -204,8 +205,20 @@ mod tests {
         let anew = wakeups.watch("a".to_owned());
         wakeups.wake(outlook(version(3)));
         assert_eq!(shown(&anew), Some(3));
-        wakeups.wake_to_read("a");
+        wakeups.wake_to_read(outlook(version(1)));
         assert_eq!(shown(&anew), None);
+    }
+
+    #[tokio::test]
+    async fn who_comes_later_is_not_shown_what_was_committed_before() {
+        let wakeups = Wakeups::default();
+        let mut early = wakeups.watch("a".to_owned());
+        wakeups.wake(outlook(version(2)));
+        let mut late = wakeups.watch("a".to_owned());
+        let first = async |known: Option<Arc<Stored>>| Ok::<_, ()>(Some(known));
+        let limit = Duration::from_secs(1);
+        assert_eq!(early.until(limit, first).await.unwrap().map(|stored| stored.version), Some(2));
+        assert_eq!(late.until(limit, first).await.unwrap(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -105,6 +105,10 @@ impl UnaryService<String> for Echo {
                     std::future::pending().await
                 }
                 "panic" => panic!("a mistake"),
+                "ask panic" => {
+                    let died = send(&echo.peers, "panic", None).await.unwrap_err();
+                    Ok(Response::new(format!("it said: {}", died.message())))
+                }
                 _ => {
                     let scope = current_scope().expect("a request has a scope");
                     assert_eq!(principal, Some(scope.principal.clone()));
@@ -311,6 +315,9 @@ async fn a_service_that_panics_fails_that_request_alone() {
         assert_eq!(died.unwrap_err().code(), ErrorCode::Internal, "{way:?}");
         // On the same connection, where there is one.
         other.unwrap();
+        // A role that asks another one outlives the other's panic.
+        let answer = send(&bench.peers, "ask panic", None).await.unwrap();
+        assert!(answer.starts_with("it said: an unexpected error"), "{answer}");
         bench.ask("tell", None).await.unwrap();
     }
 }

@@ -23,12 +23,6 @@ impl Key {
         Self(String::new())
     }
 
-    /// A key from its encoded text, as an engine stored it.
-    #[must_use]
-    pub const fn from_encoded(text: String) -> Self {
-        Self(text)
-    }
-
     /// Adds a text.
     #[must_use]
     pub fn text(mut self, part: &str) -> Self {

@@ -12,15 +12,19 @@ use bistro_core::FixedClock;
 use bistro_telemetry::{LogFormat, Options, Telemetry, continue_from, traceparent};
 use bistro_testkit::OtlpReceiver;
 use tokio::io::AsyncReadExt as _;
-use tracing::{dispatcher::with_default, error, info_span};
+use tracing::{debug_span, dispatcher::with_default, error, info_span};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
 fn telemetry(variables: &[(&str, &str)], endpoint: &str) -> Telemetry {
+    telemetry_at("trace", variables, endpoint)
+}
+
+fn telemetry_at(level: &str, variables: &[(&str, &str)], endpoint: &str) -> Telemetry {
     let options = Options {
         service: "bistro-orders".to_owned(),
         format: LogFormat::Json,
-        level: "trace".to_owned(),
+        level: level.to_owned(),
         environment: variables
             .iter()
             .chain([&("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])
@@ -66,6 +70,28 @@ async fn spans_arrive_before_the_shutdown_ends() {
     assert_eq!(format!("{:?}", outer.kind), "Server");
     assert_eq!(outer.attributes["method"], "PlaceOrder");
     assert!(inner.failed && !outer.failed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn details_are_spans_where_they_are_sent_and_do_not_exist_elsewhere() {
+    let receiver = OtlpReceiver::start().await.unwrap();
+    let names = |telemetry: &Telemetry| {
+        with_default(telemetry.dispatch(), || {
+            let outer = info_span!("serve");
+            let _outer = outer.enter();
+            let detail = debug_span!("ask");
+            (outer.is_disabled(), detail.is_disabled())
+        })
+    };
+    let sending = telemetry_at("info", &[], &receiver.url());
+    assert_eq!(names(&sending), (false, false));
+    sending.shutdown(DEADLINE).await.unwrap();
+    let mut sent: Vec<_> = receiver.spans().into_iter().map(|span| span.name).collect();
+    sent.sort();
+    assert_eq!(sent, ["ask", "serve"]);
+
+    let silent = telemetry_at("info", &[("OTEL_TRACES_EXPORTER", "none")], &receiver.url());
+    assert_eq!(names(&silent), (false, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

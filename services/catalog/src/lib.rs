@@ -1,4 +1,8 @@
 //! The role `catalog`: restaurants, their menus, and the stock that orders reserve.
+//!
+//! `basket` (what a basket costs and whether it can be had), `reservations` (what may follow what)
+//! and `import` (a menu's rows) hold the rules as plain functions. `restaurants`, `menu` and `stock`
+//! read, ask them, and commit; `expiry` gives back what nobody came for.
 
 mod audit;
 mod basket;
@@ -11,6 +15,8 @@ mod reservations;
 mod restaurants;
 mod service;
 mod stock;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::Arc;

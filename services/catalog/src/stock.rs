@@ -60,15 +60,20 @@ impl Catalog {
         let command = asked.command("catalog.reserve", message)?;
         let met = &AtomicBool::new(false);
         let decide = |mut work: Work| async move {
-            // An order is reserved for once, so there is nothing to be found the first time; if
-            // there is, the insert meets it and comes here again.
             let again = met.swap(true, Ordering::Relaxed);
-            if again && let Some(present) = self.reservation(order).await? {
-                return Ok(Decision::Answer(counted(reservations::replayed(&present)?)));
-            }
             let (place, items) = tokio::try_join!(self.restaurant(restaurant), self.items(lines))?;
-            require_open(&place)?;
-            let taken = basket::take(restaurant, lines, &items)?;
+            let taken = require_open(&place).and_then(|()| basket::take(restaurant, lines, &items));
+            let taken = match taken {
+                // An order is reserved for once, so nothing is read to find a reservation; if there
+                // is one, the insert meets it and comes here again.
+                Ok(taken) if !taken.is_empty() && !again => taken,
+                other => match self.reservation(order).await? {
+                    Some(present) => {
+                        return Ok(Decision::Answer(counted(reservations::replayed(&present)?)));
+                    }
+                    None => other?,
+                },
+            };
             let answer = counted(taken.len());
             if taken.is_empty() {
                 return Ok(Decision::Answer(answer));

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bistro_core::{Error, ErrorCode};
+use bistro_core::{Error, ErrorCode, Panicked};
 use futures::FutureExt as _;
 use http::{Request, Response, header};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
@@ -123,7 +123,7 @@ impl Service<Request<Body>> for GrpcServer {
             // Asked by a role of this process whose own request has a task.
             return Box::pin(async move {
                 let served = AssertUnwindSafe(serving).catch_unwind().await;
-                Ok(served.unwrap_or_else(|_panic| died(Panicked)))
+                Ok(served.unwrap_or_else(|panic| died(Panicked::new("the request", &*panic))))
             });
         }
         // A task of its own: an asker that goes away does not stop it halfway, and a panic takes
@@ -132,11 +132,6 @@ impl Service<Request<Body>> for GrpcServer {
         Box::pin(async move { Ok(served.await.unwrap_or_else(died)) })
     }
 }
-
-/// What a panic said is in the log already.
-#[derive(Debug, thiserror::Error)]
-#[error("the request panicked")]
-struct Panicked;
 
 fn died(why: impl std::error::Error + Send + Sync + 'static) -> Response<Body> {
     status_of(&Error::internal(why)).into_http()

@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bistro_core::{Error, ErrorCode, Principal};
+use bistro_core::{Error, ErrorCode, Panicked, Principal};
 use bistro_runtime::Scope;
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderValue, header};
@@ -105,10 +105,7 @@ async fn answer(
     let handled = AssertUnwindSafe(scope.run(next.run(request))).catch_unwind();
     match timeout_at(deadline, handled).await {
         Ok(Ok(response)) => Ok(response),
-        Ok(Err(_panic)) => {
-            let message = "an unexpected error; the log has it under the request id";
-            Err(Error::new(ErrorCode::Internal, message))
-        }
+        Ok(Err(panic)) => Err(Error::internal(Panicked::new("the request", &*panic))),
         Err(_elapsed) => Err(Error::new(
             ErrorCode::DeadlineExceeded,
             "no answer in time; repeat the request with the same Idempotency-Key to know what became of it",

@@ -9,6 +9,7 @@ pub mod lifecycle;
 pub mod outbox;
 mod script;
 pub mod timers;
+pub mod watching;
 
 use std::sync::Arc;
 
@@ -68,6 +69,9 @@ macro_rules! eventing_contract {
                 a_firing_that_changes_nothing_consumes_its_timer
                 a_panicking_timer_is_put_off_and_holds_nobody_up
                 a_panicking_tick_comes_round_again;
+            watching:
+                who_watches_is_shown_what_is_committed
+                who_watches_reads_what_another_process_committed;
             lifecycle:
                 stopping_finishes_what_is_under_way
                 stopping_gives_up_after_its_patience

@@ -65,6 +65,10 @@ fn unknown(message: &str) -> StoreError {
 
 #[async_trait]
 impl Store for Flaky {
+    fn publishes_at_commit(&self) -> bool {
+        self.inner.publishes_at_commit()
+    }
+
     async fn get(
         &self,
         collection: &'static Collection,
