@@ -97,6 +97,7 @@ impl Charges {
             let word = match &answer {
                 Answer::Approved(_) => "approved",
                 Answer::Declined(_) => "declined",
+                Answer::Voided => "voided",
                 Answer::Pending => "pending",
                 Answer::Unknown(_) => "unknown",
             };

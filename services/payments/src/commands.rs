@@ -15,6 +15,9 @@ use crate::{
     wire,
 };
 
+/// The reason of a payment that the provider had voided before anything else was written down.
+pub(crate) const VOIDED: &str = "voided";
+
 /// The answer of a command whose refusal may be committed with its Work.
 type Answered = Result<v1::Payment, Error>;
 
@@ -38,6 +41,7 @@ impl Payments {
             let after = match self.charges.authorize(payment.id, tender).await {
                 Answer::Approved(name) => states::authorized(&payment, name, work.time)?,
                 Answer::Declined(reason) => states::declined(&payment, reason, work.time)?,
+                Answer::Voided => states::voided(&payment, VOIDED.to_owned(), work.time)?,
                 Answer::Pending => retries::put_off(&payment, String::new(), work.time),
                 Answer::Unknown(reason) => retries::put_off(&payment, reason, work.time),
             };
@@ -144,7 +148,7 @@ impl Payments {
     /// Has the provider void whatever it authorized; an error unless it is known to be done.
     async fn void_at_provider(&self, payment: Id<kinds::Payment>) -> Result<(), Error> {
         let why = match self.charges.void(payment).await {
-            Answer::Approved(_) => return Ok(()),
+            Answer::Approved(_) | Answer::Voided => return Ok(()),
             Answer::Declined(reason) | Answer::Unknown(reason) => reason,
             Answer::Pending => "it is pending".to_owned(),
         };

@@ -10,6 +10,8 @@ pub(crate) enum Answer {
     Approved(String),
     /// It is refused, for good, for this reason.
     Declined(String),
+    /// What it is about was voided before, and holds no money any more.
+    Voided,
     /// It is taken up; ask [`Provider::lookup`] for the outcome.
     Pending,
     /// It may have been done or not: ask again with the same key.

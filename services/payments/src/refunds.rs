@@ -9,7 +9,7 @@ use prost::Message as _;
 use tracing::warn;
 
 use crate::{
-    commands::{missing, replace},
+    commands::{VOIDED, missing, replace},
     documents::Payment,
     provider::Answer,
     retries::{self, REFUND},
@@ -114,6 +114,11 @@ impl Payments {
             }
             Answer::Declined(reason) => {
                 warn!(payment = %before.id, reason, "the provider refused a refund");
+                replace(&mut work, before, &states::refund_refused(before, intent, reason, now))?;
+            }
+            Answer::Voided => {
+                warn!(payment = %before.id, "the provider has voided what was to be refunded");
+                let reason = VOIDED.to_owned();
                 replace(&mut work, before, &states::refund_refused(before, intent, reason, now))?;
             }
             Answer::Pending => {

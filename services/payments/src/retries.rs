@@ -10,7 +10,7 @@ use prost::{Message, Name};
 use tracing::warn;
 
 use crate::{
-    commands::replace,
+    commands::{VOIDED, replace},
     documents::Payment,
     provider::Answer,
     service::Payments,
@@ -98,16 +98,13 @@ impl Payments {
                 states::authorized(before, name, now)?
             }
             Answer::Declined(reason) => {
-                tell(
-                    &mut work,
-                    before,
-                    &v1::PaymentFailed {
-                        payment_id: before.id.to_string(),
-                        order_id: before.order().to_string(),
-                        reason: wire::code(&reason).to_owned(),
-                    },
-                );
+                tell_failed(&mut work, before, &reason);
                 states::declined(before, reason, now)?
+            }
+            // Whoever had it voided died before it could write that down.
+            Answer::Voided => {
+                tell_failed(&mut work, before, VOIDED);
+                states::voided(before, VOIDED.to_owned(), now)?
             }
             Answer::Pending => put_off(before, String::new(), now),
             Answer::Unknown(reason) => put_off(before, reason, now),
@@ -141,6 +138,7 @@ impl Payments {
                 return Ok((work, after));
             }
             Answer::Declined(reason) | Answer::Unknown(reason) => reason,
+            Answer::Voided => VOIDED.to_owned(),
             Answer::Pending => "pending".to_owned(),
         };
         warn!(payment = %before.id, reason, attempts = before.attempts, "a capture failed");
@@ -159,6 +157,16 @@ impl Payments {
         replace(&mut work, before, &after)?;
         Ok((work, after))
     }
+}
+
+/// Tells that the payment is not going to be authorized.
+fn tell_failed(work: &mut Work, before: &Versioned<Payment>, reason: &str) {
+    let failed = v1::PaymentFailed {
+        payment_id: before.id.to_string(),
+        order_id: before.order().to_string(),
+        reason: wire::code(reason).to_owned(),
+    };
+    tell(work, before, &failed);
 }
 
 /// Tells that `event` happened to the payment by the change that `work` makes.

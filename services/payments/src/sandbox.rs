@@ -164,7 +164,7 @@ impl Sandbox {
             token.clone_into(&mut record.card);
         };
         match self.remember(key, asked).await {
-            Ok(record) if record.voided => Answer::Declined("voided".to_owned()),
+            Ok(record) if record.voided => Answer::Voided,
             Ok(record) => {
                 let since = self.engine.now().since(record.first_at);
                 behaviour.answer(record.asked, since, reference)
@@ -223,7 +223,7 @@ impl Provider for Sandbox {
     async fn lookup(&self, key: &str) -> Option<Answer> {
         match self.record(key).await {
             Ok(None) => None,
-            Ok(Some(record)) if record.voided => Some(Answer::Declined("voided".to_owned())),
+            Ok(Some(record)) if record.voided => Some(Answer::Voided),
             Ok(Some(record)) => match find(&record.card).authorize {
                 // Nothing is known of what was never answered.
                 SilentFirst(times) if record.asked <= times => None,

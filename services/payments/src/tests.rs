@@ -14,7 +14,7 @@ use bistro_core::{Currency, Error, ErrorCode, FixedClock, Id, Money, Principal, 
 use bistro_eventing::{Engine, Options, Parts};
 use bistro_proto::{common::v1::Money as MoneyMessage, payments::v1};
 use bistro_runtime::{Asked, Authority, Peers, ask};
-use bistro_store::Document as _;
+use bistro_store::{Cause, Document as _, DueTimer};
 use bistro_store_embedded::Embedded;
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -37,17 +37,37 @@ struct Bank {
     /// Keys that it was asked to void.
     voided: Mutex<Vec<String>>,
     is_away: AtomicBool,
+    /// Answers that a key was voided, as a provider that keeps records does.
+    remembers_voids: AtomicBool,
+    /// Takes authorizations up and does not answer them yet.
+    is_slow: AtomicBool,
     refuses_refunds: AtomicBool,
+}
+
+impl Bank {
+    fn knows_voided(&self, key: &str) -> bool {
+        self.remembers_voids.load(Ordering::Relaxed)
+            && self.voided.lock().iter().any(|voided| voided == key)
+    }
 }
 
 #[async_trait]
 impl Provider for Bank {
     async fn authorize(&self, key: &str, _: Money, _: &str) -> Answer {
+        if self.knows_voided(key) {
+            return Answer::Voided;
+        }
         self.holds.lock().insert(key.to_owned());
+        if self.is_slow.load(Ordering::Relaxed) {
+            return Answer::Pending;
+        }
         Answer::Approved(key.to_owned())
     }
 
     async fn lookup(&self, key: &str) -> Option<Answer> {
+        if self.knows_voided(key) {
+            return Some(Answer::Voided);
+        }
         self.holds.lock().get(key).cloned().map(Answer::Approved)
     }
 
@@ -159,6 +179,13 @@ impl Bench {
         assert_eq!(self.bank.holds.lock().len(), 1);
     }
 
+    /// The same of a void.
+    async fn void_and_die(&self) {
+        let answer = self.payments.charges.void(order().sibling()).await;
+        assert!(matches!(answer, Answer::Approved(_)));
+        assert!(self.holds_nothing());
+    }
+
     fn holds_nothing(&self) -> bool {
         self.bank.holds.lock().is_empty()
     }
@@ -183,6 +210,35 @@ async fn a_void_leaves_no_tombstone_until_the_provider_has_voided() {
     bench.bank.is_away.store(false, Ordering::Relaxed);
     bench.void("v").await.unwrap();
     assert!(bench.holds_nothing());
+}
+
+#[tokio::test]
+async fn a_void_that_was_not_written_down_is_found_by_whoever_asks_first() {
+    let bench = Bench::new();
+    bench.bank.remembers_voids.store(true, Ordering::Relaxed);
+    bench.bank.is_slow.store(true, Ordering::Relaxed);
+    assert_eq!(bench.authorize("a").await.unwrap().state, "pending");
+    bench.void_and_die().await;
+    // The timer that asks what became of the authorization is quicker than the next void.
+    let payment = bench.payments.payment(order()).await.unwrap().unwrap();
+    let document = Payment::reference(order());
+    let timer = DueTimer { document, name: "authorize".to_owned(), at: payment.due_at.unwrap() };
+    let work = bench.payments.engine.work(Cause::Timer(timer.clone()));
+    let work = bench.payments.on_timer(work, &timer).await.unwrap().unwrap();
+    assert_eq!(work.events.len(), 1, "whoever waits for the payment is told");
+    bench.payments.engine.commit(work).await.unwrap();
+    let found = bench.payments.present(order()).await.unwrap();
+    assert_eq!((found.state.as_str(), found.reason.as_str()), ("voided", "voided"));
+    assert_eq!(bench.void("v").await.unwrap().state, "voided");
+}
+
+#[tokio::test]
+async fn an_authorization_that_finds_itself_voided_is_a_voided_payment() {
+    let bench = Bench::new();
+    bench.bank.remembers_voids.store(true, Ordering::Relaxed);
+    bench.void_and_die().await;
+    assert_eq!(bench.authorize("a").await.unwrap_err().code(), ErrorCode::WrongState);
+    assert_eq!(bench.payments.present(order()).await.unwrap().state, "voided");
 }
 
 #[tokio::test]
