@@ -133,6 +133,9 @@ pub enum Write {
         version: i64,
     },
     /// Adds `by` to an integer field if the sum is at least `at_least`, whatever the version.
+    ///
+    /// Otherwise it is a conflict. A field that holds no integer, or a sum beyond 64 bits, is refused
+    /// too: as invalid, or, by an engine that cannot tell, as a conflict.
     Adjust {
         /// Which.
         document: DocumentRef,

@@ -10,11 +10,13 @@ use std::{
 
 use bistro_core::FixedClock;
 use bistro_telemetry::{LogFormat, Options, Telemetry, continue_from, traceparent};
-use bistro_testkit::OtlpReceiver;
+use bistro_testkit::{OtlpReceiver, wait};
 use tokio::io::AsyncReadExt as _;
 use tracing::{debug_span, dispatcher::with_default, error, info_span};
 
 const DEADLINE: Duration = Duration::from_secs(10);
+/// A batch is sent every five seconds.
+const SEVERAL_BATCHES: Duration = Duration::from_secs(60);
 
 fn telemetry(variables: &[(&str, &str)], endpoint: &str) -> Telemetry {
     telemetry_at("trace", variables, endpoint)
@@ -120,6 +122,30 @@ async fn a_collector_that_is_away_does_not_hold_up_the_shutdown() {
     let outcome = telemetry.shutdown(Duration::from_millis(300)).await;
     assert!(outcome.is_err());
     assert!(before.elapsed() < DEADLINE, "{:?}", before.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_comes_back_is_sent_spans_again() {
+    let mut receiver = OtlpReceiver::start().await.unwrap();
+    let telemetry = telemetry(&[], &receiver.url());
+    let mut told = 0;
+    let mut tell = || {
+        told += 1;
+        with_default(telemetry.dispatch(), || drop(info_span!("serve", told)));
+    };
+    tell();
+    receiver.wait_for(|spans| spans.len() == 1, SEVERAL_BATCHES).await;
+    receiver.stop();
+    tell();
+    receiver.restart().unwrap();
+    // What was told while it was away may be lost; what comes afterwards is not.
+    receiver.clear();
+    wait::until("a span of after the return", SEVERAL_BATCHES, async || {
+        tell();
+        if receiver.spans().is_empty() { Err("none") } else { Ok(()) }
+    })
+    .await;
+    telemetry.shutdown(DEADLINE).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,14 +20,16 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
 use crate::background::Background;
+use crate::ports::Port;
 use crate::wait;
 
-/// An OTLP trace receiver in this process.
+/// An OTLP trace receiver in this process. It can go away, as a collector may, and come back.
 #[derive(Debug)]
 pub struct OtlpReceiver {
-    addr: SocketAddr,
+    port: Port,
     received: Collected,
-    _server: Background,
+    /// None while it is away.
+    server: Option<Background>,
 }
 
 /// A received span, in plain types.
@@ -57,28 +59,40 @@ impl OtlpReceiver {
     /// Starts it on a free port of the loopback address.
     #[expect(clippy::unused_async, reason = "all of the testkit's servers start alike")]
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
+        let mut receiver =
+            Self { port: Port::reserve()?, received: Collected::default(), server: None };
+        receiver.restart()?;
+        Ok(receiver)
+    }
+
+    /// Cuts every connection and listens no more. What was received stays.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Listens again, at the same address.
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop();
+        let listener = TcpListener::bind(self.port.addr()).context("cannot listen")?;
         listener.set_nonblocking(true).context("cannot listen")?;
-        let addr = listener.local_addr().context("cannot listen")?;
-        let received = Collected::default();
-        let service = TraceServiceServer::new(received.clone());
-        let server = Background::spawn("otlp-receiver", async move {
+        let service = TraceServiceServer::new(self.received.clone());
+        self.server = Some(Background::spawn("otlp-receiver", async move {
             let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
             Ok(Server::builder().add_service(service).serve_with_incoming(incoming).await?)
-        })?;
-        Ok(Self { addr, received, _server: server })
+        })?);
+        Ok(())
     }
 
     /// The endpoint to configure as `OTEL_EXPORTER_OTLP_ENDPOINT`, for the protocol `grpc`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("http://{}", self.addr())
     }
 
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.port.addr()
     }
 
     /// Every span received so far, in the order of arrival.
