@@ -23,7 +23,7 @@ pub use mongo::Mongo;
 pub use rabbit::Rabbit;
 
 /// How long a server may take until it is ready. Long: two cores may be busy with a build meanwhile.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_mins(3);
 /// How long a server may take to end after SIGTERM.
 const STOP: Duration = Duration::from_mins(1);
 

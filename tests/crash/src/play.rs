@@ -121,17 +121,13 @@ async fn play(rounds: Vec<Round>, enough: watch::Receiver<bool>) -> Result<Playe
 }
 
 /// Runs a simulation; again if it found no platform to begin on.
-async fn insist(mut round: Round) -> Result<Output> {
+async fn insist(round: Round) -> Result<Output> {
     let deadline = Instant::now() + BEGINNING;
+    let mut command = tokio::process::Command::from(round.command);
+    // It would insist on a platform that a failed campaign has taken down.
+    command.kill_on_drop(true);
     loop {
-        let output;
-        (output, round) = tokio::task::spawn_blocking(move || {
-            let output = round.command.output();
-            (output, round)
-        })
-        .await
-        .context("a simulation was cut off")?;
-        let output = output.context("a simulation cannot be started")?;
+        let output = command.output().await.context("a simulation cannot be started")?;
         if output.status.success() || round.journal.exists() || Instant::now() > deadline {
             return Ok(output);
         }
