@@ -29,7 +29,7 @@ async fn walk(topology: Topology) {
 
 async fn take_the_walk(platform: &Platform) {
     let blocks = blocks("sh walk");
-    assert_eq!(blocks.len(), 7, "a block was added or lost its mark");
+    assert_eq!(blocks.len(), 8, "a block was added or lost its mark");
     let mut script = String::from("set -euo pipefail\n");
     for (line, block) in blocks {
         script.extend(["echo '--- README.md:", &line.to_string(), "'\n", &block]);
@@ -41,6 +41,8 @@ async fn take_the_walk(platform: &Platform) {
     let said = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{complaint}");
+    let events = said.lines().filter(|line| line.starts_with("data:")).count();
+    assert!(events >= 3, "who follows the order's events sees it move: {said}");
     let last = said.lines().last().unwrap_or_default();
     assert!(last.contains(r#""amount_minor":2590"#), "the restaurant gets its money: {last}");
 }
