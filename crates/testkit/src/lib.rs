@@ -5,6 +5,7 @@
 //! - [`OtlpReceiver`]: collects the traces that a program sends.
 //! - [`FaultProxy`]: a TCP proxy that refuses, cuts, stalls or delays.
 //! - [`wait::until`]: polls for a value with a deadline.
+//! - [`RoleEngine`]: the embedded engine for the tests of one role.
 //! - [`Sandbox`] and [`Process`]: the same guarantees for any other program.
 //!
 //! Nothing is left behind, however a test ends: see [`Sandbox`].
@@ -18,6 +19,7 @@ mod otlp;
 mod ports;
 mod process;
 mod proxy;
+mod role;
 mod sandbox;
 mod servers;
 pub mod suites;
@@ -27,5 +29,6 @@ pub use otlp::{OtlpReceiver, Span};
 pub use ports::Port;
 pub use process::Process;
 pub use proxy::{Direction, Fault, FaultProxy};
+pub use role::RoleEngine;
 pub use sandbox::Sandbox;
 pub use servers::{Engine, Mongo, MongoServer, Rabbit, RabbitServer, Server};

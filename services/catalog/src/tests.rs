@@ -2,15 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bistro_bus_embedded::EmbeddedBus;
 use bistro_core::{Currency, Error, ErrorCode, FixedClock, Id, Principal, Timestamp, kinds};
-use bistro_eventing::{Engine, Options, Parts};
 use bistro_proto::catalog::v1;
 use bistro_runtime::{Asked, Authority, Peers, ask};
 use bistro_store::{Cause, Document as _, StoreExt as _};
-use bistro_store_embedded::Embedded;
-use prometheus::Registry;
-use tempfile::TempDir;
+use bistro_testkit::RoleEngine;
 use tonic::Request;
 
 use crate::{
@@ -23,7 +19,7 @@ const STOCK: i64 = 2;
 /// The role, with a restaurant that has two of one dish and any number of another.
 struct Bench {
     catalog: Catalog,
-    _data_dir: TempDir,
+    _role: RoleEngine,
 }
 
 fn restaurant() -> Id<kinds::Restaurant> {
@@ -54,18 +50,10 @@ impl Bench {
     async fn new() -> Self {
         let now = Timestamp::from_millis(1_800_000_000_000);
         let clock = Arc::new(FixedClock::at(now));
-        let data_dir = TempDir::new().unwrap();
         let collections = [Restaurant::COLLECTION, Item::COLLECTION, Reservation::COLLECTION];
-        let store = Embedded::open(data_dir.path(), &collections, clock.clone()).unwrap();
-        let parts = Parts {
-            role: ROLE,
-            store: Arc::new(store.clone()),
-            bus: Arc::new(EmbeddedBus::new(store)),
-            caller: Arc::new(Peers::new(Arc::new(Authority::new(&[9; 32], clock.clone())))),
-            clock,
-            options: Options::default(),
-        };
-        let engine = Engine::new(parts, &Registry::new()).unwrap();
+        let peers = Arc::new(Peers::new(Arc::new(Authority::new(&[9; 32], clock.clone()))));
+        let role = RoleEngine::open(ROLE, &collections, peers, clock).unwrap();
+        let engine = role.engine.clone();
         let mut work = engine.work(Cause::Tick { name: "menu".to_owned() });
         work.insert(&Restaurant {
             id: restaurant(),
@@ -96,7 +84,7 @@ impl Bench {
         engine.commit(work).await.unwrap();
         let hour = Duration::from_hours(1);
         let catalog = Catalog { engine, reservation_ttl: hour, token_ttl: hour };
-        Self { catalog, _data_dir: data_dir }
+        Self { catalog, _role: role }
     }
 
     async fn reserve(

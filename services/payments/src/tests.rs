@@ -9,21 +9,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bistro_bus_embedded::EmbeddedBus;
 use bistro_core::{Currency, Error, ErrorCode, FixedClock, Id, Money, Principal, Timestamp, kinds};
-use bistro_eventing::{Engine, Options, Parts};
 use bistro_proto::{common::v1::Money as MoneyMessage, payments::v1};
 use bistro_runtime::{Asked, Authority, Peers, ask};
 use bistro_store::{Cause, Document as _, DueTimer};
-use bistro_store_embedded::Embedded;
+use bistro_testkit::RoleEngine;
 use parking_lot::Mutex;
 use prometheus::Registry;
-use tempfile::TempDir;
 use tonic::Request;
 
 use crate::{
     charges::Charges,
-    documents::{Entry, Payment, Tender},
+    documents::{Entry, Payment, ROLE, Tender},
     metrics::Metrics,
     provider::{Answer, Provider},
     service::Payments,
@@ -96,7 +93,7 @@ impl Provider for Bank {
 struct Bench {
     payments: Payments,
     bank: Arc<Bank>,
-    _data_dir: TempDir,
+    _role: RoleEngine,
 }
 
 fn order() -> Id<kinds::Order> {
@@ -131,22 +128,13 @@ impl Bench {
         let clock = Arc::new(FixedClock::at(Timestamp::from_millis(1_800_000_000_000)));
         let peers = Peers::new(Arc::new(Authority::new(&[9; 32], clock.clone())));
         let registry = Registry::new();
-        let data_dir = TempDir::new().unwrap();
         let collections = [Payment::COLLECTION, Entry::COLLECTION];
-        let store = Embedded::open(data_dir.path(), &collections, clock.clone()).unwrap();
-        let parts = Parts {
-            role: "payments",
-            store: Arc::new(store.clone()),
-            bus: Arc::new(EmbeddedBus::new(store)),
-            caller: Arc::new(peers.clone()),
-            clock,
-            options: Options::default(),
-        };
+        let role = RoleEngine::open(ROLE, &collections, Arc::new(peers.clone()), clock).unwrap();
+        let engine = role.engine.clone();
         let bank = Arc::new(Bank::default());
         let metrics = Arc::new(Metrics::register(&registry).unwrap());
         let charges = Charges::new(Arc::clone(&bank) as Arc<dyn Provider>, metrics);
-        let engine = Engine::new(parts, &registry).unwrap();
-        Self { payments: Payments { engine, peers, charges }, bank, _data_dir: data_dir }
+        Self { payments: Payments { engine, peers, charges }, bank, _role: role }
     }
 
     async fn authorize(&self, key: &str) -> Result<v1::Payment, Error> {

@@ -99,6 +99,13 @@ pub(super) const RULES: &[Rule] = &[
         why: "a role depends on no other role; ask it through the clients in proto",
     },
     Rule {
+        name: "roles-know-no-engine",
+        who: Folders::InBut(&["services"], &[BINARY]),
+        what: Forbidden::Ours(Folders::In(STORAGE_AND_BUS_ENGINES)),
+        tables: Tables::All,
+        why: "a role depends on the contracts (store, bus) and on no engine, in its tests too; testkit hands them one",
+    },
+    Rule {
         name: "roles-are-the-top",
         who: Folders::In(&["crates", "proto", "operator"]),
         what: Forbidden::Ours(Folders::In(&["services"])),
