@@ -73,17 +73,11 @@ impl Wakeups {
 
 impl Known {
     fn learn(&mut self, content: Option<Stored>) {
-        let newer = match (&*self, &content) {
-            (Self::NotYet, Some(_)) => true,
-            (Self::Content(before), Some(after)) => after.version > before.version,
-            (Self::Unknown, _) => false,
-            (_, None) => {
-                *self = Self::Unknown;
-                false
-            }
-        };
-        if let (true, Some(content)) = (newer, content) {
-            *self = Self::Content(Arc::new(content));
+        match (&*self, content) {
+            (Self::Unknown, _) => {}
+            (Self::Content(before), Some(after)) if after.version <= before.version => {}
+            (_, Some(after)) => *self = Self::Content(Arc::new(after)),
+            (_, None) => *self = Self::Unknown,
         }
     }
 

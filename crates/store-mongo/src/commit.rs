@@ -120,11 +120,6 @@ async fn run(engine: Arc<Engine>, mut plan: Plan) -> Result<Committed, StoreErro
         };
         let met = match failure {
             Failure::Final(error) => return Err(error),
-            Failure::MissedOneOf => {
-                // Alone, each says which it is.
-                plan.together = false;
-                continue;
-            }
             Failure::Met(said) => Some(said),
             refused => match resolve(&engine, &mut plan, refused).await? {
                 Some(done) => return Ok(done),
@@ -178,8 +173,11 @@ async fn resolve(
         Failure::Duplicate(step, index) => (step, Some(index)),
         Failure::Met(said) => return Err(Fault::Transient(said).into_error()),
         Failure::Final(error) => return Err(error),
-        // It is asked again, one by one.
-        Failure::MissedOneOf => return Ok(None),
+        Failure::MissedOneOf => {
+            // Alone, each says which it is.
+            plan.together = false;
+            return Ok(None);
+        }
     };
     let document = plan.document(step).clone();
     if let Some(index) = index.as_deref().and_then(|index| index.strip_prefix("k_")) {
