@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bistro_core::Error;
-use bistro_store::{CallStep, Cause, OpenCall, Settled, StoreError};
+use bistro_store::{CallStep, Cause, OpenCall, Settled, StoreError, Stored};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, info_span, warn};
@@ -39,6 +39,13 @@ pub trait Caller: Send + Sync + 'static {
 #[derive(Default)]
 pub(crate) struct CallsUnderWay(Mutex<HashSet<String>>);
 
+/// A call to make.
+pub(crate) struct Made {
+    pub(crate) call: OpenCall,
+    /// The anchor as the commit left it, when it was this process that committed.
+    pub(crate) anchor: Option<Stored>,
+}
+
 /// One of them; however it ends, the sweeper may take the call up again then.
 struct UnderWay {
     engine: Engine,
@@ -67,16 +74,16 @@ impl Drop for UnderWay {
 pub(crate) async fn run(
     engine: Engine,
     reactor: Arc<dyn Reactor>,
-    mut made: mpsc::UnboundedReceiver<OpenCall>,
+    mut made: mpsc::UnboundedReceiver<Made>,
 ) -> Result<(), Error> {
     let stop = engine.0.stop.clone();
     loop {
-        let call = tokio::select! {
+        let made = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            call = made.recv() => call,
+            made = made.recv() => made,
         };
-        let Some(call) = call else { return Ok(()) };
-        begin(&engine, &reactor, call).await;
+        let Some(made) = made else { return Ok(()) };
+        begin(&engine, &reactor, made).await;
     }
 }
 
@@ -92,7 +99,7 @@ pub(crate) async fn sweep(engine: Engine, reactor: Arc<dyn Reactor>) -> Result<(
         match engine.store().open_calls(engine.role(), engine.now() - age, BATCH).await {
             Ok(calls) => {
                 for call in calls {
-                    begin(&engine, &reactor, call).await;
+                    begin(&engine, &reactor, Made { call, anchor: None }).await;
                 }
             }
             Err(error) => warn!(%error, "open calls cannot be read"),
@@ -104,7 +111,8 @@ pub(crate) async fn sweep(engine: Engine, reactor: Arc<dyn Reactor>) -> Result<(
     }
 }
 
-async fn begin(engine: &Engine, reactor: &Arc<dyn Reactor>, call: OpenCall) {
+async fn begin(engine: &Engine, reactor: &Arc<dyn Reactor>, made: Made) {
+    let Made { call, anchor } = made;
     let Some(under_way) = UnderWay::begin(engine, &call.chain.id) else { return };
     let Ok(permit) = Arc::clone(&engine.0.call_permits).acquire_owned().await else { return };
     if engine.0.stop.is_cancelled() {
@@ -118,7 +126,7 @@ async fn begin(engine: &Engine, reactor: &Arc<dyn Reactor>, call: OpenCall) {
         if let Some(traceparent) = &call.chain.traceparent {
             bistro_telemetry::continue_from(&span, traceparent);
         }
-        let made = caught("the reaction", make(&engine, &*reactor, &call));
+        let made = caught("the reaction", make(&engine, &*reactor, &call, anchor));
         let result = made.instrument(span).await;
         drop((permit, under_way));
         let word = match result {
@@ -136,12 +144,14 @@ async fn make(
     engine: &Engine,
     reactor: &dyn Reactor,
     call: &OpenCall,
+    anchor: Option<Stored>,
 ) -> Result<&'static str, Error> {
     let mut outcome = Outcome {
         document: call.document.clone(),
         chain: call.chain.clone(),
         answers: Vec::with_capacity(call.chain.steps.len()),
         refused: None,
+        known: Mutex::new(anchor),
     };
     for (index, step) in call.chain.steps.iter().enumerate() {
         match make_step(engine, step, &call.chain.step_key(index)).await {
@@ -154,8 +164,9 @@ async fn make(
         }
     }
     failpoint::pass("outcome.before");
-    conclude(engine, reactor, &outcome).await?;
-    Ok(if outcome.refused.is_some() { "refused" } else { "done" })
+    let word = if outcome.refused.is_some() { "refused" } else { "done" };
+    conclude(engine, reactor, outcome).await?;
+    Ok(word)
 }
 
 /// Asks until there is an answer or patience ends; always with the same key.
@@ -182,13 +193,17 @@ async fn make_step(engine: &Engine, step: &CallStep, key: &str) -> CallAnswer {
     }
 }
 
-async fn conclude(engine: &Engine, reactor: &dyn Reactor, outcome: &Outcome) -> Result<(), Error> {
+async fn conclude(engine: &Engine, reactor: &dyn Reactor, outcome: Outcome) -> Result<(), Error> {
     let cause =
         Cause::Outcome { document: outcome.document.clone(), call: outcome.chain.id.clone() };
     for round in 1.. {
-        let Some(work) = reactor.on_outcome(engine.work(cause.clone()), outcome).await? else {
-            let settled =
-                Settled::Call { document: outcome.document.clone(), id: outcome.chain.id.clone() };
+        let known = outcome.known.lock().is_some();
+        let Some(work) = reactor.on_outcome(engine.work(cause.clone()), &outcome).await? else {
+            if known && outcome.known.lock().is_none() {
+                // What it was shown may have changed since, and nobody would notice.
+                continue;
+            }
+            let settled = Settled::Call { document: outcome.document, id: outcome.chain.id };
             return Ok(engine.store().settle(vec![settled]).await?);
         };
         match engine.commit(work).await {

@@ -4,15 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use bistro_bus::Bus;
 use bistro_core::{Clock, Error, Timestamp};
-use bistro_store::{Cause, Committed, OpenCall, OutboxEvent, Store, StoreError, Work};
+use bistro_store::{CallChain, Cause, Committed, OpenCall, OutboxEvent, Store, StoreError, Work};
 use prometheus::Registry;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
-    Backoff, Caller, Options, Reactor, Watcher, calls::CallsUnderWay, consume, failpoint, gauges,
-    metrics::Metrics, relay, ticks, timers, wake::Wakeups,
+    Backoff, Caller, Options, Reactor, Watcher,
+    calls::{CallsUnderWay, Made},
+    consume, failpoint, gauges,
+    metrics::Metrics,
+    relay, ticks, timers,
+    wake::Wakeups,
 };
 
 /// What an engine works with.
@@ -43,8 +47,8 @@ pub(crate) struct Inner {
     pub(crate) call_permits: Arc<Semaphore>,
     pub(crate) outbox: mpsc::UnboundedSender<OutboxEvent>,
     outbox_end: parking_lot::Mutex<Option<mpsc::UnboundedReceiver<OutboxEvent>>>,
-    made_calls: mpsc::UnboundedSender<OpenCall>,
-    made_calls_end: parking_lot::Mutex<Option<mpsc::UnboundedReceiver<OpenCall>>>,
+    made_calls: mpsc::UnboundedSender<Made>,
+    made_calls_end: parking_lot::Mutex<Option<mpsc::UnboundedReceiver<Made>>>,
     /// Told to end the streams that never end by themselves.
     streams: CancellationToken,
     /// Told to stop taking up new things.
@@ -199,7 +203,7 @@ impl Engine {
         let kind = work.cause.kind();
         let outlook = self.0.wakeups.outlook(&work);
         let anchor = work.anchor().cloned();
-        let calls = work.calls.clone();
+        let calls = made(&work);
         let event_count = work.events.len();
         let relays = !self.store().publishes_at_commit();
         let events = if relays { work.events.clone() } else { Vec::new() };
@@ -234,13 +238,13 @@ impl Engine {
     fn hand_over(
         &self,
         document: &bistro_store::DocumentRef,
-        calls: Vec<bistro_store::CallChain>,
+        calls: Vec<Made>,
         events: Vec<bistro_core::Event>,
     ) {
         // A closed channel means that the engine is stopping: the sweeper of the next process
         // finds what is not handed over.
-        for chain in calls {
-            let _ = self.0.made_calls.send(OpenCall { document: document.clone(), chain });
+        for made in calls {
+            let _ = self.0.made_calls.send(made);
         }
         for event in events {
             let _ = self.0.outbox.send(OutboxEvent { document: document.clone(), event });
@@ -269,4 +273,14 @@ impl Engine {
         let backoff = Backoff { base: Duration::from_micros(500), cap: Duration::from_millis(100) };
         tokio::time::sleep(backoff.delay(self.role(), round)).await;
     }
+}
+
+/// The calls that `work` makes, each with what the commit leaves of the anchor.
+fn made(work: &Work) -> Vec<Made> {
+    let Some(anchor) = work.writes.first() else { return Vec::new() };
+    let make = |chain: &CallChain| Made {
+        call: OpenCall { document: anchor.document().clone(), chain: chain.clone() },
+        anchor: anchor.after(),
+    };
+    work.calls.iter().map(make).collect()
 }

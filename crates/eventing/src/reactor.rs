@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bistro_core::{Error, ErrorCode, Event};
-use bistro_store::{CallChain, DocumentRef, DueTimer, Work};
+use bistro_store::{
+    CallChain, Document, DocumentRef, DueTimer, Store, StoreError, StoreExt as _, Stored,
+    Versioned, Work,
+};
+use parking_lot::Mutex;
 
 /// How a call ended.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Outcome {
     /// The anchor of the Work that made the call.
     pub document: DocumentRef,
@@ -17,6 +21,26 @@ pub struct Outcome {
     pub answers: Vec<Vec<u8>>,
     /// Why the step after them was refused; none when all were done.
     pub refused: Option<Error>,
+    /// The anchor as the Work left it, until it is shown.
+    pub(crate) known: Mutex<Option<Stored>>,
+}
+
+impl Outcome {
+    /// The anchor of the Work that made the call.
+    ///
+    /// The first time it may be shown as that Work left it, without a read. If it has changed since,
+    /// the reaction's Work meets a conflict, and the reaction runs again with what `store` has; so
+    /// it does when it finds nothing to change in what it was shown.
+    pub async fn anchor<D: Document>(
+        &self,
+        store: &dyn Store,
+    ) -> Result<Option<Versioned<D>>, StoreError> {
+        let known = self.known.lock().take();
+        match known {
+            Some(stored) => Versioned::read(&stored).map(Some),
+            None => store.load(&self.document.id).await,
+        }
+    }
 }
 
 /// Something a role looks after every now and then.

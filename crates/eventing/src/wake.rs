@@ -49,7 +49,7 @@ impl Wakeups {
         let all = self.0.lock();
         let after = |write: &Write| {
             let id = write.document().id.clone();
-            let content = all.contains_key(&id).then(|| content_after(write)).flatten();
+            let content = all.contains_key(&id).then(|| write.after()).flatten();
             (id, content)
         };
         Outlook(work.writes.iter().map(after).collect())
@@ -87,22 +87,6 @@ impl Known {
             Self::NotYet | Self::Unknown => None,
         }
     }
-}
-
-/// The document after `write`, if the write says all of it.
-fn content_after(write: &Write) -> Option<Stored> {
-    let (document, version, data) = match write {
-        Write::Insert { document, data, .. } => (document, 1, data),
-        Write::Replace { document, version, data, .. } => (document, version + 1, data),
-        Write::Delete { .. } | Write::Require { .. } | Write::Adjust { .. } => return None,
-    };
-    Some(Stored {
-        id: document.id.clone(),
-        version,
-        schema: document.collection.schema,
-        compatible_from: document.collection.compatible_from,
-        data: data.as_str().into(),
-    })
 }
 
 /// Waits for changes of one document.

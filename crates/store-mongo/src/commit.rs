@@ -39,7 +39,7 @@ pub(crate) enum Failure {
     MissedOneOf,
     /// The statement of this step would give an index the same key twice.
     Duplicate(Step, String),
-    /// The server undid it because of another writer.
+    /// The server undid it because of another writer, or sent it away to the new primary.
     Met(DriverError),
     /// It is no use to try again now.
     Final(StoreError),
@@ -127,8 +127,8 @@ async fn run(engine: Arc<Engine>, mut plan: Plan) -> Result<Committed, StoreErro
             },
         };
         if Instant::now() >= until {
-            let message = "others keep changing the same documents";
-            return Err(met.map_or_else(|| busy(message), |said| said.not_done(message)));
+            let crowd = || busy("others keep changing the same documents");
+            return Err(met.map_or_else(crowd, |said| Fault::Transient(said).into_error()));
         }
         tokio::time::sleep(pause(&plan.work, attempt)).await;
     }

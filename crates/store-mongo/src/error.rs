@@ -6,6 +6,9 @@ use mongodb::error::{
 };
 
 const DUPLICATE_KEY: i32 = 11000;
+/// Codes with which a server refuses an operation because it is not the primary, or not any more:
+/// the same again finds the one that is.
+const NOT_PRIMARY: [i32; 3] = [10058, 10107, 13435];
 const SNAPSHOT_UNAVAILABLE: i32 = 246;
 /// Codes with which a server ends an operation that it may have carried out already: it was
 /// interrupted, stepped down or shut down, or the write concern was not met, while it waited for
@@ -75,7 +78,8 @@ fn index_in(message: &str) -> Option<&str> {
 pub(crate) enum Fault {
     /// It did not happen: this unique index has the key already.
     Duplicate(String),
-    /// It did not happen, because of another writer; the same again may succeed at once.
+    /// It did not happen, because of another writer or because another server has become the
+    /// primary; the same again may succeed at once.
     Transient(DriverError),
     /// It did not happen.
     NotDone(DriverError),
@@ -94,10 +98,11 @@ impl Fault {
             ErrorKind::Command(refused) if MAYBE_DONE.contains(&refused.code) => {
                 Self::Unknown(said)
             }
+            ErrorKind::Command(refused) if NOT_PRIMARY.contains(&refused.code) => {
+                Self::Transient(said)
+            }
             ErrorKind::Command(_)
             | ErrorKind::Write(WriteFailure::WriteError(_))
-            // No server was found for the first attempt: when it is a retry that finds none, the
-            // driver gives the error of the attempt before.
             | ErrorKind::ServerSelection { .. }
             | ErrorKind::Authentication { .. }
             | ErrorKind::DnsResolve { .. }
@@ -147,7 +152,7 @@ impl Fault {
                 message: format!("there is a second key in {index}"),
                 source: None,
             },
-            Self::Transient(said) => said.not_done("others keep changing the same documents"),
+            Self::Transient(said) => said.not_done("MongoDB keeps putting it off"),
             Self::NotDone(said) => said.not_done("MongoDB did not take it"),
             Self::Unknown(said) => said.unknown("MongoDB did not say"),
         }
@@ -239,9 +244,11 @@ mod tests {
 
     #[test]
     fn what_the_server_refused_did_not_happen() {
-        for error in [command(10107, "not primary"), command(13, "not allowed"), write(121, "")] {
+        for error in [command(13, "not allowed"), write(121, "")] {
             assert!(matches!(Fault::of_write(&error), Fault::NotDone(_)), "{error:?}");
         }
+        // Another server may take it at once.
+        assert!(matches!(Fault::of_write(&command(10107, "")), Fault::Transient(_)));
         assert!(matches!(Fault::of_write(&ErrorKind::Shutdown.into()), Fault::NotDone(_)));
     }
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     CallChain, CallStep, Document, DocumentRef, DueTimer, Key, MAX_DOCUMENT_BYTES, MAX_EVENT_BYTES,
-    StoreError, Versioned,
+    StoreError, Stored, Versioned,
 };
 
 /// Why a Work is done: exactly one reason.
@@ -159,6 +159,23 @@ impl Write {
             | Self::Require { document, .. }
             | Self::Adjust { document, .. } => document,
         }
+    }
+
+    /// The document as this write leaves it, if the write says all of it.
+    #[must_use]
+    pub fn after(&self) -> Option<Stored> {
+        let (document, version, data) = match self {
+            Self::Insert { document, data, .. } => (document, 1, data),
+            Self::Replace { document, version, data, .. } => (document, version + 1, data),
+            Self::Delete { .. } | Self::Require { .. } | Self::Adjust { .. } => return None,
+        };
+        Some(Stored {
+            id: document.id.clone(),
+            version,
+            schema: document.collection.schema,
+            compatible_from: document.collection.compatible_from,
+            data: data.as_str().into(),
+        })
     }
 }
 

@@ -43,7 +43,7 @@ impl OrdersReactor {
     async fn order(&self, id: &str) -> Result<Versioned<Order>, Error> {
         let found = self.engine.store().load::<Order>(id).await?;
         // Only orders that were placed are spoken of; one that is not there yet cannot be.
-        found.ok_or_else(|| Error::not_found(format_args!("order {id}")))
+        found.ok_or_else(|| missing(id))
     }
 
     fn accept_by(&self, now: Timestamp) -> Timestamp {
@@ -61,6 +61,10 @@ impl OrdersReactor {
         let changed = saga::kitchen_tells(&mut work, &before, told, sequence)?;
         Ok(changed.then_some(work))
     }
+}
+
+fn missing(id: &str) -> Error {
+    Error::not_found(format_args!("order {id}"))
 }
 
 fn decode<M: Message + Default>(event: &Event) -> Result<M, Error> {
@@ -124,7 +128,8 @@ impl Reactor for OrdersReactor {
     async fn on_outcome(&self, mut work: Work, outcome: &Outcome) -> Result<Option<Work>, Error> {
         match outcome.chain.label.as_str() {
             saga::PLACE_CALL => {
-                let before = self.order(&outcome.document.id).await?;
+                let before = outcome.anchor(self.engine.store()).await?;
+                let before = before.ok_or_else(|| missing(&outcome.document.id))?;
                 let accept_by = self.accept_by(work.time);
                 let changed = saga::placed(&mut work, &before, &what_came(outcome)?, accept_by)?;
                 Ok(changed.then_some(work))

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bistro_core::ErrorCode;
+use bistro_store::Work;
 
 use super::{
-    EventingFactory,
+    EventingFactory, Record,
     fixtures::{Process, Scene, quick},
     script::{Act, Reply, Script},
 };
@@ -173,6 +174,40 @@ pub async fn an_outcome_that_changes_nothing_closes_its_call(f: &impl EventingFa
     assert!(scene.script.seen("pay") > 0);
     assert!(process.effects(&id).await.is_empty());
     assert_eq!(asked(&scene, "Pay", 0), 1);
+}
+
+/// Asks, and has the anchor changed before the answer comes; gives what is done to it in the end.
+async fn changed_meanwhile(f: &impl EventingFactory, act: Act) -> (Vec<String>, usize) {
+    let script = Script::new().acts(move |_, _| act).replies(|_, _| Reply::Wait);
+    let scene = Scene::new(f, script);
+    let mut process = scene.start(f, quick()).await;
+    let id = scene.id("order");
+    process.ask(&id, "pay", &["Pay"]).await;
+    is_asked(&scene, "Pay", 1).await;
+    let before = process.record(&id).await;
+    let after = Record { effects: vec!["called off".to_owned()], ..before.value.clone() };
+    let change = |work: &mut Work| {
+        work.replace(&before, &after).unwrap();
+    };
+    process.commit(change).await;
+    scene.script.open_gate();
+    process.no_call_is_open().await;
+    process.is_well();
+    (process.effects(&id).await, scene.script.seen("pay"))
+}
+
+/// The reaction that was shown the anchor as it was meets a conflict, and reads it.
+pub async fn an_outcome_finds_its_anchor_changed(f: &impl EventingFactory) {
+    let (effects, seen) = changed_meanwhile(f, Act::Note).await;
+    assert_eq!(effects, ["called off", "pay done: Pay"]);
+    assert_eq!(seen, 2);
+}
+
+/// No conflict would tell a reaction that has nothing to change in what it was shown.
+pub async fn nothing_to_change_is_said_of_an_anchor_that_was_read(f: &impl EventingFactory) {
+    let (effects, seen) = changed_meanwhile(f, Act::Add).await;
+    assert_eq!(effects, ["called off", "pay done: Pay"]);
+    assert_eq!(seen, 2);
 }
 
 /// It may have been heard, so it is asked again with the same key.

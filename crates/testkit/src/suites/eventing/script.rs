@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bistro_core::{Error, ErrorCode, Event};
 use bistro_eventing::{CallAnswer, Caller, Outcome, Reactor, Tick};
-use bistro_store::{CallStep, DueTimer, Store, StoreExt as _, Work};
+use bistro_store::{CallStep, DueTimer, Store, StoreError, StoreExt as _, Versioned, Work};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -25,6 +25,8 @@ static TICKS: [Tick; 1] = [Tick { name: "round", every: Duration::from_millis(10
 pub(crate) enum Act {
     /// Writes its effect down.
     Note,
+    /// Writes its effect down beside others; changes nothing where there is none yet.
+    Add,
     /// Changes nothing.
     Nothing,
     /// Fails with this code.
@@ -113,7 +115,8 @@ impl Script {
         asked.iter().filter(|(asked, _)| asked == method).map(|(_, key)| key.clone()).collect()
     }
 
-    async fn act(&self, name: &str) -> Result<bool, Error> {
+    /// Does as the script says, until there is nothing left but to note or add an effect, or not.
+    async fn act(&self, name: &str) -> Result<Act, Error> {
         let nth = {
             let mut seen = self.seen.lock();
             let nth = seen.entry(name.to_owned()).or_default();
@@ -121,13 +124,12 @@ impl Script {
             *nth
         };
         match (self.acts)(name, nth) {
-            Act::Note => Ok(true),
-            Act::Nothing => Ok(false),
+            act @ (Act::Note | Act::Add | Act::Nothing) => Ok(act),
             Act::Fail(code) => Err(Error::new(code, FAILURE)),
             Act::Panic => panic!("{PANIC}"),
             Act::Wait => {
                 self.wait().await;
-                Ok(true)
+                Ok(Act::Note)
             }
         }
     }
@@ -144,18 +146,25 @@ pub(crate) struct ScriptedRole {
 }
 
 impl ScriptedRole {
-    /// Writes `effect` down in the record `id`, if the script says so.
+    /// Writes `effect` down in the record `id`, which `read` reads, if the script says so.
     async fn react(
         &self,
         mut work: Work,
         name: &str,
         id: &str,
         effect: String,
+        read: impl Future<Output = Result<Option<Versioned<Record>>, StoreError>>,
     ) -> Result<Option<Work>, Error> {
-        if !self.script.act(name).await? {
+        let act = self.script.act(name).await?;
+        if matches!(act, Act::Nothing) {
             return Ok(None);
         }
-        match self.store.load::<Record>(id).await? {
+        let before = read.await?;
+        let alone = before.as_ref().is_none_or(|before| before.effects.is_empty());
+        if matches!(act, Act::Add) && alone {
+            return Ok(None);
+        }
+        match before {
             Some(before) => {
                 let mut after = before.value.clone();
                 after.effects.push(effect);
@@ -173,12 +182,14 @@ impl ScriptedRole {
 #[async_trait]
 impl Reactor for ScriptedRole {
     async fn on_event(&self, work: Work, event: &Event) -> Result<Option<Work>, Error> {
-        self.react(work, &event.id, &event.subject, event.id.clone()).await
+        let read = self.store.load(&event.subject);
+        self.react(work, &event.id, &event.subject, event.id.clone(), read).await
     }
 
     async fn on_timer(&self, work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
         let effect = format!("{} at {}", timer.name, timer.at);
-        self.react(work, &timer.name, &timer.document.id, effect).await
+        let read = self.store.load(&timer.document.id);
+        self.react(work, &timer.name, &timer.document.id, effect, read).await
     }
 
     async fn on_outcome(&self, work: Work, outcome: &Outcome) -> Result<Option<Work>, Error> {
@@ -187,7 +198,8 @@ impl Reactor for ScriptedRole {
         let answers = outcome.answers.iter().map(|answer| String::from_utf8_lossy(answer));
         let answers = answers.collect::<Vec<_>>().join(" ");
         let effect = format!("{label} {ended}: {answers}");
-        self.react(work, label, &outcome.document.id, effect).await
+        let read = outcome.anchor(&*self.store);
+        self.react(work, label, &outcome.document.id, effect, read).await
     }
 
     fn ticks(&self) -> &'static [Tick] {
