@@ -27,6 +27,9 @@ const SECRET: &str = "a secret for benchmarks that is long enough";
 /// The database on MongoDB, and the data directory.
 pub(crate) const DATABASE: &str = "bistro";
 
+/// What MongoDB may keep in memory.
+const MONGO_MEMORY_GIB: u32 = 2;
+
 /// The servers of a platform that is not embedded.
 pub(crate) struct Servers {
     pub(crate) mongo: MongoServer,
@@ -53,6 +56,7 @@ impl Platform {
                 say("starting MongoDB and RabbitMQ");
                 let (mongo, rabbit) =
                     tokio::try_join!(MongoServer::start(), RabbitServer::start())?;
+                mongo.give_memory(MONGO_MEMORY_GIB).await?;
                 Some(Servers { mongo, rabbit })
             }
         };

@@ -55,6 +55,8 @@ impl Bench {
     async fn open(url: &str, span: Duration) -> Self {
         let mut options = ClientOptions::parse(url).await.unwrap();
         options.max_pool_size = Some(TASKS);
+        // As this crate has it, unless the URL says otherwise.
+        options.retry_writes.get_or_insert(false);
         options.read_concern = Some(ReadConcern::majority());
         let concern = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
         options.write_concern = Some(concern);

@@ -35,7 +35,7 @@ const MOST_BYTES: usize = 6 * 1024 * 1024;
 pub(crate) enum Failure {
     /// The statement of this step matched no document.
     Missed(Step),
-    /// One of several statements that were sent together did not match a document, or failed.
+    /// One of several statements that were sent together did not match a document, or was refused.
     MissedOneOf,
     /// The statement of this step would give an index the same key twice.
     Duplicate(Step, String),

@@ -124,21 +124,23 @@ impl Plan {
     }
 
     /// The steps in the order of a transaction; those that go to the server as one command stand
-    /// together. They are what many touch: that is where a Work has many alike.
+    /// together.
     pub(crate) fn commands(&self) -> impl Iterator<Item = &[Step]> {
         self.steps.chunk_by(|one, next| {
-            let (one, next) = (self.crowded_in(*one), self.crowded_in(*next));
+            let (one, next) = (self.command_of(*one), self.command_of(*next));
             self.together && one.is_some() && one == next
         })
     }
 
-    /// The collection of a step that many touch.
-    fn crowded_in(&self, step: Step) -> Option<&'static Collection> {
-        match step {
-            Step::Write(place) if is_crowded(&self.work.writes[place]) => {
-                Some(self.document(step).collection)
-            }
-            Step::Write(_) | Step::Consume => None,
+    /// The command that a step can share: what it does, and in which collection. A Work has many
+    /// alike among what many touch, and among what is new.
+    fn command_of(&self, step: Step) -> Option<(&'static str, &'static Collection)> {
+        let Step::Write(place) = step else { return None };
+        let collection = self.document(step).collection;
+        match &self.work.writes[place] {
+            write if is_crowded(write) => Some(("update", collection)),
+            Write::Insert { .. } if !self.revived.contains(&place) => Some(("insert", collection)),
+            _ => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mongodb::{
     ClientSession,
     bson::doc,
-    error::{Error, UNKNOWN_TRANSACTION_COMMIT_RESULT},
+    error::{Error, ErrorKind, UNKNOWN_TRANSACTION_COMMIT_RESULT},
     options::{ReadConcern, TransactionOptions, UpdateModifications},
 };
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(engine: &Engine, plan: &Plan) -> Result<(), Failure> {
     for steps in plan.commands() {
         let stated = match steps {
             [step] => state(engine, plan, *step, &published, &mut session).await,
-            steps => update_all(engine, plan, steps, &published, &mut session).await,
+            steps => state_all(engine, plan, steps, &published, &mut session).await,
         };
         if let Err(failure) = stated {
             // It lets go of the documents at once; when it cannot be told to, the server does by
@@ -78,27 +78,41 @@ async fn state(
     Ok(())
 }
 
-/// Updates of one collection as one command: a command costs the server more than what it does.
-async fn update_all(
+/// Updates of one collection, or inserts into it, as one command: a command costs the server more
+/// than what it does.
+async fn state_all(
     engine: &Engine,
     plan: &Plan,
     steps: &[Step],
     published: &Published,
     session: &mut ClientSession,
 ) -> Result<(), Failure> {
-    let mut updates = Vec::with_capacity(steps.len());
+    let (mut updates, mut inserts) = (Vec::new(), Vec::new());
     for step in steps {
         match plan.statement(*step, published).map_err(Failure::Final)? {
             Statement::Update { filter, pipeline } => {
                 updates.push(doc! { "q": filter, "u": pipeline });
             }
-            Statement::Insert(_) => return Err(Failure::MissedOneOf),
+            Statement::Insert(envelope) => inserts.push(envelope),
         }
     }
-    let collection = plan.document(steps[0]).collection.full_name();
+    let collection = plan.document(steps[0]).collection;
+    let failed = |error: Error| Failure::at(steps[0], Fault::of_statement(&error));
+    if updates.is_empty() {
+        let done = engine.envelopes(collection).insert_many(inserts).session(session).await;
+        return match done.map(drop) {
+            Err(error) if matches!(*error.kind, ErrorKind::InsertMany(_)) => {
+                match Fault::of_statement(&error) {
+                    Fault::Transient(said) => Err(Failure::Met(said)),
+                    _ => Err(Failure::MissedOneOf),
+                }
+            }
+            other => other.map_err(failed),
+        };
+    }
+    let collection = collection.full_name();
     let command = doc! { "update": collection, "updates": updates, "ordered": true };
-    let done = engine.database.run_command(command).session(session).await;
-    let done = done.map_err(|error| Failure::at(steps[0], Fault::of_statement(&error)))?;
+    let done = engine.database.run_command(command).session(session).await.map_err(failed)?;
     // Errors of single statements are in the answer, and their documents were not matched.
     let matched = done.get_i32("n").ok().and_then(|count| usize::try_from(count).ok());
     if matched == Some(steps.len()) { Ok(()) } else { Err(Failure::MissedOneOf) }

@@ -20,6 +20,16 @@ pub struct Mongo {
     program: PathBuf,
 }
 
+impl Server<Mongo> {
+    /// Lets it keep `gib` GiB of its data in memory, for measurements: for tests it has little.
+    pub async fn give_memory(&self, gib: u32) -> Result<()> {
+        let config = Value::String(format!("cache_size={gib}G"));
+        let command =
+            [("setParameter", Value::Int32(1)), ("wiredTigerEngineRuntimeConfig", config)];
+        Connection::open(self.addr()).await?.command(&command).await.map(drop)
+    }
+}
+
 impl Engine for Mongo {
     const NAME: &'static str = "mongod";
 
