@@ -80,8 +80,8 @@ pub(crate) struct Options {
     /// Seconds that each loop runs before it is measured.
     #[arg(long, global = true, default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=600))]
     warm_up: u64,
-    /// How often `place` measures the closed loop and, right after it, the bare loop. The report has
-    /// the round of the middle share.
+    /// How often `place` measures the closed loop and, right after it, the bare loop; and `stored`
+    /// an empty platform and a full one. The report has the round of the middle share.
     #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=99))]
     pub(crate) rounds: u8,
     /// Orders a second of the open loop. Without it, 70 % of what the closed loop reached.

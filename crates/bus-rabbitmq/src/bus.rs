@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bistro_bus::{Bus, BusError, Consumer, DeadLetter, Depth, Listener, Parked, Queue, Shelf};
+use bistro_bus::{Bus, BusError, Consumer, DeadLetter, Depth, Listener, Queue, Shelf};
 use bistro_core::{Clock, Event};
 use lapin::{
     Channel, ExchangeKind,
@@ -212,32 +212,7 @@ impl Bus for RabbitBus {
 
     async fn revive(&self, queue: &str, event: &str) -> Result<bool, BusError> {
         let queue = self.topology.queue(queue)?;
-        let role_shelf = (self.shelves)(&queue);
-        let (name, id, clock) = (queue.name, event.to_owned(), self.clock.clone());
-        // Spawned, so that whoever asked may go away between the two steps.
-        let revived = tokio::spawn(async move {
-            let Some(letter) = role_shelf.exhume(name, &id).await? else {
-                return Ok(false);
-            };
-            let now = clock.now();
-            let parked = Parked {
-                queue: letter.queue.clone(),
-                event: letter.event.clone(),
-                attempt: 1,
-                not_before: now,
-                since: now,
-                cause: letter.cause.clone(),
-            };
-            if let Err(failure) = role_shelf.park(parked).await {
-                if let Err(lost) = role_shelf.bury(letter).await {
-                    error!(queue = name, id, %lost, "a dead letter was lost while it was revived");
-                }
-                return Err(failure);
-            }
-            Ok(true)
-        });
-        let revived =
-            revived.await.map_err(|error| BusError::unknown("reviving was cut short", error))??;
+        let revived = (self.shelves)(&queue).revive(queue.name, event, self.clock.now()).await?;
         if revived && let Some(lane) = self.known_lane(queue.name) {
             lane.revived(event);
         }

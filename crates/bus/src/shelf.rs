@@ -63,8 +63,9 @@ pub trait Shelf: Send + Sync + 'static {
     async fn bury(&self, dead: DeadLetter) -> Result<(), BusError>;
     /// Dead letters of `queue`, oldest first, at most `limit`.
     async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError>;
-    /// Takes a dead letter off; none if there is none of that id.
-    async fn exhume(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError>;
+    /// Makes a dead letter a parked event that is due at `now`, as if it had been delivered once;
+    /// false if there is none of that id. It is on the shelf at every moment.
+    async fn revive(&self, queue: &str, event: &str, now: Timestamp) -> Result<bool, BusError>;
     /// How much of `queue` is kept.
     async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError>;
 }

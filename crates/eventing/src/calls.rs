@@ -4,7 +4,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bistro_core::Error;
-use bistro_store::{CallStep, Cause, OpenCall, Settled, StoreError, Stored};
+use bistro_store::{
+    CallStep, Cause, DocumentRef, OpenCall, Settled, StoreError, Stored, Work, Write,
+};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, info_span, warn};
@@ -193,16 +195,26 @@ async fn make_step(engine: &Engine, step: &CallStep, key: &str) -> CallAnswer {
     }
 }
 
+/// Whether the commit of what a reaction decided fails when `document` has changed since.
+fn meets_changes(reaction: &Result<Option<Work>, Error>, document: &DocumentRef) -> bool {
+    let Ok(Some(work)) = reaction else { return false };
+    work.writes.iter().any(|write| {
+        write.document() == document
+            && matches!(write, Write::Replace { .. } | Write::Delete { .. } | Write::Require { .. })
+    })
+}
+
 async fn conclude(engine: &Engine, reactor: &dyn Reactor, outcome: Outcome) -> Result<(), Error> {
     let cause =
         Cause::Outcome { document: outcome.document.clone(), call: outcome.chain.id.clone() };
     for round in 1.. {
         let known = outcome.known.lock().is_some();
-        let Some(work) = reactor.on_outcome(engine.work(cause.clone()), &outcome).await? else {
-            if known && outcome.known.lock().is_none() {
-                // What it was shown may have changed since, and nobody would notice.
-                continue;
-            }
+        let reaction = reactor.on_outcome(engine.work(cause.clone()), &outcome).await;
+        if known && outcome.known.lock().is_none() && !meets_changes(&reaction, &outcome.document) {
+            // What it was shown may have changed since, and nobody would notice.
+            continue;
+        }
+        let Some(work) = reaction? else {
             let settled = Settled::Call { document: outcome.document, id: outcome.chain.id };
             return Ok(engine.store().settle(vec![settled]).await?);
         };

@@ -251,21 +251,28 @@ impl Engine {
         }
     }
 
+    /// Commits until the outcome is known, a few times.
+    ///
+    /// Once an attempt may have been carried out, a later one that was not says nothing about it:
+    /// the outcome stays unknown until the store has told what the mark says.
     async fn commit_until_known(&self, work: Work) -> Result<Committed, StoreError> {
         const TRIES: u32 = 5;
-        for attempt in 1..TRIES {
+        let mut doubt = None;
+        for attempt in 1..=TRIES {
             match self.store().commit(work.clone()).await {
-                Err(StoreError::Unknown { message, .. }) => {
-                    warn!(
-                        work = work.id,
-                        attempt, message, "a commit's outcome is unknown; asking again"
-                    );
-                    tokio::time::sleep(self.backoff().delay(&work.id, attempt)).await;
-                }
+                Err(unknown @ StoreError::Unknown { .. }) => doubt = Some(unknown),
+                Err(StoreError::NotDone { .. }) if doubt.is_some() => {}
                 known => return known,
             }
+            if attempt < TRIES {
+                warn!(work = work.id, attempt, "a commit's outcome is unknown; asking again");
+                tokio::time::sleep(self.backoff().delay(&work.id, attempt)).await;
+            }
         }
-        self.store().commit(work).await
+        Err(doubt.unwrap_or_else(|| StoreError::Unknown {
+            message: "the commit was asked for too often".to_owned(),
+            source: None,
+        }))
     }
 
     /// Lets others go first, a little longer each round.

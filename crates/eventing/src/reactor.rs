@@ -29,8 +29,9 @@ impl Outcome {
     /// The anchor of the Work that made the call.
     ///
     /// The first time it may be shown as that Work left it, without a read. If it has changed since,
-    /// the reaction's Work meets a conflict, and the reaction runs again with what `store` has; so
-    /// it does when it finds nothing to change in what it was shown.
+    /// the reaction's Work meets a conflict, and the reaction runs again with what `store` has. So it
+    /// does when it fails, finds nothing to change, or gives a Work that is not held to the version
+    /// it was shown: it replaces, deletes or requires something else.
     pub async fn anchor<D: Document>(
         &self,
         store: &dyn Store,

@@ -149,20 +149,30 @@ impl StoreShelf {
         loop {
             let before = self.read(queue, event).await?;
             let after = merge(before.as_ref().map(|found| &found.shelved));
-            let id = format!("{queue}/{event}");
-            let document = DocumentRef { collection: self.collection, id };
-            let data = serde_json::to_string(&after)
-                .map_err(|error| BusError::Malformed(error.to_string()))?;
-            let key = Shelved::key(queue, after.dead).time(after.moment);
-            let keys = vec![(BY_MOMENT, key)];
-            let write = match before {
-                Some(found) => Write::Replace { document, version: found.version, data, keys },
-                None => Write::Insert { document, data, keys, by_request: false },
-            };
-            if self.commit(write, event).await? {
+            if self.write(before, &after, event).await? {
                 return Ok(());
             }
         }
+    }
+
+    /// Writes `after` over `before`, or anew. False when somebody else changed it first.
+    async fn write(
+        &self,
+        before: Option<Found>,
+        after: &Shelved,
+        event: &str,
+    ) -> Result<bool, BusError> {
+        let id = format!("{}/{event}", after.queue);
+        let document = DocumentRef { collection: self.collection, id };
+        let data =
+            serde_json::to_string(after).map_err(|error| BusError::Malformed(error.to_string()))?;
+        let key = Shelved::key(&after.queue, after.dead).time(after.moment);
+        let keys = vec![(BY_MOMENT, key)];
+        let write = match before {
+            Some(found) => Write::Replace { document, version: found.version, data, keys },
+            None => Write::Insert { document, data, keys, by_request: false },
+        };
+        self.commit(write, event).await
     }
 
     /// False when somebody else changed the document first.
@@ -213,7 +223,12 @@ fn found(row: &bistro_store::Stored) -> Result<Found, BusError> {
 }
 
 fn away(error: StoreError) -> BusError {
-    BusError::not_done("the store that keeps parked events is away", error)
+    match error {
+        unknown @ StoreError::Unknown { .. } => {
+            BusError::unknown("the store that keeps parked events did not say", unknown)
+        }
+        other => BusError::not_done("the store that keeps parked events is away", other),
+    }
 }
 
 /// The most rows that are counted; beyond it a count says at least this many.
@@ -264,16 +279,17 @@ impl Shelf for StoreShelf {
         rows.iter().map(|row| row.shelved.dead_letter()).collect()
     }
 
-    async fn exhume(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
-        while let Some(row) = self.read(queue, event).await? {
-            if !row.shelved.dead {
-                break;
-            }
-            if self.remove(&row, event).await? {
-                return Ok(Some(row.shelved.dead_letter()?));
+    async fn revive(&self, queue: &str, event: &str, now: Timestamp) -> Result<bool, BusError> {
+        loop {
+            let Some(row) = self.read(queue, event).await?.filter(|row| row.shelved.dead) else {
+                return Ok(false);
+            };
+            let after =
+                Shelved { dead: false, attempt: 1, moment: now, since: now, ..row.shelved.clone() };
+            if self.write(Some(row), &after, event).await? {
+                return Ok(true);
             }
         }
-        Ok(None)
     }
 
     async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError> {

@@ -44,6 +44,8 @@ impl From<&Error> for DriverError {
             ErrorKind::Write(WriteFailure::WriteConcernError(unmet)) => {
                 server_said(unmet.code, Some(&unmet.code_name), &unmet.message)
             }
+            // Its own words quote the documents.
+            ErrorKind::InsertMany(_) => "one of several inserts was refused".to_owned(),
             // Its message is a piece of the URL.
             ErrorKind::InvalidArgument { .. } => "an argument is not valid".to_owned(),
             kind => kind.to_string(),

@@ -61,8 +61,8 @@ impl MongoOptions {
         options.heartbeat_freq = Some(Duration::from_secs(2));
         options.retry_reads = Some(true);
         // The server would keep a record of each write, to tell the driver's second attempt from
-        // the first: a quarter of the price. Marks tell a Work's, and what else is written may
-        // happen twice.
+        // the first: a second write. Marks, timers, calls and versions tell a Work's; what else is
+        // written may happen twice (docs/adr/0002).
         options.retry_writes = Some(false);
         options.read_concern = Some(ReadConcern::majority());
         options.write_concern = Some(self.write_concern());

@@ -50,7 +50,7 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     /// Inserts that find a deleted document of their id and bring it back.
     pub(crate) revived: BTreeSet<usize>,
-    /// Whether what many touch in one collection goes to the server as one command.
+    /// Whether steps that are alike, of one collection, go to the server as one command.
     pub(crate) together: bool,
 }
 

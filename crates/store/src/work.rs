@@ -389,6 +389,14 @@ impl Work {
         let Some(first) = self.writes.first() else {
             return invalid("it writes nothing; acknowledge its cause instead".to_owned());
         };
+        let leaves = |write: &Write| {
+            matches!(write, Write::Insert { .. } | Write::Replace { .. } | Write::Delete { .. })
+        };
+        if matches!(self.cause, Cause::Tick { .. }) && !self.writes.iter().any(leaves) {
+            return invalid(
+                "nothing would tell its second attempt from its first: a tick inserts, replaces or deletes something".to_owned(),
+            );
+        }
         let carries = self.cause.mark_key().is_some()
             || !(self.events.is_empty() && self.calls.is_empty() && self.timers.is_empty());
         if carries && !matches!(first, Write::Insert { .. } | Write::Replace { .. }) {

@@ -66,8 +66,8 @@ impl Shelf for TestShelf {
         self.kept()?.dead_letters(queue, limit).await
     }
 
-    async fn exhume(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
-        self.kept()?.exhume(queue, event).await
+    async fn revive(&self, queue: &str, event: &str, now: Timestamp) -> Result<bool, BusError> {
+        self.kept()?.revive(queue, event, now).await
     }
 
     async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError> {

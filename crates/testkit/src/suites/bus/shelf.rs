@@ -64,8 +64,20 @@ impl Shelf for MemoryShelf {
         Ok(dead)
     }
 
-    async fn exhume(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
-        Ok(self.dead.lock().remove(&key(queue, event)))
+    async fn revive(&self, queue: &str, event: &str, now: Timestamp) -> Result<bool, BusError> {
+        let Some(letter) = self.dead.lock().remove(&key(queue, event)) else {
+            return Ok(false);
+        };
+        let parked = Parked {
+            queue: letter.queue,
+            event: letter.event,
+            attempt: 1,
+            not_before: now,
+            since: now,
+            cause: letter.cause,
+        };
+        self.parked.lock().insert(key(queue, event), parked);
+        Ok(true)
     }
 
     async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError> {

@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use bistro_core::{Clock as _, ErrorCode, Event};
 use bistro_eventing::{Backoff, Options};
-use bistro_store::MARK_LIFETIME;
+use bistro_store::{Cause, Committed, MARK_LIFETIME, StoreError};
 use rand::seq::SliceRandom as _;
 
 use super::{
     EventingFactory,
-    fixtures::{Process, Scene, quick},
+    fixtures::{Process, Scene, empty, quick},
     script::{Act, FAILURE, PANIC, Script},
 };
-use crate::suites::{eventually, random, store::Flaky};
+use crate::suites::{
+    eventually, random,
+    store::{Flaky, Loss},
+};
 
 /// Waits until nothing is left in the queue that could still come.
 async fn is_drained(scene: &Scene, processes: &[&Process]) {
@@ -213,6 +216,27 @@ pub async fn an_unknown_commit_is_resolved_by_the_same_work(f: &impl EventingFac
     ids.sort();
     assert_eq!(effects, ids);
     process.is_well();
+}
+
+/// What may have happened is not said not to have happened because the store went away after it.
+pub async fn a_commit_in_doubt_is_never_reported_as_not_done(f: &impl EventingFactory) {
+    let scene = Scene::new(f, Script::new());
+    let insert = async |name: &str, losses: &[Loss]| {
+        let (store, bus) = f.open().await;
+        let lossy = std::sync::Arc::new(Flaky::scripted(store, losses.iter().copied()));
+        let process = scene.assemble(lossy, bus, quick()).await;
+        let cause = Cause::request("usr_suite", "suite.Do", &scene.id(name), b"");
+        let mut work = process.engine.work(cause);
+        work.insert_new(&empty(&scene.id(name))).unwrap();
+        process.engine.commit(work).await
+    };
+    let back = insert("back", &[Loss::Answer, Loss::Away, Loss::Away]).await;
+    assert!(matches!(back, Ok(Committed::AlreadyDone(_))), "{back:?}");
+    let gone =
+        insert("gone", &[Loss::Answer, Loss::Away, Loss::Away, Loss::Away, Loss::Away]).await;
+    assert!(matches!(gone, Err(StoreError::Unknown { .. })), "{gone:?}");
+    let away = insert("away", &[Loss::Away]).await;
+    assert!(matches!(away, Err(StoreError::NotDone { .. })), "{away:?}");
 }
 
 /// A panic is a failure like others: retried with backoff, given up with what it said; it neither

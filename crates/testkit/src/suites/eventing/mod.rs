@@ -49,6 +49,7 @@ macro_rules! eventing_contract {
                 an_event_older_than_the_marks_is_refused
                 an_event_that_changes_nothing_is_settled
                 an_unknown_commit_is_resolved_by_the_same_work
+                a_commit_in_doubt_is_never_reported_as_not_done
                 a_panicking_reaction_is_tried_again_and_given_up_with_its_words;
             outbox:
                 what_a_lost_process_told_is_published

@@ -1,6 +1,6 @@
 //! A store that loses the outcome of commits, with and without having done them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bistro_core::{Page, Timestamp};
@@ -20,34 +20,54 @@ pub enum Loss {
     Answer,
     /// It is not done, and nobody can tell.
     Request,
+    /// It is not done, and that is said.
+    Away,
 }
 
-/// A store in front of another one whose commits are lost at random, two out of three. Reads are
-/// not touched.
+enum Losses {
+    Random(Box<StdRng>),
+    Script(VecDeque<Loss>),
+}
+
+/// A store in front of another one whose commits are lost: at random, two out of three, or as a
+/// script says. Reads are not touched.
 pub struct Flaky {
     inner: Arc<dyn Store>,
-    rng: Mutex<StdRng>,
+    losses: Mutex<Losses>,
 }
 
 impl Flaky {
     /// Loses commits to `inner` as `rng` decides.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, rng: StdRng) -> Self {
-        Self { inner, rng: Mutex::new(rng) }
+        Self { inner, losses: Mutex::new(Losses::Random(Box::new(rng))) }
+    }
+
+    /// Loses the first commits to `inner` like this, and none after them.
+    #[must_use]
+    pub fn scripted(inner: Arc<dyn Store>, losses: impl IntoIterator<Item = Loss>) -> Self {
+        Self { inner, losses: Mutex::new(Losses::Script(losses.into_iter().collect())) }
     }
 
     /// What becomes of the next commit.
     #[must_use]
     pub fn loss(&self) -> Loss {
-        match self.rng.lock().random_range(0..3) {
-            0 => Loss::None,
-            1 => Loss::Answer,
-            _ => Loss::Request,
+        match &mut *self.losses.lock() {
+            Losses::Random(rng) => match rng.random_range(0..3) {
+                0 => Loss::None,
+                1 => Loss::Answer,
+                _ => Loss::Request,
+            },
+            Losses::Script(losses) => losses.pop_front().unwrap_or(Loss::None),
         }
     }
 
-    /// Commits with this loss; both losses are reported as [`StoreError::Unknown`].
+    /// Commits with this loss; a lost request or answer is reported as [`StoreError::Unknown`].
     pub async fn commit_with(&self, work: Work, loss: Loss) -> Result<Committed, StoreError> {
+        if loss == Loss::Away {
+            let message = "the store is away".to_owned();
+            return Err(StoreError::NotDone { message, source: None });
+        }
         if loss == Loss::Request {
             return Err(unknown("the request was lost"));
         }
