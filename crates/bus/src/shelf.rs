@@ -64,7 +64,7 @@ pub trait Shelf: Send + Sync + 'static {
     /// Dead letters of `queue`, oldest first, at most `limit`.
     async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError>;
     /// Makes a dead letter a parked event that is due at `now`, as if it had been delivered once;
-    /// false if there is none of that id. It is on the shelf at every moment.
+    /// false if there is none of that id, or not any more. It is on the shelf at every moment.
     async fn revive(&self, queue: &str, event: &str, now: Timestamp) -> Result<bool, BusError>;
     /// How much of `queue` is kept.
     async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError>;

@@ -257,22 +257,21 @@ impl Engine {
     /// the outcome stays unknown until the store has told what the mark says.
     async fn commit_until_known(&self, work: Work) -> Result<Committed, StoreError> {
         const TRIES: u32 = 5;
-        let mut doubt = None;
-        for attempt in 1..=TRIES {
-            match self.store().commit(work.clone()).await {
-                Err(unknown @ StoreError::Unknown { .. }) => doubt = Some(unknown),
-                Err(StoreError::NotDone { .. }) if doubt.is_some() => {}
-                known => return known,
+        let (mut attempt, mut doubt) = (0, None);
+        loop {
+            attempt += 1;
+            let unknown = match (self.store().commit(work.clone()).await, doubt.take()) {
+                (Err(unknown @ StoreError::Unknown { .. }), _)
+                | (Err(StoreError::NotDone { .. }), Some(unknown)) => unknown,
+                (known, _) => return known,
+            };
+            if attempt == TRIES {
+                return Err(unknown);
             }
-            if attempt < TRIES {
-                warn!(work = work.id, attempt, "a commit's outcome is unknown; asking again");
-                tokio::time::sleep(self.backoff().delay(&work.id, attempt)).await;
-            }
+            warn!(work = work.id, attempt, error = %unknown, "a commit's outcome is unknown; asking again");
+            tokio::time::sleep(self.backoff().delay(&work.id, attempt)).await;
+            doubt = Some(unknown);
         }
-        Err(doubt.unwrap_or_else(|| StoreError::Unknown {
-            message: "the commit was asked for too often".to_owned(),
-            source: None,
-        }))
     }
 
     /// Lets others go first, a little longer each round.
