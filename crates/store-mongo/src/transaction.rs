@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mongodb::{
     ClientSession,
-    bson::doc,
+    bson::{Document, doc},
     error::{Error, ErrorKind, UNKNOWN_TRANSACTION_COMMIT_RESULT},
     options::{ReadConcern, TransactionOptions, UpdateModifications},
 };
@@ -78,8 +78,8 @@ async fn state(
     Ok(())
 }
 
-/// Updates of one collection, or inserts into it, as one command: a command costs the server more
-/// than what it does.
+/// Several steps of one collection as one command: a command costs the server more than what it
+/// does. They are all updates or all inserts, as [`Plan::commands`] gives them.
 async fn state_all(
     engine: &Engine,
     plan: &Plan,
@@ -96,22 +96,41 @@ async fn state_all(
             Statement::Insert(envelope) => inserts.push(envelope),
         }
     }
-    let collection = plan.document(steps[0]).collection;
-    let failed = |error: Error| Failure::at(steps[0], Fault::of_statement(&error));
-    if updates.is_empty() {
-        let done = engine.envelopes(collection).insert_many(inserts).session(session).await;
-        return match done.map(drop) {
-            Err(error) if matches!(*error.kind, ErrorKind::InsertMany(_)) => {
-                match Fault::of_statement(&error) {
-                    Fault::Transient(said) => Err(Failure::Met(said)),
-                    _ => Err(Failure::MissedOneOf),
-                }
-            }
-            other => other.map_err(failed),
-        };
+    debug_assert!(updates.is_empty() || inserts.is_empty(), "a command is of one kind");
+    if inserts.is_empty() {
+        update_all(engine, plan, steps, updates, session).await
+    } else {
+        insert_all(engine, plan, steps, inserts, session).await
     }
-    let collection = collection.full_name();
+}
+
+async fn insert_all(
+    engine: &Engine,
+    plan: &Plan,
+    steps: &[Step],
+    inserts: Vec<Document>,
+    session: &mut ClientSession,
+) -> Result<(), Failure> {
+    let envelopes = engine.envelopes(plan.document(steps[0]).collection);
+    let Err(error) = envelopes.insert_many(inserts).session(session).await else { return Ok(()) };
+    let fault = Fault::of_statement(&error);
+    match (&*error.kind, fault) {
+        (ErrorKind::InsertMany(_), Fault::Transient(said)) => Err(Failure::Met(said)),
+        (ErrorKind::InsertMany(_), _) => Err(Failure::MissedOneOf),
+        (_, fault) => Err(Failure::at(steps[0], fault)),
+    }
+}
+
+async fn update_all(
+    engine: &Engine,
+    plan: &Plan,
+    steps: &[Step],
+    updates: Vec<Document>,
+    session: &mut ClientSession,
+) -> Result<(), Failure> {
+    let collection = plan.document(steps[0]).collection.full_name();
     let command = doc! { "update": collection, "updates": updates, "ordered": true };
+    let failed = |error: Error| Failure::at(steps[0], Fault::of_statement(&error));
     let done = engine.database.run_command(command).session(session).await.map_err(failed)?;
     // Errors of single statements are in the answer, and their documents were not matched.
     let matched = done.get_i32("n").ok().and_then(|count| usize::try_from(count).ok());

@@ -8,7 +8,7 @@ use bistro_store::Work;
 use super::{
     EventingFactory, Record,
     fixtures::{Process, Scene, quick},
-    script::{Act, Reply, Script},
+    script::{Act, Reply, Script, beside},
 };
 use crate::suites::eventually;
 
@@ -176,8 +176,9 @@ pub async fn an_outcome_that_changes_nothing_closes_its_call(f: &impl EventingFa
     assert_eq!(asked(&scene, "Pay", 0), 1);
 }
 
-/// Asks, and has the anchor changed before the answer comes; gives what is done to it in the end.
-async fn changed_meanwhile(f: &impl EventingFactory, act: Act) -> (Vec<String>, usize) {
+/// Asks, and has the anchor changed before the answer comes: the reaction runs again, and what it
+/// does is that of the anchor as it is.
+async fn changed_meanwhile(f: &impl EventingFactory, act: Act) {
     let script = Script::new().acts(move |_, _| act).replies(|_, _| Reply::Wait);
     let scene = Scene::new(f, script);
     let mut process = scene.start(f, quick()).await;
@@ -193,21 +194,29 @@ async fn changed_meanwhile(f: &impl EventingFactory, act: Act) -> (Vec<String>, 
     scene.script.open_gate();
     process.no_call_is_open().await;
     process.is_well();
-    (process.effects(&id).await, scene.script.seen("pay"))
+    let changed = if matches!(act, Act::Beside) { beside(&id) } else { id };
+    assert_eq!(process.effects(&changed).await, ["called off", "pay done: Pay"]);
+    assert_eq!(scene.script.seen("pay"), 2);
 }
 
 /// The reaction that was shown the anchor as it was meets a conflict, and reads it.
 pub async fn an_outcome_finds_its_anchor_changed(f: &impl EventingFactory) {
-    let (effects, seen) = changed_meanwhile(f, Act::Note).await;
-    assert_eq!(effects, ["called off", "pay done: Pay"]);
-    assert_eq!(seen, 2);
+    changed_meanwhile(f, Act::Note).await;
 }
 
 /// No conflict would tell a reaction that has nothing to change in what it was shown.
 pub async fn nothing_to_change_is_said_of_an_anchor_that_was_read(f: &impl EventingFactory) {
-    let (effects, seen) = changed_meanwhile(f, Act::Add).await;
-    assert_eq!(effects, ["called off", "pay done: Pay"]);
-    assert_eq!(seen, 2);
+    changed_meanwhile(f, Act::Add).await;
+}
+
+/// Nor one that fails because of what it was shown.
+pub async fn a_failure_is_that_of_an_anchor_that_was_read(f: &impl EventingFactory) {
+    changed_meanwhile(f, Act::AddOrFail).await;
+}
+
+/// Nor one that writes what it was shown elsewhere.
+pub async fn what_is_written_elsewhere_is_of_an_anchor_that_was_read(f: &impl EventingFactory) {
+    changed_meanwhile(f, Act::Beside).await;
 }
 
 /// It may have been heard, so it is asked again with the same key.

@@ -64,6 +64,8 @@ macro_rules! eventing_contract {
                 an_outcome_that_changes_nothing_closes_its_call
                 an_outcome_finds_its_anchor_changed
                 nothing_to_change_is_said_of_an_anchor_that_was_read
+                a_failure_is_that_of_an_anchor_that_was_read
+                what_is_written_elsewhere_is_of_an_anchor_that_was_read
                 a_panicking_call_is_made_again
                 a_panicking_reaction_leaves_its_call_to_the_sweeper;
             timers:

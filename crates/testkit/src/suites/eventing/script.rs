@@ -27,6 +27,10 @@ pub(crate) enum Act {
     Note,
     /// Writes its effect down beside others; changes nothing where there is none yet.
     Add,
+    /// Writes its effect down beside others; fails where there is none yet.
+    AddOrFail,
+    /// Writes its effect down in another record, with what is in this one.
+    Beside,
     /// Changes nothing.
     Nothing,
     /// Fails with this code.
@@ -50,6 +54,11 @@ pub(crate) enum Reply {
     Panic,
     /// Waits until the gate opens; then it is done.
     Wait,
+}
+
+/// The id of the record beside that of `id`.
+pub(crate) fn beside(id: &str) -> String {
+    format!("{id}/beside")
 }
 
 type Acts = Box<dyn Fn(&str, usize) -> Act + Send + Sync>;
@@ -124,7 +133,7 @@ impl Script {
             *nth
         };
         match (self.acts)(name, nth) {
-            act @ (Act::Note | Act::Add | Act::Nothing) => Ok(act),
+            act @ (Act::Note | Act::Add | Act::AddOrFail | Act::Beside | Act::Nothing) => Ok(act),
             Act::Fail(code) => Err(Error::new(code, FAILURE)),
             Act::Panic => panic!("{PANIC}"),
             Act::Wait => {
@@ -161,16 +170,20 @@ impl ScriptedRole {
         }
         let before = read.await?;
         let alone = before.as_ref().is_none_or(|before| before.effects.is_empty());
-        if matches!(act, Act::Add) && alone {
-            return Ok(None);
-        }
-        match before {
-            Some(before) => {
+        match (act, before) {
+            (Act::Add, _) if alone => return Ok(None),
+            (Act::AddOrFail, _) if alone => return Err(Error::new(ErrorCode::Internal, FAILURE)),
+            (Act::Beside, before) => {
+                let mut effects = before.map(|before| before.value.effects).unwrap_or_default();
+                effects.push(effect);
+                work.insert(&Record { id: beside(id), effects })?;
+            }
+            (_, Some(before)) => {
                 let mut after = before.value.clone();
                 after.effects.push(effect);
                 work.replace(&before, &after)?;
             }
-            None => {
+            (_, None) => {
                 work.insert(&Record { id: id.to_owned(), effects: vec![effect] })?;
             }
         }

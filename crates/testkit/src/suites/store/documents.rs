@@ -125,6 +125,34 @@ pub async fn a_deleted_id_can_be_used_again(f: &impl StoreFactory) {
     assert_eq!((again.version, again.rank), (1, 7));
 }
 
+/// A deleted id among several inserts of one Work is a new document like the others; one that is
+/// still there refuses them all.
+pub async fn deleted_ids_are_used_again_beside_new_ones(f: &impl StoreFactory) {
+    let store = f.open().await;
+    let names = Names::new();
+    let deleted = put(&store, &names.row(2, 5)).await;
+    remove(&store, &deleted).await.unwrap();
+    let rows = |numbers: [i64; 3]| numbers.map(|number| names.row(number, number * 10));
+    let insert = |what: &str, rows: &[super::Row]| {
+        let mut work = names.work(what);
+        for row in rows {
+            work.insert(row).unwrap();
+        }
+        work
+    };
+    let first = rows([1, 2, 3]);
+    assert_eq!(store.commit(insert("first", &first)).await.unwrap(), Committed::Applied);
+    for row in &first {
+        let found = read::<super::Row>(&store, &row.id).await;
+        assert_eq!((found.version, found.rank), (1, row.rank));
+    }
+    let second = rows([4, 2, 5]);
+    let refused = store.commit(insert("second", &second)).await.unwrap_err();
+    assert!(refused.is_conflict(), "{refused:?}");
+    assert!(!exists::<super::Row>(&store, &second[0].id).await);
+    assert!(!exists::<super::Row>(&store, &second[2].id).await);
+}
+
 /// Ids are texts and nothing else: no character has a meaning in them.
 pub async fn odd_ids_are_kept_apart(f: &impl StoreFactory) {
     let store = f.open().await;

@@ -51,6 +51,7 @@ macro_rules! store_contract {
                 what_is_not_there_conflicts
                 many_are_given_in_the_order_asked
                 a_deleted_id_can_be_used_again
+                deleted_ids_are_used_again_beside_new_ones
                 odd_ids_are_kept_apart;
             fidelity:
                 json_comes_back_as_it_went
