@@ -28,6 +28,27 @@ pub(crate) async fn get(client: &Client, path: &str) -> Result<Value, ClientErro
     Ok(client.send(&Request::get(format!("/api/v1{path}"))).await?.body)
 }
 
+/// Puts `body` at `path`; at a version, if one is given.
+pub(crate) async fn put(
+    client: &Client,
+    path: &str,
+    version: Option<&Value>,
+    body: &Value,
+) -> Result<Value, ClientError> {
+    let request = Request::put(format!("/api/v1{path}"), body);
+    let request = match version {
+        Some(version) => request.if_match(version),
+        None => request,
+    };
+    Ok(client.insist(&request, &mut Insistence::lasting(SOON)).await?.body)
+}
+
+/// Removes what is at `path`.
+pub(crate) async fn delete(client: &Client, path: &str) -> Result<Value, ClientError> {
+    let request = Request::delete(format!("/api/v1{path}"));
+    Ok(client.insist(&request, &mut Insistence::lasting(SOON)).await?.body)
+}
+
 /// The code of a refusal.
 pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
     result.expect_err("a refusal").code().unwrap_or("no answer").to_owned()
@@ -41,10 +62,10 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 /// Somebody who is logged in.
 pub(crate) struct Person {
     pub(crate) client: Client,
-    email: String,
+    pub(crate) email: String,
 }
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 impl Person {
     /// Registers somebody new and logs them in.

@@ -55,6 +55,11 @@ impl Request {
         Self::new(Method::PUT, path.into(), Some(body))
     }
 
+    /// Removes what is at `path`.
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self::new(Method::DELETE, path.into(), None)
+    }
+
     fn new(method: Method, path: String, body: Option<&Value>) -> Self {
         let body = body.map(|body| body.to_string().into_bytes());
         Self { method, path, body, key: None, if_match: None, wait: None }

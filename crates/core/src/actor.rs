@@ -18,6 +18,8 @@ pub enum Role {
     Chef,
     /// Delivers.
     Courier,
+    /// Helps people with their orders: sees what they see, and refunds.
+    Support,
     /// Runs the platform.
     Admin,
 }
@@ -31,6 +33,7 @@ impl Role {
             Self::Restaurateur => "restaurateur",
             Self::Chef => "chef",
             Self::Courier => "courier",
+            Self::Support => "support",
             Self::Admin => "admin",
         }
     }
@@ -51,12 +54,13 @@ impl FromStr for Role {
             "restaurateur" => Self::Restaurateur,
             "chef" => Self::Chef,
             "courier" => Self::Courier,
+            "support" => Self::Support,
             "admin" => Self::Admin,
             _ => {
                 return Err(Error::new(
                     ErrorCode::InvalidArgument,
                     format!(
-                        "{text:?} is not a role; write customer, restaurateur, chef, courier or admin"
+                        "{text:?} is not a role; write customer, restaurateur, chef, courier, support or admin"
                     ),
                 ));
             }
@@ -175,6 +179,24 @@ impl Principal {
             Self::User { roles, .. } if roles.contains(&Role::Admin) => Ok(()),
             _ => Err(self.denied("an administrator")),
         }
+    }
+
+    /// Passes support, administrators and the operator.
+    pub fn require_support(&self) -> Result<(), Error> {
+        match self {
+            Self::User { roles, .. } if roles.contains(&Role::Support) => Ok(()),
+            _ => self.require_admin().map_err(|_| self.denied("support")),
+        }
+    }
+
+    /// Passes the user `id`, support, administrators and the operator.
+    pub fn require_self_or_support(&self, id: Id<kinds::User>) -> Result<(), Error> {
+        if self.user() == Some(id) { Ok(()) } else { self.require_support() }
+    }
+
+    /// Passes the user `id`, administrators and the operator.
+    pub fn require_self_or_admin(&self, id: Id<kinds::User>) -> Result<(), Error> {
+        if self.user() == Some(id) { Ok(()) } else { self.require_admin() }
     }
 
     /// Passes other roles of the platform, and the operator.

@@ -37,10 +37,24 @@ pub mod kinds {
         User = "usr";
         /// A logged-in session: one family of refresh tokens.
         Session = "ses";
+        /// A way to a new password for who has forgotten theirs.
+        PasswordReset = "pwr";
+        /// An invitation to work for a restaurant.
+        Invitation = "inv";
         /// A restaurant.
         Restaurant = "rst";
+        /// A menu of a restaurant.
+        Menu = "mnu";
+        /// A section of a menu.
+        Section = "sec";
         /// A dish or drink on a menu.
         Item = "itm";
+        /// A group of options that an item offers.
+        OptionGroup = "opg";
+        /// One option of a group.
+        Choice = "opt";
+        /// What dishes and options are made of, as far as it may run out.
+        Ingredient = "ing";
         /// A hold on counted stock for one order.
         Reservation = "rsv";
         /// An order.

@@ -61,6 +61,20 @@ impl Key {
         self.text(&part.to_string())
     }
 
+    /// The range of keys that go on with a text which begins with `beginning`: the smallest of
+    /// them, and the smallest key behind them.
+    #[must_use]
+    pub fn texts_beginning(&self, beginning: &str) -> (String, Option<String>) {
+        let with = self.clone().text(beginning).0;
+        let lower = with.strip_suffix(END).unwrap_or(&with).to_owned();
+        if beginning.is_empty() {
+            return (lower, self.end_of_prefix());
+        }
+        // No character is larger, and none that is not one can be stored.
+        let upper = format!("{lower}{}", char::MAX);
+        (lower, Some(upper))
+    }
+
     /// The encoded text.
     #[must_use]
     pub fn as_str(&self) -> &str {

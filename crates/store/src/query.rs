@@ -77,6 +77,14 @@ impl Query {
         }
     }
 
+    /// Every document of type `D` whose key in `index` begins with `prefix` and then a text that
+    /// begins with `beginning`.
+    #[must_use]
+    pub fn beginning<D: Document>(index: &'static str, prefix: &Key, beginning: &str) -> Self {
+        let (lower, upper) = prefix.texts_beginning(beginning);
+        Self { lower, upper, ..Self::prefix::<D>(index, prefix) }
+    }
+
     /// Every document of type `D`, by id.
     #[must_use]
     pub fn all<D: Document>() -> Self {

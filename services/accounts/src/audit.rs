@@ -27,7 +27,7 @@ fn row(user: &Versioned<User>) -> AuditRow {
     AuditRow {
         id: user.id.to_string(),
         kind: "user".to_owned(),
-        state: "active".to_owned(),
+        state: if user.erased_at.is_some() { "erased" } else { "active" }.to_owned(),
         numbers: HashMap::from([("memberships".to_owned(), memberships)]),
         changed_at_ms: user.changed_at.as_millis(),
         ..AuditRow::default()

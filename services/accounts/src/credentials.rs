@@ -1,7 +1,7 @@
 //! What a registration must look like: address, password, name and roles, as plain functions.
 
 use bistro_core::{Error, FieldError, Role};
-use bistro_proto::accounts::v1::RegisterRequest;
+use bistro_proto::accounts::v1::{RegisterRequest, UpdateUserRequest};
 
 /// Bytes of an address at most (RFC 5321, with the erratum).
 pub(crate) const MAX_EMAIL: usize = 254;
@@ -17,6 +17,9 @@ pub(crate) const MAX_PASSWORD: usize = 128;
 /// Characters of a name at most.
 const MAX_NAME: usize = 100;
 
+/// How to write an address.
+const EMAIL_RULE: &str = "write an address such as ada@example.org, in ASCII";
+
 /// A registration that is in order, without its password.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Registration {
@@ -25,42 +28,117 @@ pub(crate) struct Registration {
     pub(crate) roles: Vec<Role>,
 }
 
-/// Checks a registration; all mistakes are said at once. Only `with_admin` may the role of an
-/// administrator be among those asked for.
-pub(crate) fn check(request: &RegisterRequest, with_admin: bool) -> Result<Registration, Error> {
+/// Which roles somebody may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Roles {
+    /// Those that anybody may take.
+    Free,
+    /// All.
+    Any,
+}
+
+/// Checks a registration; all mistakes are said at once.
+pub(crate) fn check(request: &RegisterRequest, may: Roles) -> Result<Registration, Error> {
     let mut wrong = Vec::new();
-    let mut refuse = |path: String, message: String| wrong.push(FieldError { path, message });
     let email = normalize_email(&request.email);
+    let mut refuse = |path: String, message: String| wrong.push(FieldError { path, message });
     if !is_email(&email) {
-        let how = "write an address such as ada@example.org, in ASCII";
-        refuse("email".to_owned(), how.to_owned());
+        refuse("email".to_owned(), EMAIL_RULE.to_owned());
     }
-    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&request.password.chars().count()) {
-        let how = format!("write {MIN_PASSWORD} to {MAX_PASSWORD} characters, of any kind");
-        refuse("password".to_owned(), how);
+    if !is_password(&request.password) {
+        refuse("password".to_owned(), password_rule());
     }
     let name = request.name.trim();
-    if !(1..=MAX_NAME).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        refuse("name".to_owned(), format!("write 1 to {MAX_NAME} characters on one line"));
+    if !is_name(name) {
+        refuse("name".to_owned(), name_rule());
     }
-    let mut roles = vec![Role::Customer];
-    for (place, text) in request.roles.iter().enumerate() {
-        match text.parse() {
-            Ok(Role::Admin) if !with_admin => {
-                let how = "administrators are registered by the operator of the platform";
-                refuse(format!("roles[{place}]"), how.to_owned());
-            }
-            Ok(role) => roles.push(role),
-            Err(cause) => refuse(format!("roles[{place}]"), cause.message().to_owned()),
-        }
-    }
-    roles.sort_unstable();
-    roles.dedup();
+    let roles = read_roles(&request.roles, may, &mut wrong);
     if wrong.is_empty() {
         Ok(Registration { email, name: name.to_owned(), roles })
     } else {
         Err(Error::fields(wrong))
     }
+}
+
+/// What a user is to become; all mistakes are said at once.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) email: String,
+    pub(crate) name: String,
+    /// None: as they are.
+    pub(crate) roles: Option<Vec<Role>>,
+}
+
+/// Checks a change of a user. Only an administrator may change roles.
+pub(crate) fn check_change(request: &UpdateUserRequest, by_admin: bool) -> Result<Change, Error> {
+    let mut wrong = Vec::new();
+    let mut refuse = |path: &str, message: String| {
+        wrong.push(FieldError { path: path.to_owned(), message });
+    };
+    let (email, name) = (normalize_email(&request.email), request.name.trim());
+    if !is_email(&email) {
+        refuse("email", EMAIL_RULE.to_owned());
+    }
+    if !is_name(name) {
+        refuse("name", name_rule());
+    }
+    if !request.roles.is_empty() && !by_admin {
+        refuse("roles", "only an administrator changes them; leave them out".to_owned());
+    }
+    let roles = read_roles(&request.roles, Roles::Any, &mut wrong);
+    if !wrong.is_empty() {
+        return Err(Error::fields(wrong));
+    }
+    let roles = (!request.roles.is_empty()).then_some(roles);
+    Ok(Change { email, name: name.to_owned(), roles })
+}
+
+/// The normalized form of an address; the mistake is said of the field `path`.
+pub(crate) fn check_email(path: &str, text: &str) -> Result<String, Error> {
+    let email = normalize_email(text);
+    if is_email(&email) { Ok(email) } else { Err(Error::field(path, EMAIL_RULE)) }
+}
+
+/// The roles asked for and customer, each once, in their order.
+fn read_roles(texts: &[String], may: Roles, wrong: &mut Vec<FieldError>) -> Vec<Role> {
+    let mut roles = vec![Role::Customer];
+    for (place, text) in texts.iter().enumerate() {
+        let message = match text.parse() {
+            Ok(Role::Admin | Role::Support) if may == Roles::Free => {
+                "administrators and support are made by an administrator".to_owned()
+            }
+            Ok(role) => {
+                roles.push(role);
+                continue;
+            }
+            Err(cause) => Error::message(&cause).to_owned(),
+        };
+        wrong.push(FieldError { path: format!("roles[{place}]"), message });
+    }
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+fn name_rule() -> String {
+    format!("write 1 to {MAX_NAME} characters on one line")
+}
+
+/// Passes a password that may be set; the mistake is said of the field `path`.
+pub(crate) fn check_new_password(path: &str, password: &str) -> Result<(), Error> {
+    if is_password(password) { Ok(()) } else { Err(Error::field(path, password_rule())) }
+}
+
+fn is_password(text: &str) -> bool {
+    (MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count())
+}
+
+fn password_rule() -> String {
+    format!("write {MIN_PASSWORD} to {MAX_PASSWORD} characters, of any kind")
 }
 
 /// The form of an address that is stored, compared and shown: without space around it, in lower
@@ -114,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_registration_is_tidied() {
-        let checked = check(&ada(), false).unwrap();
+        let checked = check(&ada(), Roles::Free).unwrap();
         assert_eq!(checked.email, "ada@example.org");
         assert_eq!(checked.name, "Ada");
         assert_eq!(checked.roles, [Role::Customer, Role::Courier]);
@@ -128,7 +206,7 @@ mod tests {
             name: "a\nb".into(),
             roles: vec!["king".into(), "admin".into()],
         };
-        let error = check(&request, false).unwrap_err();
+        let error = check(&request, Roles::Free).unwrap_err();
         let paths: Vec<_> = error.field_errors().iter().map(|field| field.path.as_str()).collect();
         assert_eq!(paths, ["email", "password", "name", "roles[0]", "roles[1]"]);
     }
@@ -136,13 +214,14 @@ mod tests {
     #[test]
     fn only_the_operator_makes_administrators() {
         let request = RegisterRequest { roles: vec!["admin".into()], ..ada() };
-        assert!(check(&request, false).is_err());
-        assert_eq!(check(&request, true).unwrap().roles, [Role::Customer, Role::Admin]);
+        assert!(check(&request, Roles::Free).is_err());
+        assert_eq!(check(&request, Roles::Any).unwrap().roles, [Role::Customer, Role::Admin]);
     }
 
     #[test]
     fn passwords_are_counted_in_characters() {
-        let with = |password: String| check(&RegisterRequest { password, ..ada() }, false).is_ok();
+        let with =
+            |password: String| check(&RegisterRequest { password, ..ada() }, Roles::Free).is_ok();
         assert!(with("ä".repeat(8)) && with("ä".repeat(128)));
         assert!(!with("ä".repeat(7)) && !with("ä".repeat(129)));
     }

@@ -5,17 +5,20 @@
 //! says which one signs now. Whoever finds no ring makes one and inserts it; of several that do so
 //! at once the store lets one win, and the others read what it wrote.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bistro_core::{Error, ErrorCode, Timestamp};
-use bistro_eventing::Engine;
-use bistro_proto::accounts::v1::PublicKey;
-use bistro_store::{Cause, Collection, Document, StoreError, StoreExt as _};
+use bistro_eventing::{Decision, Engine, MarkAt};
+use bistro_proto::accounts::v1::{PublicKey, RotateKeysRequest};
+use bistro_runtime::Asked;
+use bistro_store::{
+    Cause, Collection, Document, DocumentRef, StoreError, StoreExt as _, Versioned, Work,
+};
 use ed25519_dalek::SigningKey;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::OnceCell;
 use tracing::info;
 
 use crate::{
@@ -26,6 +29,11 @@ use crate::{
 
 pub(crate) static KEY_RINGS: Collection =
     Collection { role: "accounts", name: "key_rings", schema: 1, compatible_from: 1, indexes: &[] };
+
+/// After how long a process looks whether another one has rotated the keys.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// By how much the clocks of two processes may differ.
+const LEEWAY: Duration = Duration::from_mins(1);
 
 /// The id of the one ring.
 const THE_RING: &str = "ring";
@@ -52,6 +60,24 @@ struct StoredKey {
     /// The private key, sealed under `kid`.
     seed: Sealed,
     created_at: Timestamp,
+    /// When another one took its place.
+    retired_at: Option<Timestamp>,
+}
+
+impl StoredKey {
+    /// A new key.
+    fn make(sealer: &Sealer, now: Timestamp) -> Result<Self, Error> {
+        let seed: [u8; 32] = entropy::random()?;
+        let public = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
+        let kid = thumbprint(&public);
+        Ok(Self {
+            public: URL_SAFE_NO_PAD.encode(public),
+            seed: sealer.seal(&kid, &seed, entropy::random()?)?,
+            kid,
+            created_at: now,
+            retired_at: None,
+        })
+    }
 }
 
 impl Document for KeyRing {
@@ -65,20 +91,27 @@ impl Document for KeyRing {
 impl KeyRing {
     /// A ring of one new key.
     fn make(sealer: &Sealer, now: Timestamp) -> Result<Self, Error> {
-        let seed: [u8; 32] = entropy::random()?;
-        let public = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
-        let kid = thumbprint(&public);
+        let first = StoredKey::make(sealer, now)?;
         let refresh: [u8; 32] = entropy::random()?;
         Ok(Self {
-            current: kid.clone(),
+            current: first.kid.clone(),
             refresh: sealer.seal(REFRESH, &refresh, entropy::random()?)?,
-            signing: vec![StoredKey {
-                public: URL_SAFE_NO_PAD.encode(public),
-                seed: sealer.seal(&kid, &seed, entropy::random()?)?,
-                kid,
-                created_at: now,
-            }],
+            signing: vec![first],
         })
+    }
+
+    /// The ring with a new key that signs from now on. Keys whose last token has expired, `kept`
+    /// after they were retired, are forgotten.
+    fn rotate(&self, sealer: &Sealer, now: Timestamp, kept: Duration) -> Result<Self, Error> {
+        let next = StoredKey::make(sealer, now)?;
+        let mut signing = self.signing.clone();
+        signing.retain(|key| key.retired_at.is_none_or(|at| now.since(at) < kept));
+        for key in &mut signing {
+            key.retired_at = key.retired_at.or(Some(now));
+        }
+        let current = next.kid.clone();
+        signing.push(next);
+        Ok(Self { current, signing, refresh: self.refresh.clone() })
     }
 
     /// What makes tokens now.
@@ -111,19 +144,60 @@ fn thumbprint(public: &[u8; 32]) -> String {
 pub(crate) struct Keys {
     engine: Engine,
     sealer: Arc<Sealer>,
-    signer: Arc<OnceCell<Arc<Signer>>>,
+    opened: Arc<Mutex<Option<Opened>>>,
+    /// How long a retired key's tokens may be about.
+    kept: Duration,
+}
+
+/// What makes tokens, and since when that is known.
+#[derive(Clone)]
+struct Opened {
+    signer: Arc<Signer>,
+    at: Timestamp,
 }
 
 impl Keys {
     /// The keys that are stored, or will be, encrypted under `secret`.
-    pub(crate) fn new(engine: Engine, secret: &[u8]) -> Result<Self, Error> {
-        Ok(Self { engine, sealer: Arc::new(Sealer::new(secret)?), signer: Arc::default() })
+    /// Tokens live for `lifetime`.
+    pub(crate) fn new(engine: Engine, secret: &[u8], lifetime: Duration) -> Result<Self, Error> {
+        let sealer = Arc::new(Sealer::new(secret)?);
+        Ok(Self { engine, sealer, opened: Arc::default(), kept: lifetime + LOOK_AGAIN + LEEWAY })
     }
 
-    /// What makes tokens now; made on first use.
+    /// What makes tokens now; made on first use, and looked at again every now and then, since
+    /// another process may have rotated the keys.
     pub(crate) async fn signer(&self) -> Result<Arc<Signer>, Error> {
-        let open = || async { self.ring().await?.signer(&self.sealer).map(Arc::new) };
-        self.signer.get_or_try_init(open).await.cloned()
+        let now = self.engine.now();
+        let opened = self.opened.lock().clone();
+        if let Some(opened) = opened.filter(|opened| now.since(opened.at) < LOOK_AGAIN) {
+            return Ok(opened.signer);
+        }
+        let ring = self.ring().await?;
+        self.open(&ring.value, now)
+    }
+
+    fn open(&self, ring: &KeyRing, now: Timestamp) -> Result<Arc<Signer>, Error> {
+        let signer = Arc::new(ring.signer(&self.sealer)?);
+        *self.opened.lock() = Some(Opened { signer: Arc::clone(&signer), at: now });
+        Ok(signer)
+    }
+
+    /// Makes a new key, for administrators; says all public keys.
+    pub(crate) async fn rotate(&self, asked: &Asked) -> Result<Vec<PublicKey>, Error> {
+        asked.principal.require_admin()?;
+        let command = asked.command("accounts.rotate_keys", &RotateKeysRequest {})?;
+        let decide = |mut work: Work| async move {
+            let before = self.ring().await?;
+            let after = before.rotate(&self.sealer, work.time, self.kept)?;
+            work.replace(&before, &after)?;
+            Ok(Decision::commit(work, after))
+        };
+        let replay = |_| async { Ok(self.ring().await?.value) };
+        let mark_at = MarkAt::Document(DocumentRef::of::<KeyRing>(THE_RING));
+        let ring = self.engine.request(&command, &mark_at, decide, replay).await?;
+        self.open(&ring, self.engine.now())?;
+        info!(kid = ring.current, by = asked.principal.name(), "the signing keys were rotated");
+        ring.public()
     }
 
     /// Every public key. Always as stored: another process may have added one.
@@ -131,9 +205,9 @@ impl Keys {
         self.ring().await?.public()
     }
 
-    async fn ring(&self) -> Result<KeyRing, Error> {
+    async fn ring(&self) -> Result<Versioned<KeyRing>, Error> {
         if let Some(ring) = self.engine.store().load::<KeyRing>(THE_RING).await? {
-            return Ok(ring.value);
+            return Ok(ring);
         }
         let ring = KeyRing::make(&self.sealer, self.engine.now())?;
         let mut work = self.engine.work(Cause::Tick { name: "key_ring".to_owned() });
@@ -141,13 +215,11 @@ impl Keys {
         match self.engine.commit(work).await {
             Ok(_) => {
                 info!(kid = ring.current, "the first signing key was made");
-                Ok(ring)
+                Ok(Versioned { value: ring, version: 1 })
             }
             Err(StoreError::Conflict { document }) => {
                 let first = self.engine.store().load::<KeyRing>(THE_RING).await?;
-                first
-                    .map(|ring| ring.value)
-                    .ok_or_else(|| Error::internal(StoreError::Conflict { document }))
+                first.ok_or_else(|| Error::internal(StoreError::Conflict { document }))
             }
             Err(error) => Err(error.into()),
         }
@@ -157,6 +229,26 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_retired_key_is_kept_as_long_as_its_tokens() {
+        let sealer = Sealer::new(b"a secret").unwrap();
+        let at = Timestamp::from_millis;
+        let kept = Duration::from_millis(100);
+        let first = KeyRing::make(&sealer, at(0)).unwrap();
+        let second = first.rotate(&sealer, at(10), kept).unwrap();
+        assert_ne!(first.current, second.current);
+        assert_eq!(second.public().unwrap().len(), 2);
+        let third = second.rotate(&sealer, at(109), kept).unwrap();
+        assert_eq!(third.public().unwrap().len(), 3);
+        let fourth = third.rotate(&sealer, at(110), kept).unwrap();
+        let kids = fourth.public().unwrap().into_iter().map(|key| key.kid).collect::<Vec<_>>();
+        assert_eq!(kids, [second.current, third.current, fourth.current.clone()]);
+        // Refresh tokens outlive the keys.
+        let session = bistro_core::Id::from_bits(1);
+        let refresh = |ring: &KeyRing| ring.signer(&sealer).unwrap().refresh(session, 1);
+        assert_eq!(refresh(&first), refresh(&fourth));
+    }
 
     /// The key and thumbprint of RFC 8037, appendix A.
     #[test]

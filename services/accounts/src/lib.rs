@@ -16,9 +16,14 @@ mod credentials;
 mod documents;
 mod entropy;
 mod hashing;
+mod invitations;
 mod keys;
+mod members;
 mod membership;
 mod metrics;
+mod passwords;
+mod registration;
+mod revocation;
 mod seal;
 mod service;
 mod session;
@@ -50,7 +55,14 @@ pub static SPEC: RoleSpec = RoleSpec {
     name: "accounts",
     about: "users, credentials, sessions, roles and memberships",
     needs: &[],
-    collections: &[&documents::USERS, &session::SESSIONS, &keys::KEY_RINGS],
+    collections: &[
+        &documents::USERS,
+        &documents::MEMBERS,
+        &session::SESSIONS,
+        &passwords::RESETS,
+        &invitations::INVITATIONS,
+        &keys::KEY_RINGS,
+    ],
     queues: &[],
     build,
 };
@@ -58,8 +70,13 @@ pub static SPEC: RoleSpec = RoleSpec {
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let RoleContext { engine, config, authority, registry, .. } = context;
     let keys = match &config.auth.key_encryption_secret {
-        Some(secret) => Keys::new(engine.clone(), secret.expose().as_bytes())?,
-        None => Keys::new(engine.clone(), &authority.derive("accounts/keys"))?,
+        Some(secret) => {
+            Keys::new(engine.clone(), secret.expose().as_bytes(), config.auth.access_token_ttl)?
+        }
+        None => {
+            let secret = authority.derive("accounts/keys");
+            Keys::new(engine.clone(), &secret, config.auth.access_token_ttl)?
+        }
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(open_keys(engine.clone(), keys.clone()));

@@ -67,6 +67,22 @@ pub(crate) fn add(
     Ok(Some(after))
 }
 
+/// The user without the membership in `restaurant`; none if there is none. Roles stay: they say
+/// what somebody may be, not where.
+pub(crate) fn remove(
+    user: &User,
+    restaurant: Id<kinds::Restaurant>,
+    now: Timestamp,
+) -> Option<User> {
+    let mut after = user.clone();
+    after.memberships.retain(|member| member.restaurant != restaurant);
+    if after.memberships.len() == user.memberships.len() {
+        return None;
+    }
+    after.changed_at = now;
+    Some(after)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -82,6 +98,9 @@ mod tests {
             roles: vec![Role::Customer],
             memberships: Vec::new(),
             password: PasswordHash(String::new()),
+            sessions_from: Timestamp::from_millis(0),
+            kept_session: None,
+            erased_at: None,
             created_at: Timestamp::from_millis(0),
             changed_at: Timestamp::from_millis(0),
         }

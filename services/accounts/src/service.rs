@@ -1,30 +1,20 @@
 //! The gRPC service: who may ask for what, and the answer.
 
 use bistro_config::Auth;
-use bistro_core::Error;
+use bistro_core::{Error, Principal};
 use bistro_eventing::Engine;
 use bistro_proto::{
-    accounts::v1::{
-        AddMembershipRequest, GetMeRequest, ListKeysRequest, ListKeysResponse, LogInRequest,
-        LogOutRequest, LogOutResponse, RefreshRequest, RegisterRequest, Tokens,
-        User as UserMessage, accounts_server::Accounts,
-    },
+    accounts::v1::{self, accounts_server::Accounts},
     common::v1::{AuditPage, AuditRequest},
 };
 use bistro_runtime::{ask, status_of};
-use bistro_store::StoreExt as _;
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    audit,
-    documents::{User, message},
-    hashing::Passwords,
-    keys::Keys,
-    metrics::Metrics,
-    session::Lifetimes,
-    throttle::Throttle,
+    audit, documents::message, hashing::Passwords, keys::Keys, metrics::Metrics,
+    session::Lifetimes, throttle::Throttle,
 };
 
 /// Serves accounts.
@@ -33,6 +23,8 @@ pub(crate) struct AccountsService {
     pub(crate) keys: Keys,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Mutex<Throttle>,
+    /// Of asking for new passwords.
+    pub(crate) resets: Mutex<Throttle>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) metrics: Metrics,
 }
@@ -49,6 +41,7 @@ impl AccountsService {
             keys,
             passwords: Passwords::new(auth.argon2_concurrency)?,
             throttle: Mutex::default(),
+            resets: Mutex::default(),
             lifetimes: Lifetimes {
                 access: auth.access_token_ttl,
                 idle: auth.refresh_token_ttl,
@@ -56,6 +49,21 @@ impl AccountsService {
             },
             metrics: Metrics::register(registry)?,
         })
+    }
+
+    /// The user who asks.
+    async fn me(&self, principal: &Principal) -> Result<v1::User, Error> {
+        let user = self.user(principal.require_user()?).await?;
+        Ok(message(&user, user.version))
+    }
+
+    async fn audit_page(
+        &self,
+        principal: &Principal,
+        request: AuditRequest,
+    ) -> Result<AuditPage, Error> {
+        principal.require_admin().or_else(|_| principal.require_workload())?;
+        audit::page(&self.engine, request).await
     }
 }
 
@@ -67,65 +75,238 @@ fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
 impl Accounts for AccountsService {
     async fn register(
         &self,
-        request: Request<RegisterRequest>,
-    ) -> Result<Response<UserMessage>, Status> {
+        request: Request<v1::RegisterRequest>,
+    ) -> Result<Response<v1::User>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.register(&asked, request).await)
     }
 
-    async fn log_in(&self, request: Request<LogInRequest>) -> Result<Response<Tokens>, Status> {
+    async fn log_in(
+        &self,
+        request: Request<v1::LogInRequest>,
+    ) -> Result<Response<v1::Tokens>, Status> {
         let (_, request) = ask(request)?;
         answer(self.begin_session(request).await)
     }
 
-    async fn refresh(&self, request: Request<RefreshRequest>) -> Result<Response<Tokens>, Status> {
+    async fn refresh(
+        &self,
+        request: Request<v1::RefreshRequest>,
+    ) -> Result<Response<v1::Tokens>, Status> {
         let (_, request) = ask(request)?;
         answer(self.trade(&request).await)
     }
 
     async fn log_out(
         &self,
-        request: Request<LogOutRequest>,
-    ) -> Result<Response<LogOutResponse>, Status> {
+        request: Request<v1::LogOutRequest>,
+    ) -> Result<Response<v1::LogOutResponse>, Status> {
         let (asked, _) = ask(request)?;
-        answer(self.end_session(&asked.principal).await.map(|()| LogOutResponse {}))
+        answer(self.end_session(&asked.principal).await.map(|()| v1::LogOutResponse {}))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<v1::ListSessionsRequest>,
+    ) -> Result<Response<v1::ListSessionsResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.sessions(&asked.principal, request).await)
+    }
+
+    async fn revoke_session(
+        &self,
+        request: Request<v1::RevokeSessionRequest>,
+    ) -> Result<Response<v1::RevokeSessionResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(
+            self.revoke_session(&asked.principal, &request)
+                .await
+                .map(|()| v1::RevokeSessionResponse {}),
+        )
+    }
+
+    async fn revoke_sessions(
+        &self,
+        request: Request<v1::RevokeSessionsRequest>,
+    ) -> Result<Response<v1::RevokeSessionsResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.revoke_sessions(&asked.principal, &request).await)
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<v1::ChangePasswordRequest>,
+    ) -> Result<Response<v1::ChangePasswordResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(
+            self.change_password(&asked.principal, request)
+                .await
+                .map(|()| v1::ChangePasswordResponse {}),
+        )
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<v1::RequestPasswordResetRequest>,
+    ) -> Result<Response<v1::RequestPasswordResetResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.request_reset(&asked, &request).await)
+    }
+
+    async fn create_password_reset(
+        &self,
+        request: Request<v1::CreatePasswordResetRequest>,
+    ) -> Result<Response<v1::PasswordReset>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.create_reset(&asked, &request).await)
+    }
+
+    async fn get_password_reset(
+        &self,
+        request: Request<v1::GetPasswordResetRequest>,
+    ) -> Result<Response<v1::PasswordReset>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.reset_token(&asked.principal, &request).await)
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<v1::ResetPasswordRequest>,
+    ) -> Result<Response<v1::ResetPasswordResponse>, Status> {
+        let (_, request) = ask(request)?;
+        answer(self.reset_password(request).await.map(|()| v1::ResetPasswordResponse {}))
     }
 
     async fn get_me(
         &self,
-        request: Request<GetMeRequest>,
-    ) -> Result<Response<UserMessage>, Status> {
+        request: Request<v1::GetMeRequest>,
+    ) -> Result<Response<v1::User>, Status> {
         let (asked, _) = ask(request)?;
-        let found = async {
-            let id = asked.principal.require_user()?;
-            let user = self.engine.store().require::<User, _>("user", id).await?;
-            Ok(message(&user))
-        };
-        answer(found.await)
+        answer(self.me(&asked.principal).await)
+    }
+
+    async fn create_user(
+        &self,
+        request: Request<v1::CreateUserRequest>,
+    ) -> Result<Response<v1::User>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.create_user(&asked, request).await)
+    }
+
+    async fn get_user(
+        &self,
+        request: Request<v1::GetUserRequest>,
+    ) -> Result<Response<v1::User>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.get_user(&asked.principal, &request).await)
+    }
+
+    async fn update_user(
+        &self,
+        request: Request<v1::UpdateUserRequest>,
+    ) -> Result<Response<v1::User>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.update_user(&asked, &request).await)
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<v1::DeleteUserRequest>,
+    ) -> Result<Response<v1::DeleteUserResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.delete_user(&asked, &request).await)
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<v1::ListUsersRequest>,
+    ) -> Result<Response<v1::ListUsersResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.list_users(&asked.principal, request).await)
+    }
+
+    async fn export_user(
+        &self,
+        request: Request<v1::ExportUserRequest>,
+    ) -> Result<Response<v1::UserExport>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.export_user(&asked.principal, &request).await)
     }
 
     async fn add_membership(
         &self,
-        request: Request<AddMembershipRequest>,
-    ) -> Result<Response<UserMessage>, Status> {
+        request: Request<v1::AddMembershipRequest>,
+    ) -> Result<Response<v1::User>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.set_membership(&asked, &request).await)
     }
 
+    async fn remove_membership(
+        &self,
+        request: Request<v1::RemoveMembershipRequest>,
+    ) -> Result<Response<v1::User>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.remove_membership(&asked, &request).await)
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<v1::ListMembersRequest>,
+    ) -> Result<Response<v1::ListMembersResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.members(&asked.principal, request).await)
+    }
+
+    async fn create_invitation(
+        &self,
+        request: Request<v1::CreateInvitationRequest>,
+    ) -> Result<Response<v1::Invitation>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.invite(&asked, &request).await)
+    }
+
+    async fn list_invitations(
+        &self,
+        request: Request<v1::ListInvitationsRequest>,
+    ) -> Result<Response<v1::ListInvitationsResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.invitations(&asked.principal, request).await)
+    }
+
+    async fn delete_invitation(
+        &self,
+        request: Request<v1::DeleteInvitationRequest>,
+    ) -> Result<Response<v1::DeleteInvitationResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.withdraw_invitation(&asked, &request).await)
+    }
+
+    async fn accept_invitation(
+        &self,
+        request: Request<v1::AcceptInvitationRequest>,
+    ) -> Result<Response<v1::User>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.accept_invitation(&asked, &request).await)
+    }
+
     async fn list_keys(
         &self,
-        request: Request<ListKeysRequest>,
-    ) -> Result<Response<ListKeysResponse>, Status> {
+        request: Request<v1::ListKeysRequest>,
+    ) -> Result<Response<v1::ListKeysResponse>, Status> {
         ask(request)?;
-        answer(self.keys.public().await.map(|keys| ListKeysResponse { keys }))
+        answer(self.keys.public().await.map(|keys| v1::ListKeysResponse { keys }))
+    }
+
+    async fn rotate_keys(
+        &self,
+        request: Request<v1::RotateKeysRequest>,
+    ) -> Result<Response<v1::ListKeysResponse>, Status> {
+        let (asked, _) = ask(request)?;
+        answer(self.keys.rotate(&asked).await.map(|keys| v1::ListKeysResponse { keys }))
     }
 
     async fn audit(&self, request: Request<AuditRequest>) -> Result<Response<AuditPage>, Status> {
         let (asked, request) = ask(request)?;
-        let audited = async {
-            asked.principal.require_admin().or_else(|_| asked.principal.require_workload())?;
-            audit::page(&self.engine, request).await
-        };
-        answer(audited.await)
+        answer(self.audit_page(&asked.principal, request).await)
     }
 }

@@ -14,13 +14,17 @@ use serde::{Deserialize, Serialize};
 
 /// Sessions by when they end if they are not used.
 pub(crate) const BY_EXPIRY: &str = "expiry";
+/// Sessions that nobody has ended, by user and when they began.
+pub(crate) const BY_USER: &str = "user";
+/// Characters that are kept of what a client calls itself.
+const MAX_CLIENT: usize = 120;
 
 pub(crate) static SESSIONS: Collection = Collection {
     role: "accounts",
     name: "sessions",
     schema: 1,
     compatible_from: 1,
-    indexes: &[Index::new(BY_EXPIRY)],
+    indexes: &[Index::new(BY_EXPIRY), Index::new(BY_USER)],
 };
 
 /// A logged-in session: one family of refresh tokens.
@@ -35,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) revoked_at: Option<Timestamp>,
+    /// What logged in, as it called itself.
+    pub(crate) client: String,
 }
 
 impl Document for Session {
@@ -45,7 +51,11 @@ impl Document for Session {
     }
 
     fn keys(&self) -> Vec<(&'static str, Key)> {
-        vec![(BY_EXPIRY, Key::new().time(self.expires_at))]
+        let mut keys = vec![(BY_EXPIRY, Key::new().time(self.expires_at))];
+        if self.revoked_at.is_none() {
+            keys.push((BY_USER, Self::keys_of(self.user).time(self.created_at)));
+        }
+        keys
     }
 }
 
@@ -78,6 +88,7 @@ impl Session {
     pub(crate) fn begin(
         id: Id<kinds::Session>,
         user: Id<kinds::User>,
+        client: &str,
         now: Timestamp,
         lifetimes: Lifetimes,
     ) -> Self {
@@ -89,7 +100,13 @@ impl Session {
             created_at: now,
             expires_at: now + lifetimes.idle,
             revoked_at: None,
+            client: client.chars().filter(|one| !one.is_control()).take(MAX_CLIENT).collect(),
         }
+    }
+
+    /// The prefix of a user's sessions in [`BY_USER`].
+    pub(crate) fn keys_of(user: Id<kinds::User>) -> Key {
+        Key::new().id(user)
     }
 
     /// What becomes of the session when the genuine token of generation `shown` is shown `now`.
@@ -138,7 +155,7 @@ mod tests {
     }
 
     fn session() -> Session {
-        Session::begin(Id::from_bits(1), Id::from_bits(2), at(0), LIFETIMES)
+        Session::begin(Id::from_bits(1), Id::from_bits(2), "a browser", at(0), LIFETIMES)
     }
 
     fn rotated(session: &Session, now: Timestamp) -> Session {

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Rounds of read, decide and commit before a conflict is reported. One session has few askers.
-const ROUNDS: u32 = 8;
+pub(crate) const ROUNDS: u32 = 8;
 
 impl AccountsService {
     pub(crate) async fn begin_session(&self, request: LogInRequest) -> Result<Tokens, Error> {
@@ -41,14 +41,14 @@ impl AccountsService {
         begun
     }
 
-    async fn log_in_counted(&self, request: LogInRequest) -> Result<Tokens, Error> {
+    async fn log_in_counted(&self, mut request: LogInRequest) -> Result<Tokens, Error> {
         let email = normalize_email(&request.email);
         // No user has longer ones; there is nothing to compare them with.
         if email.len() > MAX_EMAIL || request.password.chars().count() > MAX_PASSWORD {
             return Err(wrong_credentials());
         }
         let user = self.user_of_email(&email).await?;
-        let password = Secret::new(request.password);
+        let password = Secret::new(std::mem::take(&mut request.password));
         if !self.check_password(&email, password, user.as_deref()).await? {
             return Err(wrong_credentials());
         }
@@ -57,10 +57,15 @@ impl AccountsService {
         let signer = self.keys.signer().await?;
         let key = URL_SAFE_NO_PAD.encode(entropy::random::<32>()?);
         let mut work = self.engine.work(Cause::request("anonymous", "accounts.log_in", &key, &[]));
-        let session = Session::begin(work.ids().id("session"), user.id, work.time, self.lifetimes);
-        work.insert(&session)?;
-        self.engine.commit(work).await?;
-        self.tokens(&signer, &session, &user)
+        let id = work.ids().id("session");
+        let session = Session::begin(id, user.id, &request.client, work.time, self.lifetimes);
+        // Whoever logs in while the password is changed must not stay logged in by the old one.
+        work.insert(&session)?.require(&user);
+        match self.engine.commit(work).await {
+            Ok(_) => self.tokens(&signer, &session, &user),
+            Err(StoreError::Conflict { .. }) => Err(busy()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether `password` is that of `user`, who has the address `email`; it is not if there is no
@@ -99,6 +104,9 @@ impl AccountsService {
             else {
                 return Err(self.refused());
             };
+            if !user.has_session(before.id, before.created_at) {
+                return Err(self.refused());
+            }
             let (after, outcome) = match before.refresh(shown, self.engine.now(), self.lifetimes) {
                 Verdict::Rotate(after) => (after, "rotated"),
                 Verdict::Again => (before.value.clone(), "again"),
@@ -137,7 +145,11 @@ impl AccountsService {
     }
 
     /// False when somebody else changed the session meanwhile.
-    async fn replace(&self, before: &Versioned<Session>, after: &Session) -> Result<bool, Error> {
+    pub(crate) async fn replace(
+        &self,
+        before: &Versioned<Session>,
+        after: &Session,
+    ) -> Result<bool, Error> {
         let mut work = self.engine.work(Cause::Tick { name: format!("session/{}", after.id) });
         work.replace(before, after)?;
         match self.engine.commit(work).await {
@@ -147,7 +159,12 @@ impl AccountsService {
         }
     }
 
-    fn tokens(&self, signer: &Signer, session: &Session, user: &User) -> Result<Tokens, Error> {
+    fn tokens(
+        &self,
+        signer: &Signer,
+        session: &Session,
+        user: &Versioned<User>,
+    ) -> Result<Tokens, Error> {
         let lifetime = self.lifetimes.access;
         let now = self.engine.now();
         let roles = user.roles.clone();
@@ -157,7 +174,7 @@ impl AccountsService {
             access_token: signer.access(&claims)?,
             expires_in: i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX),
             refresh_token: signer.refresh(session.id, session.generation),
-            user: Some(message(user)),
+            user: Some(message(user, user.version)),
         })
     }
 
@@ -175,6 +192,6 @@ fn ended() -> Error {
     Error::new(ErrorCode::Unauthenticated, "the session has ended; log in again")
 }
 
-fn busy() -> Error {
+pub(crate) fn busy() -> Error {
     Error::new(ErrorCode::Conflict, "others keep changing this session; try again")
 }

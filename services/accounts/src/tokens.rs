@@ -17,6 +17,25 @@ use sha2::Sha256;
 /// What stands before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
 const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
+/// What a code is good for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// Setting a password.
+    Reset,
+    /// Becoming a member of a restaurant.
+    Invitation,
+}
+
+impl Purpose {
+    /// What the code is made over. A space is in no refresh token's name, so no code is one.
+    fn of(self, id: &str) -> String {
+        match self {
+            Self::Reset => format!("reset {id}"),
+            Self::Invitation => format!("invitation {id}"),
+        }
+    }
+}
+
 /// Makes tokens. Does not print.
 pub(crate) struct Signer {
     header: Header,
@@ -38,6 +57,21 @@ impl Signer {
     /// The token that says `claims`.
     pub(crate) fn access(&self, claims: &AccessClaims) -> Result<String, Error> {
         jsonwebtoken::encode(&self.header, claims, &self.signing).map_err(Error::internal)
+    }
+
+    /// A text that whoever is given it can show later: `id` and a code over it that is good for
+    /// nothing but `purpose`.
+    pub(crate) fn code(&self, purpose: Purpose, id: &str) -> String {
+        let code = self.refresh.clone().chain_update(purpose.of(id)).finalize().into_bytes();
+        format!("{id}.{}", URL_SAFE_NO_PAD.encode(code))
+    }
+
+    /// The id of a text that [`Signer::code`] made for this purpose.
+    pub(crate) fn read_code(&self, purpose: Purpose, text: &str) -> Option<String> {
+        let (id, code) = text.rsplit_once('.')?;
+        let code = URL_SAFE_NO_PAD.decode(code).ok()?;
+        self.refresh.clone().chain_update(purpose.of(id)).verify_slice(&code).ok()?;
+        Some(id.to_owned())
     }
 
     /// The refresh token of this generation of `session`.

@@ -1,159 +1,204 @@
-//! Registration and memberships: reads, asks the plain functions, and commits what they say.
+//! Users as administrators, support and they themselves see, change and erase them.
 
-use bistro_config::Secret;
-use bistro_core::{Error, ErrorCode, Id, Principal, StaffRole, kinds};
+use bistro_core::{Error, ErrorCode, Id, PageRequest, Principal, Role, StaffRole, kinds};
 use bistro_eventing::{Decision, MarkAt};
-use bistro_proto::accounts::v1::{AddMembershipRequest, RegisterRequest, User as UserMessage};
+use bistro_proto::accounts::v1::{
+    DeleteUserRequest, DeleteUserResponse, ExportUserRequest, GetUserRequest, ListSessionsRequest,
+    ListUsersRequest, ListUsersResponse, UpdateUserRequest, User as UserMessage, UserErased,
+    UserExport,
+};
 use bistro_runtime::Asked;
-use bistro_store::{DocumentRef, Key, Mark, Query, StoreError, StoreExt as _, Versioned, Work};
-use tokio::sync::OnceCell;
+use bistro_store::{DocumentRef, Key, Query, StoreExt as _, Versioned, Work};
+use prost::{Message as _, Name as _};
 
 use crate::{
-    credentials::{self, Registration},
-    documents::{BY_EMAIL, PasswordHash, USERS, User, message},
-    entropy, membership,
+    credentials::{self, Change},
+    documents::{BY_EMAIL, Member, PasswordHash, User, message},
+    registration::taken,
     service::AccountsService,
 };
 
 impl AccountsService {
-    pub(crate) async fn user_of_email(
-        &self,
-        email: &str,
-    ) -> Result<Option<Versioned<User>>, StoreError> {
-        let query = Query::prefix::<User>(BY_EMAIL, &Key::new().text(email));
-        self.engine.store().first(query).await
+    /// The user `id`, which may have been erased.
+    pub(crate) async fn user(&self, id: Id<kinds::User>) -> Result<Versioned<User>, Error> {
+        self.engine.store().require::<User, _>("user", id).await
     }
 
-    /// Makes a user.
-    ///
-    /// The mark of a request keeps a fast hash of its body, from which a password could be guessed
-    /// at leisure. So the body is hashed without the password; whether a repeated request has the
-    /// same one is told by the stored Argon2 hash instead.
-    pub(crate) async fn register(
+    /// A user, for itself, support and administrators; for others there is none.
+    pub(crate) async fn get_user(
+        &self,
+        principal: &Principal,
+        request: &GetUserRequest,
+    ) -> Result<UserMessage, Error> {
+        let id = user_id("id", &request.id)?;
+        visible(principal, id)?;
+        let user = self.user(id).await?;
+        Ok(message(&user, user.version))
+    }
+
+    /// Users by address.
+    pub(crate) async fn list_users(
+        &self,
+        principal: &Principal,
+        request: ListUsersRequest,
+    ) -> Result<ListUsersResponse, Error> {
+        principal.require_support()?;
+        let page = request.page.unwrap_or_default();
+        let begins = credentials::normalize_email(&request.email_prefix);
+        let query = Query::beginning::<User>(BY_EMAIL, &Key::new(), &begins)
+            .page(&PageRequest::new(page.limit, Some(page.cursor)))?;
+        let found = self.engine.store().list::<User>(query).await?;
+        Ok(ListUsersResponse {
+            users: found.items.iter().map(|user| message(user, user.version)).collect(),
+            next_cursor: found.next.unwrap_or_default(),
+        })
+    }
+
+    /// Changes a user at the version that was read.
+    pub(crate) async fn update_user(
         &self,
         asked: &Asked,
-        mut request: RegisterRequest,
+        request: &UpdateUserRequest,
     ) -> Result<UserMessage, Error> {
-        let new = credentials::check(&request, asked.principal == Principal::Operator)?;
-        let password = Secret::new(std::mem::take(&mut request.password));
-        let command = asked.command("accounts.register", &request)?;
-        // Hashed once, however often it has to be decided.
-        let hash = OnceCell::new();
-        let (new, password, hash) = (&new, &password, &hash);
-        let mark_at = MarkAt::Collection(&USERS);
-        let registered = self.engine.request(
-            &command,
-            &mark_at,
-            |work| self.decide_register(new, password, hash, work),
-            |mark| self.registered_before(new, password, mark),
-        );
-        registered.await.map_err(|refused| match refused.code() {
+        let id = user_id("id", &request.id)?;
+        visible(&asked.principal, id)?;
+        asked.principal.require_self_or_admin(id)?;
+        let change = credentials::check_change(request, asked.principal.require_admin().is_ok())?;
+        let command = asked.command("accounts.update_user", request)?;
+        let change = &change;
+        let decide = |mut work: Work| async move {
+            let before = self.user(id).await?;
+            if before.version != request.version {
+                return Err(version_mismatch());
+            }
+            if before.email != change.email && self.user_of_email(&change.email).await?.is_some() {
+                return Err(taken());
+            }
+            let after = changed(&before, change, work.time);
+            work.replace(&before, &after)?;
+            Ok(Decision::commit(work, message(&after, before.version + 1)))
+        };
+        let replay = |_| async move {
+            let user = self.user(id).await?;
+            Ok(message(&user, user.version))
+        };
+        let mark_at = MarkAt::Document(DocumentRef::of::<User>(id));
+        let updated = self.engine.request(&command, &mark_at, decide, replay).await;
+        updated.map_err(|refused| match refused.code() {
             ErrorCode::AlreadyExists => taken().caused_by(refused),
             _ => refused,
         })
     }
 
-    async fn decide_register(
-        &self,
-        new: &Registration,
-        password: &Secret,
-        hash: &OnceCell<PasswordHash>,
-        mut work: Work,
-    ) -> Result<Decision<UserMessage>, Error> {
-        if self.user_of_email(&new.email).await?.is_some() {
-            return Err(taken());
-        }
-        let make = || async { self.passwords.hash(password.clone(), entropy::random()?).await };
-        let user = User {
-            id: work.ids().id("user"),
-            email: new.email.clone(),
-            name: new.name.clone(),
-            roles: new.roles.clone(),
-            memberships: Vec::new(),
-            password: hash.get_or_try_init(make).await?.clone(),
-            created_at: work.time,
-            changed_at: work.time,
-        };
-        work.insert_new(&user)?;
-        Ok(Decision::commit(work, message(&user)))
-    }
-
-    async fn registered_before(
-        &self,
-        new: &Registration,
-        password: &Secret,
-        mark: Mark,
-    ) -> Result<UserMessage, Error> {
-        let user = self.engine.store().load::<User>(&mark.document.id).await?;
-        let user = user.ok_or_else(|| Error::not_found("user of this request any more"))?;
-        // A check like that of a login, and limited like it, since it tells as much.
-        if self.check_password(&new.email, password.clone(), Some(&user)).await? {
-            return Ok(message(&user));
-        }
-        Err(Error::new(
-            ErrorCode::IdempotencyKeyReused,
-            "this Idempotency-Key was used for a request with another password; use a new key for a new request",
-        ))
-    }
-
-    /// Makes a user a member of a restaurant.
-    pub(crate) async fn set_membership(
+    /// Erases a person. What they own has to be handed over before, unless an administrator says
+    /// otherwise.
+    pub(crate) async fn delete_user(
         &self,
         asked: &Asked,
-        request: &AddMembershipRequest,
-    ) -> Result<UserMessage, Error> {
-        let user: Id<kinds::User> =
-            request.user_id.parse().map_err(|cause| Error::field("user_id", format!("{cause}")))?;
-        let restaurant: Id<kinds::Restaurant> = request
-            .restaurant_id
-            .parse()
-            .map_err(|cause| Error::field("restaurant_id", format!("{cause}")))?;
-        let role: StaffRole =
-            request.role.parse().map_err(|cause: Error| Error::field("role", cause.message()))?;
-        let command = asked.command("accounts.add_membership", request)?;
+        request: &DeleteUserRequest,
+    ) -> Result<DeleteUserResponse, Error> {
+        let id = user_id("id", &request.id)?;
+        visible(&asked.principal, id)?;
+        asked.principal.require_self_or_admin(id)?;
+        let by_admin = asked.principal.require_admin().is_ok();
+        let command = asked.command("accounts.delete_user", request)?;
         let decide = |mut work: Work| async move {
-            self.may_set(&asked.principal, user, restaurant, role).await?;
-            let before = self.engine.store().require::<User, _>("user", user).await?;
-            match membership::add(&before, restaurant, role, work.time)? {
-                Some(after) => {
-                    work.replace(&before, &after)?;
-                    Ok(Decision::commit(work, message(&after)))
-                }
-                None => Ok(Decision::Answer(message(&before))),
+            let before = self.user(id).await?;
+            if before.erased_at.is_some() {
+                return Ok(Decision::Answer(DeleteUserResponse {}));
             }
+            let owns = before.memberships.iter().any(|member| member.role == StaffRole::Owner);
+            if owns && !by_admin {
+                let message = "you own a restaurant; hand it over first, or ask an administrator";
+                return Err(Error::new(ErrorCode::WrongState, message));
+            }
+            work.replace(&before, &erased(&before, work.time))?;
+            for membership in &before.memberships {
+                let member = Member::id_of(id, membership.restaurant);
+                if let Some(member) = self.engine.store().load::<Member>(&member).await? {
+                    work.delete(&member);
+                }
+            }
+            let event = UserErased { user_id: id.to_string() };
+            let sequence = before.version + 1;
+            work.event(&UserErased::full_name(), id, sequence, event.encode_to_vec());
+            Ok(Decision::commit(work, DeleteUserResponse {}))
         };
-        let replay = |_| async move {
-            let user = self.engine.store().require::<User, _>("user", user).await?;
-            Ok(message(&user))
-        };
-        let mark_at = MarkAt::Document(DocumentRef::of::<User>(user));
+        let replay = |_| async { Ok(DeleteUserResponse {}) };
+        let mark_at = MarkAt::Document(DocumentRef::of::<User>(id));
         self.engine.request(&command, &mark_at, decide, replay).await
     }
 
-    /// Asks the stored user and not the token, which may be older than a new restaurant.
-    async fn may_set(
+    /// Everything that is stored about a person here.
+    pub(crate) async fn export_user(
         &self,
         principal: &Principal,
-        user: Id<kinds::User>,
-        restaurant: Id<kinds::Restaurant>,
-        role: StaffRole,
-    ) -> Result<(), Error> {
-        match principal {
-            Principal::Operator | Principal::Workload(_) => Ok(()),
-            Principal::Anonymous => Err(Error::unauthenticated()),
-            Principal::User { id, .. } => {
-                let asker = self.engine.store().load::<User>(&id.to_string()).await?;
-                let asker = asker.ok_or_else(Error::unauthenticated)?;
-                membership::may_add(&asker, restaurant)?;
-                if *id == user { membership::may_set_own(&asker, restaurant, role) } else { Ok(()) }
+        request: &ExportUserRequest,
+    ) -> Result<UserExport, Error> {
+        let id = user_id("id", &request.id)?;
+        visible(principal, id)?;
+        principal.require_self_or_admin(id)?;
+        let user = self.user(id).await?;
+        let mut sessions = Vec::new();
+        let mut page = bistro_proto::common::v1::PageRequest::default();
+        loop {
+            let request = ListSessionsRequest { user_id: id.to_string(), page: Some(page.clone()) };
+            let found = self.sessions(principal, request).await?;
+            sessions.extend(found.sessions);
+            if found.next_cursor.is_empty() {
+                break;
             }
+            page.cursor = found.next_cursor;
         }
+        Ok(UserExport { user: Some(message(&user, user.version)), sessions })
     }
 }
 
-fn taken() -> Error {
-    Error::new(
-        ErrorCode::AlreadyExists,
-        "there is a user with this e-mail address already; log in instead",
-    )
+/// Who may not know of a user finds none.
+fn visible(principal: &Principal, id: Id<kinds::User>) -> Result<(), Error> {
+    match principal {
+        Principal::Anonymous => Err(Error::unauthenticated()),
+        Principal::Workload(_) => Ok(()),
+        _ => principal
+            .require_self_or_support(id)
+            .map_err(|_| Error::not_found(format_args!("user {id}"))),
+    }
+}
+
+pub(crate) fn user_id(path: &str, text: &str) -> Result<Id<kinds::User>, Error> {
+    text.parse().map_err(|cause| Error::field(path, format!("{cause}")))
+}
+
+fn changed(before: &User, change: &Change, now: bistro_core::Timestamp) -> User {
+    let mut after = User {
+        email: change.email.clone(),
+        name: change.name.clone(),
+        changed_at: now,
+        ..before.clone()
+    };
+    if let Some(roles) = &change.roles {
+        after.roles.clone_from(roles);
+        // The roles are part of the tokens: those that are out are not to be renewed with less
+        // than a login.
+        after = after.without_sessions(None, now);
+    }
+    after
+}
+
+/// What is left of a person: the id.
+fn erased(before: &User, now: bistro_core::Timestamp) -> User {
+    User {
+        email: String::new(),
+        name: String::new(),
+        roles: vec![Role::Customer],
+        memberships: Vec::new(),
+        password: PasswordHash(String::new()),
+        erased_at: Some(now),
+        ..before.without_sessions(None, now)
+    }
+}
+
+fn version_mismatch() -> Error {
+    let message = "the user changed since it was read; read it again and repeat the change";
+    Error::new(ErrorCode::VersionMismatch, message)
 }

@@ -23,7 +23,7 @@ use crate::{
 
 /// What is answered with its version as the entity tag.
 const TAGGED: &[&str] =
-    &["Restaurant", "Item", "Order", "Payment", "Ticket", "Courier", "Delivery"];
+    &["Restaurant", "Item", "Order", "Payment", "Ticket", "Courier", "Delivery", "User"];
 /// The security scheme's name.
 const BEARER: &str = "bearer";
 
@@ -44,7 +44,9 @@ const BEARER: &str = "bearer";
     ),
     components(schemas(ProblemDetails<'_>, ActiveDeliveryState)),
     tags(
-        (name = "users", description = "Users, sessions and memberships"),
+        (name = "users", description = "Users"),
+        (name = "sessions", description = "Sessions and passwords"),
+        (name = "staff", description = "Who works for a restaurant"),
         (name = "restaurants", description = "Restaurants and their menus"),
         (name = "items", description = "Items of menus, and stock"),
         (name = "orders", description = "Quotes, orders and their events"),
@@ -202,6 +204,9 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
         (_, "items") => (id("itm"), "The item"),
         (_, "tickets") => (id("tkt"), "The ticket"),
         (_, "deliveries") => (id("dlv"), "The delivery"),
+        (_, "users") => (id("usr"), "The user"),
+        (_, "sessions") => (id("ses"), "The session"),
+        (_, "invitations") => (id("inv"), "The invitation"),
         _ => (id("ord"), "The order"),
     };
     ParameterBuilder::new()

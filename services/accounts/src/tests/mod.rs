@@ -236,7 +236,7 @@ async fn owners_add_members_and_the_next_token_says_so() {
 #[tokio::test]
 async fn processes_that_start_together_agree_on_one_key() {
     let platform = Platform::new();
-    let keys = || Keys::new(platform.engine.clone(), b"a secret of the test").unwrap();
+    let keys = || Keys::new(platform.engine.clone(), b"a secret of the test", ACCESS).unwrap();
     let (one, other) = (keys(), keys());
     *platform.store.gate.lock() = Some(Arc::new(Barrier::new(2)));
     let (a, b) = tokio::join!(one.signer(), other.signer());
@@ -251,7 +251,7 @@ async fn processes_that_start_together_agree_on_one_key() {
     let another = Platform::over(platform.store.clone(), Arc::clone(&platform.clock));
     principal(&another, &tokens).await;
     assert!(another.refresh(&tokens.refresh_token).await.is_ok());
-    let wrong = Keys::new(platform.engine.clone(), b"another secret").unwrap();
+    let wrong = Keys::new(platform.engine.clone(), b"another secret", ACCESS).unwrap();
     assert_eq!(wrong.signer().await.err().unwrap().code(), ErrorCode::Internal);
 }
 

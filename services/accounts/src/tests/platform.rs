@@ -74,7 +74,7 @@ impl Platform {
             refresh_grace: GRACE,
             argon2_concurrency: 2,
         };
-        let keys = Keys::new(engine.clone(), b"a secret of the test").unwrap();
+        let keys = Keys::new(engine.clone(), b"a secret of the test", ACCESS).unwrap();
         let service = AccountsService::new(engine.clone(), keys, &auth, &registry).unwrap();
         let routes = Routes::new(AccountsServer::new(service));
         let server = GrpcServer::new("accounts", routes, verifier.clone(), &registry).unwrap();
@@ -99,7 +99,11 @@ impl Platform {
     }
 
     pub(super) async fn log_in(&self, email: &str, password: &str) -> Result<Tokens, Error> {
-        let request = LogInRequest { email: email.into(), password: password.into() };
+        let request = LogInRequest {
+            email: email.into(),
+            password: password.into(),
+            client: "a test".into(),
+        };
         as_who(None, self.client().log_in(request)).await
     }
 

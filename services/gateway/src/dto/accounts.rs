@@ -1,18 +1,20 @@
-//! Users, sessions and memberships.
+//! Users and what they may do.
 
-use std::fmt;
-
+use bistro_core::Error;
 use bistro_proto::accounts::v1;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Time, words};
+use super::{
+    common::{Time, page_request, words},
+    sessions::Session,
+};
 
 words! {
     /// What a user may do on the platform.
-    UserRole: "customer", "restaurateur", "chef", "courier", "admin";
-    /// A role that anybody may take when registering, beside customer.
-    FreeRole: "restaurateur", "chef", "courier";
+    UserRole: "customer", "restaurateur", "chef", "courier", "support", "admin";
+    /// A role beside customer, which everybody has.
+    OtherRole: "restaurateur", "chef", "courier", "support", "admin";
     /// What a user does in one restaurant.
     StaffRole: "owner", "manager", "chef";
 }
@@ -33,9 +35,10 @@ pub(crate) struct NewUser {
     password: String,
     /// How others see the user.
     name: String,
-    /// Roles beside customer, which everybody has.
+    /// Roles beside customer, which everybody has. Anybody may be a restaurateur, chef or courier;
+    /// support and administrators are made by an administrator.
     #[serde(default)]
-    roles: Vec<FreeRole>,
+    roles: Vec<OtherRole>,
 }
 
 impl From<NewUser> for v1::RegisterRequest {
@@ -44,77 +47,8 @@ impl From<NewUser> for v1::RegisterRequest {
             email: user.email,
             password: user.password,
             name: user.name,
-            roles: user.roles.into_iter().map(FreeRole::into_inner).collect(),
+            roles: user.roles.into_iter().map(OtherRole::into_inner).collect(),
         }
-    }
-}
-
-/// Who logs in.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"email": "ada@example.org", "password": "correct horse battery staple"}))]
-pub(crate) struct LogIn {
-    /// The address.
-    #[schema(format = "email")]
-    email: String,
-    /// The password.
-    #[schema(format = "password")]
-    password: String,
-}
-
-impl From<LogIn> for v1::LogInRequest {
-    fn from(login: LogIn) -> Self {
-        Self { email: login.email, password: login.password }
-    }
-}
-
-/// A session to be gone on with.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Refresh {
-    /// The refresh token that was given last. It may be traded once; a response that was lost may
-    /// be asked for again within some seconds.
-    refresh_token: String,
-}
-
-impl From<Refresh> for v1::RefreshRequest {
-    fn from(refresh: Refresh) -> Self {
-        Self { refresh_token: refresh.refresh_token }
-    }
-}
-
-/// The tokens of a session.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Tokens {
-    /// Send it as `Authorization: Bearer …`.
-    access_token: String,
-    /// Always `Bearer`.
-    #[schema(example = "Bearer")]
-    token_type: &'static str,
-    /// Seconds until the access token expires.
-    #[schema(example = 600)]
-    expires_in: i64,
-    /// Trade it for new tokens at `POST /api/v1/sessions/refresh`.
-    refresh_token: String,
-    /// Who the session belongs to.
-    user: Option<User>,
-}
-
-impl From<v1::Tokens> for Tokens {
-    fn from(tokens: v1::Tokens) -> Self {
-        Self {
-            access_token: tokens.access_token,
-            token_type: "Bearer",
-            expires_in: tokens.expires_in,
-            refresh_token: tokens.refresh_token,
-            user: tokens.user.map(User::from),
-        }
-    }
-}
-
-impl fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -128,6 +62,10 @@ pub(crate) struct User {
     name: String,
     roles: Vec<UserRole>,
     memberships: Vec<Membership>,
+    /// Whether the person has been erased: nothing but the id is left.
+    erased: bool,
+    /// One higher with every change; also the ETag.
+    pub(crate) version: i64,
     created_at: Time,
 }
 
@@ -139,6 +77,8 @@ impl From<v1::User> for User {
             name: user.name,
             roles: user.roles.into_iter().map(UserRole::from).collect(),
             memberships: user.memberships.into_iter().map(Membership::from).collect(),
+            erased: user.erased,
+            version: user.version,
             created_at: Time::at(user.created_at_ms),
         }
     }
@@ -158,10 +98,74 @@ impl From<v1::Membership> for Membership {
     }
 }
 
-/// What a user is to do in a restaurant.
+/// What a user is to become.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewMember {
-    /// The role there.
-    pub(crate) role: StaffRole,
+#[schema(example = json!({"email": "ada@example.org", "name": "Ada Lovelace"}))]
+pub(crate) struct UserChange {
+    /// The address to log in with.
+    #[schema(format = "email")]
+    email: String,
+    /// How others see the user.
+    name: String,
+    /// All roles beside customer; only administrators change them. Left out, they stay.
+    #[serde(default)]
+    roles: Vec<OtherRole>,
+}
+
+impl UserChange {
+    /// The roles' words for it.
+    pub(crate) fn of(self, id: &str, version: i64) -> v1::UpdateUserRequest {
+        v1::UpdateUserRequest {
+            id: id.to_owned(),
+            version,
+            email: self.email,
+            name: self.name,
+            roles: self.roles.into_iter().map(OtherRole::into_inner).collect(),
+        }
+    }
+}
+
+/// Which users are wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UserFilter {
+    /// Only those whose address begins like this.
+    #[param(required = false, example = "ada@")]
+    email: String,
+    /// The `next_cursor` of the page before.
+    #[param(required = false)]
+    cursor: String,
+    /// Rows wanted: 1 to 200, 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+impl TryFrom<UserFilter> for v1::ListUsersRequest {
+    type Error = Error;
+
+    fn try_from(filter: UserFilter) -> Result<Self, Error> {
+        Ok(Self {
+            email_prefix: filter.email,
+            page: Some(page_request(filter.cursor, filter.limit)?),
+        })
+    }
+}
+
+/// Everything that is stored about a person as a user.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UserExport {
+    user: Option<User>,
+    /// The sessions that have not ended.
+    sessions: Vec<Session>,
+}
+
+impl From<v1::UserExport> for UserExport {
+    fn from(export: v1::UserExport) -> Self {
+        Self {
+            user: export.user.map(User::from),
+            sessions: export.sessions.into_iter().map(Session::from).collect(),
+        }
+    }
 }

@@ -5,11 +5,14 @@ mod audit;
 mod catalog;
 mod common;
 mod delivery;
+mod keys;
 mod kitchen;
+mod members;
 mod orders;
 mod payments;
+mod sessions;
 
-pub(crate) use accounts::{LogIn, NewMember, NewUser, Refresh, Tokens, User};
+pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
 pub(crate) use audit::{AUDITED_ROLES, AuditPage};
 pub(crate) use catalog::{
     Item, ItemChange, MenuImport, MenuImportReport, NewRestaurant, OpenChange, Restaurant,
@@ -20,8 +23,14 @@ pub(crate) use delivery::{
     ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode,
     NewCourier,
 };
+pub(crate) use keys::KeySet;
 pub(crate) use kitchen::Ticket;
+pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
 pub(crate) use orders::{
     Acceptance, EndReason, NewOrder, NewQuote, Order, OrderFilter, Quote, has_ended,
 };
 pub(crate) use payments::{Balances, LedgerFilter, NewRefund, Payment};
+pub(crate) use sessions::{
+    ForgottenPassword, LogIn, NewPassword, PasswordChange, PasswordReset, Refresh, Revoked,
+    Session, Tokens,
+};

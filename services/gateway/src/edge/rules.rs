@@ -18,16 +18,22 @@ pub(crate) enum Access {
 /// Who may send `method` to `route`.
 pub(crate) fn access(method: &Method, route: &str) -> Access {
     match (method, route) {
-        (&Method::POST, "/api/v1/users" | "/api/v1/sessions" | "/api/v1/sessions/refresh") => {
-            Access::Credentials
-        }
+        (
+            &Method::POST,
+            "/api/v1/users"
+            | "/api/v1/sessions"
+            | "/api/v1/sessions/refresh"
+            | "/api/v1/password-resets",
+        )
+        | (&Method::PUT, "/api/v1/password-resets") => Access::Credentials,
         (
             &Method::GET | &Method::HEAD,
             "/api/v1/restaurants"
             | "/api/v1/restaurants/{id}"
             | "/api/v1/restaurants/{id}/items"
             | "/api/v1/items/{id}"
-            | "/api/v1/openapi.json",
+            | "/api/v1/openapi.json"
+            | "/.well-known/jwks.json",
         ) => Access::Public,
         _ => Access::Protected,
     }
@@ -46,7 +52,10 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
     *method == Method::PUT
         && matches!(
             route,
-            "/api/v1/restaurants/{id}/open" | "/api/v1/items/{id}" | "/api/v1/items/{id}/stock"
+            "/api/v1/restaurants/{id}/open"
+                | "/api/v1/items/{id}"
+                | "/api/v1/items/{id}/stock"
+                | "/api/v1/users/{id}"
         )
 }
 

@@ -3,9 +3,12 @@
 mod audit;
 mod deliveries;
 mod items;
+mod keys;
 mod ledger;
+mod members;
 mod orders;
 mod restaurants;
+mod sessions;
 mod tickets;
 mod users;
 
@@ -30,6 +33,8 @@ use crate::{
 pub(crate) fn described() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .merge(users::routes())
+        .merge(sessions::routes())
+        .merge(members::routes())
         .merge(restaurants::routes())
         .merge(items::routes())
         .merge(orders::routes())
@@ -37,6 +42,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(deliveries::routes())
         .merge(ledger::routes())
         .merge(audit::routes())
+        .merge(keys::routes())
         .routes(routes!(get_openapi))
 }
 

@@ -1,26 +1,29 @@
-//! Users, sessions and memberships.
+//! Users: registered, listed, changed, erased.
 
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use bistro_proto::accounts::v1::{AddMembershipRequest, GetMeRequest, LogOutRequest};
+use bistro_core::kinds;
+use bistro_proto::accounts::v1::{
+    DeleteUserRequest, ExportUserRequest, GetMeRequest, GetUserRequest,
+};
 use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dto::{LogIn, NewMember, NewUser, Refresh, Tokens, User},
-    edge::{Answer, Command, Edge, Json, MemberAt, Problem, Reading, Repeatable},
+    dto::{NewUser, Page, User, UserChange, UserExport, UserFilter},
+    edge::{
+        Answer, At, Command, Edge, IfNoneMatch, Json, Problem, Query, Reading, Repeatable, Version,
+    },
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
-        .routes(routes!(register))
-        .routes(routes!(log_in))
-        .routes(routes!(refresh))
-        .routes(routes!(log_out))
+        .routes(routes!(register, list_users))
         .routes(routes!(get_me))
-        .routes(routes!(set_member))
+        .routes(routes!(get_user, update_user, delete_user))
+        .routes(routes!(export_user))
 }
 
 /// Register a user
@@ -36,50 +39,24 @@ async fn register(
     Json(user): Json<NewUser>,
 ) -> Result<Answer<User>, Problem> {
     let user = edge.accounts().register(ask.with(user.into())).await?.into_inner();
-    Ok(Answer::created(user.into(), "/api/v1/me".to_owned()))
+    let (location, version) = (format!("/api/v1/users/{}", user.id), user.version);
+    Ok(Answer::created(user.into(), location).tagged(version))
 }
 
-/// Log in
-#[utoipa::path(
-    post, path = "/api/v1/sessions", tag = "users", request_body = LogIn,
-    responses((status = 200, description = "The tokens of a new session", body = Tokens))
-)]
-async fn log_in(
-    State(edge): State<Edge>,
-    Repeatable(ask): Repeatable,
-    Json(login): Json<LogIn>,
-) -> Result<Answer<Tokens>, Problem> {
-    let tokens = edge.accounts().log_in(ask.with(login.into())).await?.into_inner();
-    Ok(Answer::ok(tokens.into()).secret())
-}
-
-/// Trade a refresh token for new tokens
-#[utoipa::path(
-    post, path = "/api/v1/sessions/refresh", tag = "users", request_body = Refresh,
-    responses((status = 200, description = "New tokens of the same session", body = Tokens))
-)]
-async fn refresh(
-    State(edge): State<Edge>,
-    Repeatable(ask): Repeatable,
-    Json(refresh): Json<Refresh>,
-) -> Result<Answer<Tokens>, Problem> {
-    let tokens = edge.accounts().refresh(ask.with(refresh.into())).await?.into_inner();
-    Ok(Answer::ok(tokens.into()).secret())
-}
-
-/// Log out
+/// List users by address
 ///
-/// Ends the session of the access token.
+/// For support and administrators.
 #[utoipa::path(
-    delete, path = "/api/v1/sessions/current", tag = "users",
-    responses((status = 204, description = "The session has ended"))
+    get, path = "/api/v1/users", tag = "users", params(UserFilter),
+    responses((status = 200, description = "A page of users", body = Page<User>))
 )]
-async fn log_out(
+async fn list_users(
     State(edge): State<Edge>,
-    Repeatable(ask): Repeatable,
-) -> Result<Response, Problem> {
-    edge.accounts().log_out(ask.with(LogOutRequest {})).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Reading(ask): Reading,
+    Query(filter): Query<UserFilter>,
+) -> Result<Answer<Page<User>>, Problem> {
+    let page = edge.accounts().list_users(ask.with(filter.try_into()?)).await?.into_inner();
+    Ok(Answer::ok(Page::of(page.users, page.next_cursor)))
 }
 
 /// Show the user of the access token
@@ -87,30 +64,87 @@ async fn log_out(
     get, path = "/api/v1/me", tag = "users",
     responses((status = 200, description = "The user", body = User))
 )]
-async fn get_me(State(edge): State<Edge>, Reading(ask): Reading) -> Result<Answer<User>, Problem> {
+async fn get_me(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    known: IfNoneMatch,
+) -> Result<Answer<User>, Problem> {
     let user = edge.accounts().get_me(ask.with(GetMeRequest {})).await?.into_inner();
-    Ok(Answer::ok(user.into()))
+    Ok(tagged(user.into()).unless(&known))
 }
 
-/// Make a user a member of a restaurant's staff
+/// Show a user
 ///
-/// For owners of the restaurant, and administrators. The user's next access token says so.
+/// For the user, support and administrators.
 #[utoipa::path(
-    put, path = "/api/v1/restaurants/{id}/members/{user_id}", tag = "users",
-    request_body = NewMember,
-    responses((status = 200, description = "The user, as a member", body = User))
+    get, path = "/api/v1/users/{id}", tag = "users",
+    responses((status = 200, description = "The user", body = User))
 )]
-async fn set_member(
+async fn get_user(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::User>,
+    known: IfNoneMatch,
+) -> Result<Answer<User>, Problem> {
+    let request = ask.with(GetUserRequest { id: id.to_string() });
+    let user = edge.accounts().get_user(request).await?.into_inner();
+    Ok(tagged(user.into()).unless(&known))
+}
+
+/// Change a user
+///
+/// Name and address: the user and administrators. Roles: administrators; the user logs in anew.
+#[utoipa::path(
+    put, path = "/api/v1/users/{id}", tag = "users", request_body = UserChange,
+    responses((status = 200, description = "The user", body = User))
+)]
+async fn update_user(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
-    at: MemberAt,
-    Json(member): Json<NewMember>,
+    At(id): At<kinds::User>,
+    Version(version): Version,
+    Json(change): Json<UserChange>,
 ) -> Result<Answer<User>, Problem> {
-    let request = AddMembershipRequest {
-        user_id: at.user.to_string(),
-        restaurant_id: at.restaurant.to_string(),
-        role: member.role.into_inner(),
-    };
-    let user = edge.accounts().add_membership(ask.with(request)).await?.into_inner();
-    Ok(Answer::ok(user.into()))
+    let request = ask.with(change.of(&id.to_string(), version));
+    let user = edge.accounts().update_user(request).await?.into_inner();
+    Ok(tagged(user.into()))
+}
+
+/// Erase a person
+///
+/// Address, name, password, memberships and sessions go; orders and the ledger keep the id, and
+/// nothing else. For the user and administrators. Who owns a restaurant hands it over first.
+#[utoipa::path(
+    delete, path = "/api/v1/users/{id}", tag = "users",
+    responses((status = 204, description = "The person is erased"))
+)]
+async fn delete_user(
+    State(edge): State<Edge>,
+    Repeatable(ask): Repeatable,
+    At(id): At<kinds::User>,
+) -> Result<Response, Problem> {
+    edge.accounts().delete_user(ask.with(DeleteUserRequest { id: id.to_string() })).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Export what is stored about a person as a user
+///
+/// For the user and administrators. Orders have lists of their own.
+#[utoipa::path(
+    get, path = "/api/v1/users/{id}/export", tag = "users",
+    responses((status = 200, description = "All of it", body = UserExport))
+)]
+async fn export_user(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::User>,
+) -> Result<Answer<UserExport>, Problem> {
+    let request = ask.with(ExportUserRequest { id: id.to_string() });
+    let export = edge.accounts().export_user(request).await?.into_inner();
+    Ok(Answer::ok(export.into()).secret())
+}
+
+fn tagged(user: User) -> Answer<User> {
+    let version = user.version;
+    Answer::ok(user).tagged(version)
 }

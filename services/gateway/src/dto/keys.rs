@@ -1,0 +1,43 @@
+//! The public keys that access tokens are signed with, as a JWK set (RFC 7517, RFC 8037).
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bistro_proto::accounts::v1;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A JWK set.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeySet {
+    keys: Vec<Key>,
+}
+
+/// One Ed25519 key.
+#[derive(Debug, Serialize, ToSchema)]
+struct Key {
+    kid: String,
+    #[schema(example = "OKP")]
+    kty: &'static str,
+    #[schema(example = "Ed25519")]
+    crv: &'static str,
+    #[schema(example = "EdDSA")]
+    alg: &'static str,
+    #[serde(rename = "use")]
+    #[schema(example = "sig")]
+    purpose: &'static str,
+    /// The key, in URL-safe base 64.
+    x: String,
+}
+
+impl From<v1::ListKeysResponse> for KeySet {
+    fn from(response: v1::ListKeysResponse) -> Self {
+        let key = |key: v1::PublicKey| Key {
+            kid: key.kid,
+            kty: "OKP",
+            crv: "Ed25519",
+            alg: "EdDSA",
+            purpose: "sig",
+            x: URL_SAFE_NO_PAD.encode(key.ed25519),
+        };
+        Self { keys: response.keys.into_iter().map(key).collect() }
+    }
+}

@@ -1,0 +1,100 @@
+//! Who works for a restaurant, and who is invited to.
+
+use bistro_proto::accounts::v1;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    accounts::StaffRole,
+    common::{Time, unless_empty},
+};
+
+/// What a user is to do in a restaurant.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewMember {
+    /// The role there.
+    pub(crate) role: StaffRole,
+}
+
+/// Somebody who works for a restaurant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Member {
+    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    user_id: String,
+    name: String,
+    role: StaffRole,
+}
+
+impl From<v1::Member> for Member {
+    fn from(member: v1::Member) -> Self {
+        Self { user_id: member.user_id, name: member.name, role: member.role.into() }
+    }
+}
+
+/// Who is to be invited.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "chef@example.org", "role": "chef"}))]
+pub(crate) struct NewInvitation {
+    /// The address that the invitation is brought to.
+    #[schema(format = "email")]
+    email: String,
+    /// The role in the restaurant.
+    role: StaffRole,
+}
+
+impl NewInvitation {
+    /// The roles' words for it.
+    pub(crate) fn to(self, restaurant: &str) -> v1::CreateInvitationRequest {
+        v1::CreateInvitationRequest {
+            restaurant_id: restaurant.to_owned(),
+            email: self.email,
+            role: self.role.into_inner(),
+        }
+    }
+}
+
+/// An invitation that may still be accepted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Invitation {
+    #[schema(example = "inv_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    pub(crate) id: String,
+    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    restaurant_id: String,
+    #[schema(format = "email", example = "chef@example.org")]
+    email: String,
+    role: StaffRole,
+    created_at: Time,
+    expires_at: Time,
+    /// What accepts it; only in the answer to whoever made it.
+    token: Option<String>,
+}
+
+impl From<v1::Invitation> for Invitation {
+    fn from(invitation: v1::Invitation) -> Self {
+        Self {
+            id: invitation.id,
+            restaurant_id: invitation.restaurant_id,
+            email: invitation.email,
+            role: invitation.role.into(),
+            created_at: Time::at(invitation.created_at_ms),
+            expires_at: Time::at(invitation.expires_at_ms),
+            token: unless_empty(invitation.token),
+        }
+    }
+}
+
+/// An invitation that is accepted.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InvitationToken {
+    /// The invitation's token.
+    token: String,
+}
+
+impl From<InvitationToken> for v1::AcceptInvitationRequest {
+    fn from(shown: InvitationToken) -> Self {
+        Self { token: shown.token }
+    }
+}

@@ -1,0 +1,162 @@
+//! Who works for a restaurant, and who is invited to.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use bistro_core::kinds;
+use bistro_proto::accounts::v1::{
+    AddMembershipRequest, DeleteInvitationRequest, ListInvitationsRequest, ListMembersRequest,
+    RemoveMembershipRequest,
+};
+use http::StatusCode;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    dto::{Cursor, Invitation, InvitationToken, Member, NewInvitation, NewMember, Page, User},
+    edge::{Answer, At, Command, Edge, Json, MemberAt, Problem, Query, Reading, Repeatable},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::new()
+        .routes(routes!(list_members))
+        .routes(routes!(set_member, remove_member))
+        .routes(routes!(invite, list_invitations))
+        .routes(routes!(withdraw_invitation))
+        .routes(routes!(accept_invitation))
+}
+
+/// List a restaurant's staff
+///
+/// For its owners and managers, support and administrators.
+#[utoipa::path(
+    get, path = "/api/v1/restaurants/{id}/members", tag = "staff", params(Cursor),
+    responses((status = 200, description = "A page of members, by role", body = Page<Member>))
+)]
+async fn list_members(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Restaurant>,
+    Query(cursor): Query<Cursor>,
+) -> Result<Answer<Page<Member>>, Problem> {
+    let page = Some(cursor.into_request()?);
+    let request = ask.with(ListMembersRequest { restaurant_id: id.to_string(), page });
+    let page = edge.accounts().list_members(request).await?.into_inner();
+    Ok(Answer::ok(Page::of(page.members, page.next_cursor)))
+}
+
+/// Make a user a member of a restaurant's staff
+///
+/// For owners of the restaurant, and administrators. The user's next access token says so.
+#[utoipa::path(
+    put, path = "/api/v1/restaurants/{id}/members/{user_id}", tag = "staff",
+    request_body = NewMember,
+    responses((status = 200, description = "The user, as a member", body = User))
+)]
+async fn set_member(
+    State(edge): State<Edge>,
+    Repeatable(ask): Repeatable,
+    at: MemberAt,
+    Json(member): Json<NewMember>,
+) -> Result<Answer<User>, Problem> {
+    let request = AddMembershipRequest {
+        user_id: at.user.to_string(),
+        restaurant_id: at.restaurant.to_string(),
+        role: member.role.into_inner(),
+    };
+    let user = edge.accounts().add_membership(ask.with(request)).await?.into_inner();
+    Ok(Answer::ok(user.into()))
+}
+
+/// End a membership
+///
+/// For the member, owners of the restaurant, and administrators. The last owner stays.
+#[utoipa::path(
+    delete, path = "/api/v1/restaurants/{id}/members/{user_id}", tag = "staff",
+    responses((status = 204, description = "The user does not work there any more"))
+)]
+async fn remove_member(
+    State(edge): State<Edge>,
+    Repeatable(ask): Repeatable,
+    at: MemberAt,
+) -> Result<Response, Problem> {
+    let request = RemoveMembershipRequest {
+        user_id: at.user.to_string(),
+        restaurant_id: at.restaurant.to_string(),
+    };
+    edge.accounts().remove_membership(ask.with(request)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Invite somebody to work for a restaurant
+///
+/// For its owners, and administrators. Whoever has the token of the answer may accept.
+#[utoipa::path(
+    post, path = "/api/v1/restaurants/{id}/invitations", tag = "staff",
+    request_body = NewInvitation,
+    responses((status = 201, description = "The invitation, with its token", body = Invitation))
+)]
+async fn invite(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Restaurant>,
+    Json(new): Json<NewInvitation>,
+) -> Result<Answer<Invitation>, Problem> {
+    let request = ask.with(new.to(&id.to_string()));
+    let invitation: Invitation =
+        edge.accounts().create_invitation(request).await?.into_inner().into();
+    let location = format!("/api/v1/invitations/{}", invitation.id);
+    Ok(Answer::created(invitation, location).secret())
+}
+
+/// List a restaurant's invitations
+///
+/// For its owners, and administrators.
+#[utoipa::path(
+    get, path = "/api/v1/restaurants/{id}/invitations", tag = "staff", params(Cursor),
+    responses((status = 200, description = "Those that may be accepted, newest first", body = Page<Invitation>))
+)]
+async fn list_invitations(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Restaurant>,
+    Query(cursor): Query<Cursor>,
+) -> Result<Answer<Page<Invitation>>, Problem> {
+    let page = Some(cursor.into_request()?);
+    let request = ask.with(ListInvitationsRequest { restaurant_id: id.to_string(), page });
+    let page = edge.accounts().list_invitations(request).await?.into_inner();
+    Ok(Answer::ok(Page::of(page.invitations, page.next_cursor)))
+}
+
+/// Withdraw an invitation
+///
+/// For owners of the restaurant, and administrators.
+#[utoipa::path(
+    delete, path = "/api/v1/invitations/{id}", tag = "staff",
+    responses((status = 204, description = "It cannot be accepted any more"))
+)]
+async fn withdraw_invitation(
+    State(edge): State<Edge>,
+    Repeatable(ask): Repeatable,
+    At(id): At<kinds::Invitation>,
+) -> Result<Response, Problem> {
+    let request = ask.with(DeleteInvitationRequest { id: id.to_string() });
+    edge.accounts().delete_invitation(request).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Accept an invitation
+///
+/// Makes the asking user a member; the next access token says so.
+#[utoipa::path(
+    post, path = "/api/v1/invitations/accept", tag = "staff", request_body = InvitationToken,
+    responses((status = 200, description = "The user, as a member", body = User))
+)]
+async fn accept_invitation(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    Json(shown): Json<InvitationToken>,
+) -> Result<Answer<User>, Problem> {
+    let user = edge.accounts().accept_invitation(ask.with(shown.into())).await?.into_inner();
+    Ok(Answer::ok(user.into()))
+}
