@@ -59,7 +59,10 @@ async fn sessions_are_listed_and_ended(topology: Topology) {
     let of_tablet = text(&listed[0], "/id");
     delete(&eve.client, &format!("/sessions/{of_tablet}")).await.expect("nothing to end");
     let ada_id = my_id(&ada.client).await;
-    assert_eq!(code(get(&eve.client, &format!("/users/{ada_id}/sessions")).await), "permission_denied");
+    assert_eq!(
+        code(get(&eve.client, &format!("/users/{ada_id}/sessions")).await),
+        "permission_denied"
+    );
     trade(platform, &tablet).await.expect("the tablet goes on");
 
     delete(&ada.client, &format!("/sessions/{of_tablet}")).await.expect("it ends");
@@ -80,11 +83,14 @@ async fn a_password_is_changed(topology: Topology) {
     let here = tokens(platform, &ada.email, PASSWORD).await;
     let client = holder(platform, &here);
     let change = |current: &str, new: &str| json!({ "current": current, "new": new });
-    let wrong = put(&client, "/me/password", None, &change("wrong horse", "new horse battery")).await;
+    let wrong =
+        put(&client, "/me/password", None, &change("wrong horse", "new horse battery")).await;
     assert_eq!(code(wrong), "wrong_credentials");
     let short = put(&client, "/me/password", None, &change(PASSWORD, "short")).await;
     assert_eq!(code(short), "invalid_argument");
-    put(&client, "/me/password", None, &change(PASSWORD, "new horse battery")).await.expect("changed");
+    put(&client, "/me/password", None, &change(PASSWORD, "new horse battery"))
+        .await
+        .expect("changed");
     assert_eq!(refused_login(platform, &ada.email, PASSWORD).await, "wrong_credentials");
     tokens(platform, &ada.email, "new horse battery").await;
     assert_eq!(code(trade(platform, &phone).await), "unauthenticated");
@@ -103,7 +109,8 @@ async fn a_forgotten_password_is_reset(topology: Topology) {
     assert_eq!(code(post(&ada.client, &path, &json!({})).await), "permission_denied");
     let reset = post(&platform.operator(), &path, &json!({})).await.expect("a token");
     let new = |token: &str| json!({ "token": token, "new": "another horse battery" });
-    let set = async |token: &str| put(&platform.anybody(), "/password-resets", None, &new(token)).await;
+    let set =
+        async |token: &str| put(&platform.anybody(), "/password-resets", None, &new(token)).await;
     let token = text(&reset, "/token");
     let forged = format!("{}A", &token[..token.len() - 1]);
     assert_eq!(code(set(&forged).await), "invalid_argument");
@@ -117,7 +124,8 @@ async fn a_forgotten_password_is_reset(topology: Topology) {
 async fn administrators_look_after_users(topology: Topology) {
     let platform = Platform::shared(topology).await;
     let email = format!("{}@example.org", fresh("grace"));
-    let grace = json!({ "email": email, "password": PASSWORD, "name": "Grace", "roles": ["support"] });
+    let grace =
+        json!({ "email": email, "password": PASSWORD, "name": "Grace", "roles": ["support"] });
     assert_eq!(code(post(&platform.anybody(), "/users", &grace).await), "invalid_argument");
     let made = post(&platform.operator(), "/users", &grace).await.expect("a supporter");
     assert_eq!(made["roles"], json!(["customer", "support"]));
@@ -138,12 +146,19 @@ async fn administrators_look_after_users(topology: Topology) {
     assert_eq!(code(put(&ada.client, &path, None, &renamed).await), "precondition_required");
     let now = put(&ada.client, &path, Some(version), &renamed).await.expect("a new name");
     assert_eq!(now["name"], "Ada Lovelace");
-    let stale = put(&ada.client, &path, Some(version), &json!({ "email": ada.email, "name": "A" }));
-    assert_eq!(code(stale.await), "version_mismatch");
+    let again = json!({ "email": ada.email, "name": "A" });
+    let stale = put(&ada.client, &path, Some(version), &again).await;
+    assert_eq!(code(stale), "version_mismatch");
     let taken = json!({ "email": eve.email, "name": "Ada" });
-    assert_eq!(code(put(&ada.client, &path, Some(&now["version"]), &taken).await), "already_exists");
+    assert_eq!(
+        code(put(&ada.client, &path, Some(&now["version"]), &taken).await),
+        "already_exists"
+    );
     let roles = json!({ "email": ada.email, "name": "Ada", "roles": ["admin"] });
-    assert_eq!(code(put(&ada.client, &path, Some(&now["version"]), &roles).await), "invalid_argument");
+    assert_eq!(
+        code(put(&ada.client, &path, Some(&now["version"]), &roles).await),
+        "invalid_argument"
+    );
     let by_admin = put(&platform.operator(), &path, Some(&now["version"]), &roles).await;
     assert_eq!(by_admin.expect("an administrator")["roles"], json!(["customer", "admin"]));
 }
@@ -187,7 +202,8 @@ async fn staff_comes_and_goes(topology: Topology) {
     let (chef_at, owner_at) = (of(&chef).await, of(&restaurant.owner).await);
     put(owner, &chef_at, None, &json!({ "role": "chef" })).await.expect("a chef");
     let listed = get(owner, &members).await.expect("the staff");
-    let roles: Vec<_> = listed["items"].as_array().unwrap().iter().map(|one| &one["role"]).collect();
+    let roles: Vec<_> =
+        listed["items"].as_array().unwrap().iter().map(|one| &one["role"]).collect();
     assert_eq!(roles, ["chef", "owner"]);
     assert_eq!(code(get(&eve.client, &members).await), "permission_denied");
     assert_eq!(code(delete(&eve.client, &chef_at).await), "permission_denied");
@@ -206,7 +222,8 @@ async fn invitations_are_accepted_once(topology: Topology) {
     let owner = &restaurant.owner.client;
     let path = format!("/restaurants/{}/invitations", restaurant.id);
     let chef = json!({ "email": "chef@example.org", "role": "chef" });
-    let (ada, eve) = (Person::new(platform, "ada", &[]).await, Person::new(platform, "eve", &[]).await);
+    let (ada, eve) =
+        (Person::new(platform, "ada", &[]).await, Person::new(platform, "eve", &[]).await);
     assert_eq!(code(post(&eve.client, &path, &chef).await), "permission_denied");
     let first = post(owner, &path, &chef).await.expect("an invitation");
     let second = post(owner, &path, &chef).await.expect("another one");
