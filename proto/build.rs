@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Each message knows its full name, which is the kind of the event that carries it.
     let mut config = prost_build::Config::new();
     config.enable_type_names();
-    tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
+    tonic_prost_build::configure()
+        .generate_default_stubs(true)
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

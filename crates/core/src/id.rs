@@ -53,12 +53,16 @@ pub mod kinds {
         OptionGroup = "opg";
         /// One option of a group.
         Choice = "opt";
+        /// Where a part of a restaurant's dishes is cooked.
+        Station = "stn";
         /// What dishes and options are made of, as far as it may run out.
         Ingredient = "ing";
         /// A hold on counted stock for one order.
         Reservation = "rsv";
         /// An order.
         Order = "ord";
+        /// What a customer thought of an order.
+        Rating = "rat";
         /// A payment of one order by one tender.
         Payment = "pay";
         /// A posting in the ledger.
@@ -69,6 +73,8 @@ pub mod kinds {
         Delivery = "dlv";
         /// A courier.
         Courier = "cou";
+        /// A time that a courier was on duty.
+        Shift = "shf";
         /// One HTTP request, as shown in errors and logs.
         Request = "req";
     }

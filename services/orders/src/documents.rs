@@ -1,6 +1,6 @@
 //! The order as it is stored.
 
-use bistro_core::{Id, Money, Timestamp, kinds};
+use bistro_core::{Fulfilment, Id, Money, Timestamp, kinds};
 use bistro_proto::orders::v1::QuoteLine;
 use bistro_store::{Collection, Document, Index, Key};
 use serde::{Deserialize, Serialize};
@@ -32,29 +32,6 @@ pub(crate) static ORDERS: Collection = Collection {
         Index::new(WITH_PROBLEM),
     ],
 };
-
-/// How an order reaches its customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Fulfilment {
-    Delivery,
-    PickUp,
-    DineIn,
-}
-
-impl Fulfilment {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivery => "delivery",
-            Self::PickUp => "pick_up",
-            Self::DineIn => "dine_in",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Delivery, Self::PickUp, Self::DineIn].into_iter().find(|one| one.as_str() == text)
-    }
-}
 
 /// One line of an order, at the price it was quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! What is taken in: whether a basket can be quoted, and the order that a request places.
 
 use bistro_core::{
-    Currency, Error, ErrorCode, FieldError, MAX_LINE_QUANTITY, MAX_ORDER_LINES, Money, MoneyError,
+    Currency, Error, ErrorCode, FieldError, Fulfilment, MAX_LINE_QUANTITY, MAX_ORDER_LINES, Money, MoneyError,
     check_card_token,
 };
 use bistro_proto::{
@@ -11,7 +11,7 @@ use bistro_proto::{
 use bistro_store::Work;
 
 use crate::{
-    documents::{Entry, Fulfilment, Line, Order, Paid},
+    documents::{Entry, Line, Order, Paid},
     state::State,
 };
 

@@ -3,7 +3,7 @@
 //! Every function takes the order as it was read and an empty Work, and fills the Work. None of
 //! them reads a clock, a store or a network.
 
-use bistro_core::{Error, ErrorCode, Timestamp};
+use bistro_core::{Error, ErrorCode, Fulfilment, Timestamp};
 use bistro_proto::{
     catalog::v1::{BasketLine, ReleaseRequest, ReserveRequest},
     common::v1::Money as MoneyMessage,
@@ -16,7 +16,7 @@ use bistro_store::{CallStep, Versioned, Work};
 use prost::{Message, Name};
 
 use crate::{
-    documents::{Entry, Fulfilment, Order, Paid},
+    documents::{Entry, Order, Paid},
     state::{State, Step},
 };
 
