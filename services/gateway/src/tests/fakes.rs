@@ -145,12 +145,10 @@ fake! {
             Ok(Response::new(orders::ListOrdersResponse { orders, next_cursor }))
         }
 
-        type WatchOrderStream = Pin<Box<dyn Stream<Item = Result<orders::Order, Status>> + Send>>;
-
         async fn watch_order(
             &self,
             request: Request<orders::WatchOrderRequest>,
-        ) -> Result<Response<Self::WatchOrderStream>, Status> {
+        ) -> Result<Response<tonic::codegen::BoxStream<orders::Order>>, Status> {
             let after = request.get_ref().after_sequence;
             self.see(&request, 0, after);
             if request.get_ref().id != super::ORDER {
