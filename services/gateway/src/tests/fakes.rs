@@ -1,6 +1,6 @@
 //! Fakes of the roles' gRPC services, and what they were asked.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use bistro_core::{Error, ErrorCode};
 use bistro_proto::{
@@ -9,7 +9,6 @@ use bistro_proto::{
     orders::v1::{self as orders, orders_server::Orders},
 };
 use bistro_runtime::status_of;
-use futures::Stream;
 use parking_lot::Mutex;
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status};
