@@ -10,6 +10,8 @@ mod kitchen;
 mod members;
 mod orders;
 mod payments;
+mod quotes;
+mod ratings;
 mod sessions;
 
 pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
@@ -27,9 +29,13 @@ pub(crate) use keys::KeySet;
 pub(crate) use kitchen::Ticket;
 pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
 pub(crate) use orders::{
-    Acceptance, EndReason, NewOrder, NewQuote, Order, OrderFilter, Quote, has_ended,
+    Acceptance, Delay, EndReason, NewOrder, Order, OrderChange, OrderFilter, has_ended,
 };
 pub(crate) use payments::{Balances, LedgerFilter, NewRefund, Payment};
+pub(crate) use quotes::{NewQuote, Quote, Reorder};
+pub(crate) use ratings::{
+    AllergyProfile, NewAllergyProfile, Opinion, Rating, Ratings, SlotFilter, Slots,
+};
 pub(crate) use sessions::{
     ForgottenPassword, LogIn, NewPassword, PasswordChange, PasswordReset, Refresh, Revoked,
     Session, Tokens,

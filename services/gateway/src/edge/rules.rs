@@ -31,6 +31,8 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             "/api/v1/restaurants"
             | "/api/v1/restaurants/{id}"
             | "/api/v1/restaurants/{id}/items"
+            | "/api/v1/restaurants/{id}/ratings"
+            | "/api/v1/restaurants/{id}/slots"
             | "/api/v1/items/{id}"
             | "/api/v1/openapi.json"
             | "/.well-known/jwks.json",
@@ -44,7 +46,13 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
 /// Logging in and refreshing make new tokens each time, and a quote is stored nowhere.
 pub(crate) fn needs_key(method: &Method, route: &str) -> bool {
     *method == Method::POST
-        && !matches!(route, "/api/v1/sessions" | "/api/v1/sessions/refresh" | "/api/v1/quotes")
+        && !matches!(
+            route,
+            "/api/v1/sessions"
+                | "/api/v1/sessions/refresh"
+                | "/api/v1/quotes"
+                | "/api/v1/orders/{id}/reorder"
+        )
 }
 
 /// Whether `method` on `route` must name the version that it changes in `If-Match`.
@@ -55,11 +63,15 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
             "/api/v1/restaurants/{id}/open"
                 | "/api/v1/items/{id}"
                 | "/api/v1/items/{id}/stock"
+                | "/api/v1/me/allergy-profile"
+                | "/api/v1/orders/{id}"
+                | "/api/v1/orders/{id}/rating"
                 | "/api/v1/users/{id}"
         )
 }
 
 /// Whether `route` heeds `Prefer: wait`.
 pub(crate) fn heeds_wait(method: &Method, route: &str) -> bool {
-    *method == Method::POST && route == "/api/v1/orders"
+    (*method == Method::POST && route == "/api/v1/orders")
+        || (*method == Method::PUT && route == "/api/v1/orders/{id}")
 }

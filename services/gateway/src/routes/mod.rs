@@ -7,6 +7,8 @@ mod keys;
 mod ledger;
 mod members;
 mod orders;
+mod quotes;
+mod ratings;
 mod restaurants;
 mod sessions;
 mod tickets;
@@ -37,7 +39,9 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(members::routes())
         .merge(restaurants::routes())
         .merge(items::routes())
+        .merge(quotes::routes())
         .merge(orders::routes())
+        .merge(ratings::routes())
         .merge(tickets::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
