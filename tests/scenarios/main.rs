@@ -9,15 +9,18 @@
 
 mod accounts;
 mod api;
+mod changes;
 mod compensation;
 mod disk;
 mod life;
 mod metric_names;
 mod operations;
+mod ordering;
 mod people;
 mod platform;
 mod refunds;
 mod replay;
+mod slots;
 mod stopping;
 mod timers;
 mod traces;

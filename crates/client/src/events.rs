@@ -18,7 +18,20 @@ pub struct OrderEvents {
 impl Client {
     /// Follows the order `id`.
     pub async fn order_events(&self, id: &str) -> Result<OrderEvents, ClientError> {
+        self.follow(Request::get(format!("/api/v1/orders/{id}/events"))).await
+    }
+
+    /// Goes on following the order `id` after the event `seen`.
+    pub async fn order_events_after(
+        &self,
+        id: &str,
+        seen: i64,
+    ) -> Result<OrderEvents, ClientError> {
         let request = Request::get(format!("/api/v1/orders/{id}/events"));
+        self.follow(request.last_event_id(seen)).await
+    }
+
+    async fn follow(&self, request: Request) -> Result<OrderEvents, ClientError> {
         let response = self.open(&request, "text/event-stream").await?;
         let (parts, body) = response.into_parts();
         if !parts.status.is_success() {

@@ -22,8 +22,18 @@ use crate::{
 };
 
 /// What is answered with its version as the entity tag.
-const TAGGED: &[&str] =
-    &["Restaurant", "Item", "Order", "Payment", "Ticket", "Courier", "Delivery", "User", "Rating", "AllergyProfile"];
+const TAGGED: &[&str] = &[
+    "Restaurant",
+    "Item",
+    "Order",
+    "Payment",
+    "Ticket",
+    "Courier",
+    "Delivery",
+    "User",
+    "Rating",
+    "AllergyProfile",
+];
 /// The security scheme's name.
 const BEARER: &str = "bearer";
 

@@ -11,7 +11,7 @@ use bistro_proto::{
 };
 use bistro_runtime::{Asked, PeerChannel, RoleContext, ask, status_of};
 use bistro_store::{StoreExt as _, Versioned, Work};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codegen::BoxStream};
 
 use crate::{
     audit,
@@ -311,16 +311,15 @@ impl Orders for OrdersService {
         answer(self.drop_off(&asked, request).await)
     }
 
-    type WatchOrderStream = watch::Changes;
-
     async fn watch_order(
         &self,
         request: Request<v1::WatchOrderRequest>,
-    ) -> Result<Response<watch::Changes>, Status> {
+    ) -> Result<Response<BoxStream<OrderMessage>>, Status> {
         let (asked, request) = ask(request)?;
         let order = self.visible(&asked, &request.id).await.map_err(|error| status_of(&error))?;
-        let id = order.id.to_string();
-        Ok(Response::new(watch::stream(self.engine.clone(), id, asked.principal, request.after_sequence)))
+        let (engine, id) = (self.engine.clone(), order.id.to_string());
+        let changes = watch::stream(engine, id, asked.principal, request.after_sequence);
+        Ok(Response::new(Box::pin(changes)))
     }
 
     async fn get_states(
