@@ -82,7 +82,9 @@ impl AllergyProfile {
                      send allergens_accepted to order it all the same",
                     found.join(", ")
                 );
-                advice.blocked.push(FieldError { path: format!("lines[{place}].item_id"), message });
+                advice
+                    .blocked
+                    .push(FieldError { path: format!("lines[{place}].item_id"), message });
             }
             let line = u32::try_from(place).unwrap_or(u32::MAX);
             advice.warnings.push(v1::AllergyWarning { line, allergens: found });
@@ -92,8 +94,7 @@ impl AllergyProfile {
 }
 
 fn message(profile: Option<&Versioned<AllergyProfile>>) -> v1::AllergyProfile {
-    let none =
-        v1::AllergyProfile { mode: Mode::Warn.as_str().to_owned(), ..Default::default() };
+    let none = v1::AllergyProfile { mode: Mode::Warn.as_str().to_owned(), ..Default::default() };
     profile.map_or(none, |profile| v1::AllergyProfile {
         allergens: Allergen::words(&profile.allergens),
         mode: profile.mode.as_str().to_owned(),
@@ -202,7 +203,10 @@ mod tests {
         let places: Vec<u32> = warned.warnings.iter().map(|warning| warning.line).collect();
         assert_eq!(places, [1, 2]);
         assert_eq!(warned.warnings[0].allergens, ["milk"]);
-        assert_eq!((warned.blocked.len(), &*warned.allergies), (0, &["milk", "nuts"].map(str::to_owned)[..]));
+        assert_eq!(
+            (warned.blocked.len(), &*warned.allergies),
+            (0, &["milk", "nuts"].map(str::to_owned)[..])
+        );
         let blocked = advise(Mode::Block, false);
         let paths: Vec<_> = blocked.blocked.iter().map(|one| one.path.as_str()).collect();
         assert_eq!(paths, ["lines[1].item_id", "lines[2].item_id"]);

@@ -18,7 +18,7 @@ const MOST_TIP: i128 = 10;
 
 /// What is taxed at one rate, and the tax.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Tax {
+pub(crate) struct TaxAtRate {
     /// Hundredths of a per cent.
     pub(crate) rate: u32,
     pub(crate) net_minor: i64,
@@ -34,7 +34,7 @@ pub(crate) struct Bill {
     pub(crate) tip_minor: i64,
     pub(crate) tax_included: bool,
     /// One for each rate, lowest first.
-    pub(crate) taxes: Vec<Tax>,
+    pub(crate) taxes: Vec<TaxAtRate>,
 }
 
 /// Something that is sold: how many, the price of one in minor units, and its rate of tax.
@@ -113,7 +113,8 @@ impl Bill {
     }
 
     fn checked_total(&self) -> Option<i64> {
-        let parts = self.taxes.iter().map(|tax| i128::from(tax.net_minor) + i128::from(tax.tax_minor));
+        let parts =
+            self.taxes.iter().map(|tax| i128::from(tax.net_minor) + i128::from(tax.tax_minor));
         i64::try_from(parts.sum::<i128>() + i128::from(self.tip_minor)).ok()
     }
 
@@ -146,7 +147,7 @@ impl Bill {
 
     /// As it was sent.
     pub(crate) fn read(amounts: v1::Amounts) -> Self {
-        let taxes = amounts.taxes.into_iter().map(|tax| Tax {
+        let taxes = amounts.taxes.into_iter().map(|tax| TaxAtRate {
             rate: tax.rate,
             net_minor: tax.net_minor,
             tax_minor: tax.tax_minor,
@@ -166,12 +167,16 @@ fn wrong(path: impl Into<String>, message: impl Into<String>) -> FieldError {
 }
 
 /// Net and tax of `sum` at `rate`; none if they do not fit.
-fn taxed(rate: u32, sum: i128, included: bool) -> Option<Tax> {
+fn taxed(rate: u32, sum: i128, included: bool) -> Option<TaxAtRate> {
     let rate_wide = i128::from(rate);
     let of = if included { WHOLE + rate_wide } else { WHOLE };
     let tax = half_up(sum * rate_wide, of);
     let net = if included { sum - tax } else { sum };
-    Some(Tax { rate, net_minor: i64::try_from(net).ok()?, tax_minor: i64::try_from(tax).ok()? })
+    Some(TaxAtRate {
+        rate,
+        net_minor: i64::try_from(net).ok()?,
+        tax_minor: i64::try_from(tax).ok()?,
+    })
 }
 
 /// `over / under`, rounded half up; `under` is above zero.
@@ -193,11 +198,11 @@ mod tests {
     fn known_bills() {
         // 12.95 with 20 % in it: 2.158… of tax.
         let with = Bill::of(&[sold(1, 1295, 2000)], None, 0, true).unwrap();
-        assert_eq!(with.taxes, [Tax { rate: 2000, net_minor: 1079, tax_minor: 216 }]);
+        assert_eq!(with.taxes, [TaxAtRate { rate: 2000, net_minor: 1079, tax_minor: 216 }]);
         assert_eq!(with.total_minor(), 1295);
         // 8.875 % on top of 10.00: 0.8875 of tax.
         let on_top = Bill::of(&[sold(2, 500, 888)], None, 150, false).unwrap();
-        assert_eq!(on_top.taxes, [Tax { rate: 888, net_minor: 1000, tax_minor: 89 }]);
+        assert_eq!(on_top.taxes, [TaxAtRate { rate: 888, net_minor: 1000, tax_minor: 89 }]);
         assert_eq!(on_top.total_minor(), 1000 + 89 + 150);
         // A half goes up.
         let half = Bill::of(&[sold(1, 50, 100)], None, 0, false).unwrap();
@@ -220,7 +225,7 @@ mod tests {
         let fee = Some(Fee { amount_minor: 300, free_from_minor: Some(1000), tax_rate: 2000 });
         let below = Bill::of(&[sold(1, 999, 0)], fee, 0, true).unwrap();
         assert_eq!((below.delivery_fee_minor, below.total_minor()), (300, 1299));
-        assert_eq!(below.taxes[1], Tax { rate: 2000, net_minor: 250, tax_minor: 50 });
+        assert_eq!(below.taxes[1], TaxAtRate { rate: 2000, net_minor: 250, tax_minor: 50 });
         let at = Bill::of(&[sold(1, 1000, 0)], fee, 0, true).unwrap();
         assert_eq!((at.delivery_fee_minor, at.total_minor()), (0, 1000));
     }

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use bistro_core::{Error, PageRequest, Timestamp};
 use bistro_eventing::Engine;
-use bistro_store::{
-    Collection, Document, DocumentRef, Key, Query, StoreExt as _, Versioned, Work,
-};
+use bistro_store::{Collection, Document, DocumentRef, Key, Query, StoreExt as _, Versioned, Work};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -30,13 +28,8 @@ const AGAIN: Duration = Duration::from_mins(10);
 const WATCHFUL: Duration = Duration::from_hours(24);
 
 /// By the user's id.
-pub(crate) static ERASURES: Collection = Collection {
-    role: "orders",
-    name: "erasures",
-    schema: 1,
-    compatible_from: 1,
-    indexes: &[],
-};
+pub(crate) static ERASURES: Collection =
+    Collection { role: "orders", name: "erasures", schema: 1, compatible_from: 1, indexes: &[] };
 
 /// What is gone through next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,11 +151,8 @@ impl Erased {
     /// Replaces those that hold something personal.
     fn write(&self, work: &mut Work) -> Result<(), Error> {
         if let Some(profile) = self.profile.as_ref().filter(|one| !one.allergens.is_empty()) {
-            let empty = AllergyProfile {
-                allergens: Vec::new(),
-                mode: Mode::Warn,
-                ..profile.value.clone()
-            };
+            let empty =
+                AllergyProfile { allergens: Vec::new(), mode: Mode::Warn, ..profile.value.clone() };
             work.replace(profile, &empty)?;
         }
         for order in self.orders.iter().filter(|order| order.state.is_end()) {

@@ -44,9 +44,9 @@ pub(crate) fn slots(
     let Some(first) = local(range.start, zone).filter(|_| minutes > 0) else { return found };
     let mut day = first.date();
     while found.len() < most {
-        let Some(midnight) = day.to_zoned(zone.clone()).ok() else { return found };
+        let Some(midnight) = day.to_zoned(zone.clone()).ok() else { break };
         if midnight.timestamp().as_millisecond() >= range.end.as_millis() {
-            return found;
+            break;
         }
         for minute in (0..DAY).step_by(minutes as usize) {
             for at in moments(day, minute, zone) {
@@ -55,9 +55,10 @@ pub(crate) fn slots(
                 }
             }
         }
-        let Ok(next) = day.checked_add(1.day()) else { return found };
+        let Ok(next) = day.checked_add(1.day()) else { break };
         day = next;
     }
+    // Where clocks are set back an hour comes twice, and its second half before its first again.
     found.sort_unstable();
     found
 }

@@ -91,7 +91,8 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
 #[cfg(test)]
 mod tests {
     use bistro_proto::{
-        accounts::v1 as accounts, delivery::v1 as delivery, kitchen::v1 as kitchen, payments::v1 as payments,
+        accounts::v1 as accounts, delivery::v1 as delivery, kitchen::v1 as kitchen,
+        payments::v1 as payments,
     };
     use prost::Name as _;
 

@@ -215,8 +215,14 @@ mod tests {
         assert_eq!(Whose::of(&of(7), &ada).unwrap(), own);
         assert_eq!(Whose::of(&of(7), &support).unwrap(), own);
         assert_eq!(Whose::of(&of(9), &ada).unwrap_err().code(), ErrorCode::PermissionDenied);
-        assert_eq!(Whose::of(&of(9), &Principal::Anonymous).unwrap_err().code(), ErrorCode::Unauthenticated);
-        assert_eq!(Whose::of(&ListOrdersRequest::default(), &Principal::Operator).unwrap(), Whose::All);
+        assert_eq!(
+            Whose::of(&of(9), &Principal::Anonymous).unwrap_err().code(),
+            ErrorCode::Unauthenticated
+        );
+        assert_eq!(
+            Whose::of(&ListOrdersRequest::default(), &Principal::Operator).unwrap(),
+            Whose::All
+        );
         let both = ListOrdersRequest {
             restaurant_id: Id::<kinds::Restaurant>::from_bits(1).to_string(),
             ..of(7)
@@ -228,7 +234,9 @@ mod tests {
     fn a_cursor_is_of_its_list() {
         let restaurant = Whose::Restaurant(Id::from_bits(1));
         let mut tags = Vec::new();
-        for states in [States::Any, States::Open, States::One(State::Placed), States::One(State::Failed)] {
+        for states in
+            [States::Any, States::Open, States::One(State::Placed), States::One(State::Failed)]
+        {
             for from in [None, Some(Timestamp::from_millis(5))] {
                 tags.push(tag(&restaurant.query(states, from, None), states));
             }
@@ -248,7 +256,9 @@ mod tests {
         let query = all(Some(Timestamp::from_millis(1_000)), Some(Timestamp::from_millis(2_000)));
         let id = |millis: u128| Id::<kinds::Order>::from_bits((millis << 80) + 5).to_string();
         let inside = |id: &str| id >= query.lower.as_str() && id < query.upper.as_deref().unwrap();
-        assert!(!inside(&id(999)) && inside(&id(1_000)) && inside(&id(1_999)) && !inside(&id(2_000)));
+        assert!(
+            !inside(&id(999)) && inside(&id(1_000)) && inside(&id(1_999)) && !inside(&id(2_000))
+        );
         all(Some(Timestamp::from_millis(i64::MIN)), Some(Timestamp::from_millis(i64::MAX)));
     }
 }

@@ -3,9 +3,7 @@
 use bistro_core::{Error, ErrorCode, GeoPoint, Principal, StaffRole, Timestamp};
 use bistro_proto::{
     common::v1::{self as common, Money},
-    orders::v1::{
-        Choice, DropOff, KitchenNotes, Order as OrderMessage, QuoteLine, TimelineEntry,
-    },
+    orders::v1::{Choice, DropOff, KitchenNotes, Order as OrderMessage, QuoteLine, TimelineEntry},
 };
 use bistro_store::Versioned;
 

@@ -1,8 +1,6 @@
 //! Quotes a basket: asks catalog what it costs, and says all the reasons why it cannot be ordered.
 
-use bistro_core::{
-    Currency, Error, ErrorCode, FieldError, Fulfilment, Id, Timestamp, kinds,
-};
+use bistro_core::{Currency, Error, ErrorCode, FieldError, Fulfilment, Id, Timestamp, kinds};
 use bistro_proto::{
     catalog::v1::{
         BasketLine, PriceBasketRequest, PriceBasketResponse, PricedLine,
@@ -183,7 +181,13 @@ fn again(order: &Order, request: CreateQuoteRequest) -> Result<CreateQuoteReques
         let point = order.content.drop_off?;
         Some(bistro_proto::common::v1::GeoPoint { lat_e6: point.lat_e6, lon_e6: point.lon_e6 })
     });
-    Ok(CreateQuoteRequest { restaurant_id, lines: lines.collect(), fulfilment, drop_off, ..request })
+    Ok(CreateQuoteRequest {
+        restaurant_id,
+        lines: lines.collect(),
+        fulfilment,
+        drop_off,
+        ..request
+    })
 }
 
 /// Takes the lines that cannot be had out of what is ordered again, and says which they were.

@@ -120,7 +120,12 @@ struct Opinion {
 
 impl Opinion {
     /// Checks all of it; `delivered` if there is a delivery to rate.
-    fn check(stars: u32, delivery_stars: u32, comment: &str, delivered: bool) -> Result<Self, Error> {
+    fn check(
+        stars: u32,
+        delivery_stars: u32,
+        comment: &str,
+        delivered: bool,
+    ) -> Result<Self, Error> {
         let mut wrong = Vec::new();
         let mut refuse = |path: &str, message: String| {
             wrong.push(FieldError { path: path.to_owned(), message });
@@ -353,11 +358,11 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_with_an_opinion_is_said_at_once() {
-        let paths = |stars, delivery, comment: &str, delivered| {
-            match Opinion::check(stars, delivery, comment, delivered) {
-                Ok(_) => Vec::new(),
-                Err(error) => error.field_errors().iter().map(|one| one.path.clone()).collect(),
-            }
+        let paths = |stars, delivery, comment: &str, delivered| match Opinion::check(
+            stars, delivery, comment, delivered,
+        ) {
+            Ok(_) => Vec::new(),
+            Err(error) => error.field_errors().iter().map(|one| one.path.clone()).collect(),
         };
         let long = "x".repeat(MAX_COMMENT + 1);
         assert_eq!(paths(0, 6, &long, true), ["stars", "delivery_stars", "comment"]);

@@ -13,9 +13,7 @@ use bistro_store::{CallStep, Versioned, Work};
 use prost::{Message, Name};
 
 pub(crate) use change::{Taken, propose, settled, taken};
-pub(crate) use cooking::{
-    Kitchen, accept, complete, delay, hand_over, kitchen_tells, picked_up,
-};
+pub(crate) use cooking::{Kitchen, accept, complete, delay, hand_over, kitchen_tells, picked_up};
 
 use crate::{
     documents::{Entry, Order, Paid, Stage},

@@ -61,7 +61,12 @@ impl OrdersService {
     }
 
     /// The orders of `ids` that there are, for another role.
-    async fn many(&self, asked: &Asked, path: &str, ids: &[String]) -> Result<Vec<Versioned<Order>>, Error> {
+    async fn many(
+        &self,
+        asked: &Asked,
+        path: &str,
+        ids: &[String],
+    ) -> Result<Vec<Versioned<Order>>, Error> {
         asked.principal.require_workload()?;
         if ids.len() > MAX_ORDERS {
             return Err(Error::field(path, format!("ask for at most {MAX_ORDERS} at once")));
@@ -130,7 +135,11 @@ impl Orders for OrdersService {
         request: Request<v1::GetOrderRequest>,
     ) -> Result<Response<OrderMessage>, Status> {
         let (asked, request) = ask(request)?;
-        answer(self.visible(&asked, &request.id).await.map(|order| present::shown(&order, &asked.principal)))
+        answer(
+            self.visible(&asked, &request.id)
+                .await
+                .map(|order| present::shown(&order, &asked.principal)),
+        )
     }
 
     async fn list_orders(

@@ -32,7 +32,8 @@ pub(crate) fn of(request: &PlaceOrderRequest, total: i64, wrong: &mut Wrong) -> 
             wrong.push(format!("tenders[{place}].payment_method"), why);
         }
         let rest = place == last && tender.amount_minor == 0;
-        let amount_minor = if rest { i64::try_from(left).unwrap_or(0) } else { tender.amount_minor };
+        let amount_minor =
+            if rest { i64::try_from(left).unwrap_or(0) } else { tender.amount_minor };
         if amount_minor <= 0 && (total > 0 || amount_minor < 0) {
             let message = if rest {
                 "the tenders before pay all of it; leave this one out"

@@ -21,12 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) type Changes = ReceiverStream<Result<OrderMessage, Status>>;
 
 /// Streams the order `id` to `principal` from after version `seen`.
-pub(crate) fn stream(
-    engine: Engine,
-    id: String,
-    principal: Principal,
-    mut seen: i64,
-) -> Changes {
+pub(crate) fn stream(engine: Engine, id: String, principal: Principal, mut seen: i64) -> Changes {
     // One change at a time: a slow watcher is shown the latest state, not every state between.
     let (to, changes) = mpsc::channel(1);
     // A stream that breaks off is asked for again, elsewhere; it must not hold up the stop.

@@ -132,20 +132,25 @@ impl TryFrom<NewQuote> for v1::CreateQuoteRequest {
 }
 
 /// How an earlier order is to be had again; what is left out is as it was then.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"tip_minor": 150}))]
 pub(crate) struct Reorder {
     /// How it reaches the customer; without it, as then.
+    #[serde(default)]
     fulfilment: Option<Fulfilment>,
     /// Where to, for a delivery; without it, as then.
+    #[serde(default)]
     drop_off: Option<DropOffPoint>,
     /// The beginning of the slot that it is wanted in; without it, as soon as can be.
+    #[serde(default)]
     scheduled_for: Option<Moment>,
     /// A tip, in minor units.
+    #[serde(default)]
     #[schema(minimum = 0)]
     tip_minor: i64,
     /// Order in spite of what your allergy profile blocks.
+    #[serde(default)]
     allergens_accepted: bool,
 }
 
@@ -190,14 +195,12 @@ pub(crate) struct Quote {
 impl From<v1::Quote> for Quote {
     fn from(quote: v1::Quote) -> Self {
         let total = quote.total.map(Money::from).unwrap_or_default();
-        let warnings = quote.warnings.into_iter().map(|warning| AllergyWarning {
-            line: warning.line,
-            allergens: warning.allergens,
-        });
-        let left_out = quote.left_out.into_iter().map(|line| LeftOut {
-            name: line.name,
-            reason: line.reason,
-        });
+        let warnings = quote
+            .warnings
+            .into_iter()
+            .map(|warning| AllergyWarning { line: warning.line, allergens: warning.allergens });
+        let left_out =
+            quote.left_out.into_iter().map(|line| LeftOut { name: line.name, reason: line.reason });
         Self {
             token: quote.token,
             restaurant_id: quote.restaurant_id,
@@ -246,12 +249,12 @@ pub(crate) struct Amounts {
     tax_included: bool,
     /// One for each rate, lowest first. Each is computed once, over all that is taxed at the rate,
     /// and rounded half up.
-    taxes: Vec<Tax>,
+    taxes: Vec<TaxAtRate>,
 }
 
 /// The tax at one rate.
 #[derive(Debug, Serialize, ToSchema)]
-struct Tax {
+struct TaxAtRate {
     /// Hundredths of a per cent: 2000 is 20 %.
     #[schema(example = 2000)]
     rate: u32,
@@ -263,7 +266,7 @@ struct Tax {
 pub(crate) fn amounts(amounts: Option<v1::Amounts>, currency: &str) -> Amounts {
     let amounts = amounts.unwrap_or_default();
     let money = |amount_minor| Money { amount_minor, currency: currency.to_owned() };
-    let taxes = amounts.taxes.iter().map(|tax| Tax {
+    let taxes = amounts.taxes.iter().map(|tax| TaxAtRate {
         rate: tax.rate,
         net: money(tax.net_minor),
         tax: money(tax.tax_minor),
@@ -289,7 +292,7 @@ pub(crate) struct Line {
     quantity: u32,
     /// The price of one, with its choices.
     unit_price: Money,
-    choices: Vec<Choice>,
+    choices: Vec<Chosen>,
     /// Hundredths of a per cent: 2000 is 20 %.
     #[schema(example = 2000)]
     tax_rate: u32,
@@ -305,7 +308,7 @@ pub(crate) struct Line {
 
 /// An option that was chosen with an item.
 #[derive(Debug, Serialize, ToSchema)]
-struct Choice {
+struct Chosen {
     #[schema(example = "opt_01jd3x8k4v9q2w7r5t6y8z0abc")]
     choice_id: String,
     #[schema(example = "Extra cheese")]
@@ -326,7 +329,7 @@ pub(crate) fn lines(lines: Vec<v1::QuoteLine>, currency: &str) -> Vec<Line> {
             choices: line
                 .choices
                 .into_iter()
-                .map(|choice| Choice {
+                .map(|choice| Chosen {
                     choice_id: choice.id,
                     name: choice.name,
                     price: money(choice.price_minor),

@@ -80,8 +80,7 @@ pub(super) fn keep_stock(order: &Order, revision: u32) -> CallStep {
 
 /// Gives all money back, for a reason that is a code.
 pub(super) fn void(order: &Order, code: &str) -> CallStep {
-    let request =
-        payments::VoidRequest { order_id: order.id.to_string(), reason: code.to_owned() };
+    let request = payments::VoidRequest { order_id: order.id.to_string(), reason: code.to_owned() };
     step("payments", "/bistro.payments.v1.Payments/Void", &request)
 }
 

@@ -36,7 +36,8 @@ pub(crate) fn must_be_settled(order: &Order) -> Result<(), Error> {
     if order.change.is_none() {
         return Ok(());
     }
-    let message = "a change of the order is under way; read the order again when `changing` is false";
+    let message =
+        "a change of the order is under way; read the order again when `changing` is false";
     Err(Error::new(ErrorCode::Conflict, message))
 }
 
@@ -257,8 +258,7 @@ pub(crate) fn settled(
     before: &Versioned<Order>,
     refused: Option<&Error>,
 ) -> Result<bool, Error> {
-    let settling =
-        before.change.as_ref().is_some_and(|change| change.stage == Stage::Settling);
+    let settling = before.change.as_ref().is_some_and(|change| change.stage == Stage::Settling);
     if !settling && refused.is_none() {
         return Ok(false);
     }

@@ -36,7 +36,8 @@ impl Held {
 
     fn keep(&mut self, revision: u32) {
         if self.now.contains_key(&revision) {
-            let others: Vec<u32> = self.now.keys().copied().filter(|one| *one != revision).collect();
+            let others: Vec<u32> =
+                self.now.keys().copied().filter(|one| *one != revision).collect();
             for other in others {
                 self.now.remove(&other);
                 self.given_up.insert(other);
@@ -436,7 +437,10 @@ impl Platform {
         let revisions = |held: &Held| held.now.keys().copied().collect::<Vec<_>>();
         let own = vec![order.revision];
         let none = Vec::new();
-        prop_assert_eq!(revisions(&self.stock), if ended && !cooked { none.clone() } else { own.clone() });
+        prop_assert_eq!(
+            revisions(&self.stock),
+            if ended && !cooked { none.clone() } else { own.clone() }
+        );
         prop_assert_eq!(order.stock_held, !ended || cooked);
         prop_assert_eq!(revisions(&self.money.held), if ended { none } else { own });
         if !ended {
