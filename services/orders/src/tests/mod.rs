@@ -194,10 +194,13 @@ async fn no_race_overfills_a_slot() {
     const CLIENTS: u32 = 64;
     let platform = std::sync::Arc::new(Platform::new());
     platform.catalog.priced.lock().slots = Some(slot_terms(5));
-    let mut placing = tokio::task::JoinSet::new();
+    let mut quoted = Vec::new();
     for client in 0..CLIENTS {
         let who = user(100 + u128::from(client));
-        let quote = platform.quote(&who, scheduled(SLOT)).await.unwrap();
+        quoted.push((platform.quote(&who, scheduled(SLOT)).await.unwrap(), who));
+    }
+    let mut placing = tokio::task::JoinSet::new();
+    for (quote, who) in quoted {
         let platform = std::sync::Arc::clone(&platform);
         placing.spawn(async move { platform.place(&who, &quote).await });
     }
