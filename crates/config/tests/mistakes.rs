@@ -104,7 +104,7 @@ fn a_mistake_in_the_file_says_where_and_what_to_write() {
             r#"configuration:1: payments.stripe.url: "http://stripe.example" would send the secret key in the open: begin with https://; write: payments: { stripe: { url: "https://api.stripe.com" } }"#,
         ),
         (
-            "payments: { stripe: { secret_key: hunter2, webhook_secret_file: y } }",
+            "payments: { stripe: { secret_key: hunter2, webhook_secret: whsec_x } }",
             r#"configuration:1: payments.stripe.secret_key: the secret is not sk_… or rk_…, or has white space in it; write: payments: { stripe: { secret_key: "sk_… or rk_…" } }"#,
         ),
         (

@@ -111,7 +111,8 @@ impl Payments {
             };
             // Committed even if nothing else changes: its mark keeps a copy that comes late from
             // giving up what was asked for since.
-            replace(&mut work, &before, &intended(after, work.time))?;
+            let after = intended(after, work.time);
+            replace(&mut work, &before, &after)?;
             Ok(Decision::commit(work, ()))
         };
         let replay = |_: Mark| async move { Ok(()) };

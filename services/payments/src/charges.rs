@@ -82,13 +82,15 @@ impl Charges {
             return Ok(Answer::Approved(FREE.to_owned()));
         }
         let key = key(payment.id, tender, "authorize");
-        let hold = hold(payment, tender, &key)?;
-        let found = async |provider: &dyn Provider| match provider.lookup(&hold).await {
-            Some(answer) => answer,
-            // It never arrived: the same key cannot charge twice.
-            None => provider.authorize(&hold).await,
-        };
-        Ok(self.ask("lookup", tender.provider, found).await)
+        let hold = &hold(payment, tender, &key)?;
+        let found = self.ask("lookup", tender.provider, |provider| async move {
+            match provider.lookup(hold).await {
+                Some(answer) => answer,
+                // It never arrived: the same key cannot charge twice.
+                None => provider.authorize(hold).await,
+            }
+        });
+        Ok(found.await)
     }
 
     /// Takes all that is authorized.
@@ -99,8 +101,8 @@ impl Charges {
         }
         let amount = Money::new(tender.minor, payment.bill()?.currency);
         let key = &key(payment.id, tender, "capture");
-        let capture = |provider: &dyn Provider| provider.capture(key, reference, amount);
-        Ok(self.ask("capture", tender.provider, capture).await)
+        let whom = tender.provider;
+        Ok(self.ask("capture", whom, |provider| provider.capture(key, reference, amount)).await)
     }
 
     /// Gives back whatever was authorized for the tender.
@@ -132,8 +134,8 @@ impl Charges {
         let reference = tender.authorization.as_deref().unwrap_or(FREE);
         let amount = Money::new(minor, payment.bill()?.currency);
         let key = &key(payment.id, tender, &format!("refund/{number}"));
-        let refund = |provider: &dyn Provider| provider.refund(key, reference, amount);
-        Ok(self.ask("refund", tender.provider, refund).await)
+        let whom = tender.provider;
+        Ok(self.ask("refund", whom, |provider| provider.refund(key, reference, amount)).await)
     }
 
     async fn ask<'a, F: Future<Output = Answer>>(

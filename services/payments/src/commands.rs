@@ -93,7 +93,8 @@ impl Payments {
             work.reply(refunds::named(after.refunds));
         }
         let number = after.refund.as_ref().map(|intent| intent.number);
-        replace(&mut work, &before, &intended(after, work.time))?;
+        let after = intended(after, work.time);
+        replace(&mut work, &before, &after)?;
         Ok(Decision::commit(work, number))
     }
 

@@ -35,7 +35,8 @@ impl Payments {
             let before = self.payment(order).await?.ok_or_else(|| missing(order))?;
             let (minor, reason) = (message.amount_minor, reason.clone());
             let after = changes::refunding(&before, minor, of, reason, work.time)?;
-            replace(&mut work, &before, &intended(after.clone(), work.time))?;
+            let after = intended(after, work.time);
+            replace(&mut work, &before, &after)?;
             work.reply(named(after.refunds));
             Ok(Decision::commit(work, Some(after.refunds)))
         };

@@ -47,7 +47,8 @@ impl Payments {
             let before = self.payment(order).await?.ok_or_else(|| missing(order))?;
             let (minor, chosen) = (message.amount_minor, self.charges.chosen());
             let (after, number) = changes::tipping(&before, minor, method, chosen, work.time)?;
-            replace(&mut work, &before, &intended(after, work.time))?;
+            let after = intended(after, work.time);
+            replace(&mut work, &before, &after)?;
             work.reply(v1::Tender { number, ..v1::Tender::default() }.encode_to_vec());
             Ok(Decision::commit(work, number))
         };

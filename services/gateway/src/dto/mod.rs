@@ -29,7 +29,9 @@ pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, New
 pub(crate) use orders::{
     Acceptance, EndReason, NewOrder, NewQuote, Order, OrderFilter, Quote, has_ended,
 };
-pub(crate) use payments::{Balances, LedgerFilter, NewRefund, Payment};
+pub(crate) use payments::{
+    Balances, LedgerFilter, NewRefund, NewTip, Payment, PaymentFilter, Statement, StatementDay,
+};
 pub(crate) use sessions::{
     ForgottenPassword, LogIn, NewPassword, PasswordChange, PasswordReset, Refresh, Revoked,
     Session, Tokens,

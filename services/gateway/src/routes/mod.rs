@@ -7,6 +7,7 @@ mod keys;
 mod ledger;
 mod members;
 mod orders;
+mod payments;
 mod restaurants;
 mod sessions;
 mod tickets;
@@ -41,6 +42,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(tickets::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
+        .merge(payments::routes())
         .merge(audit::routes())
         .merge(keys::routes())
         .routes(routes!(get_openapi))
