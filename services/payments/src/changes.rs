@@ -69,7 +69,7 @@ pub(crate) fn revised(
         return Err(Error::new(ErrorCode::WrongState, message));
     }
     let state = payment.state();
-    if payment.voided.is_some() || !matches!(state, State::Pending | State::Authorized) {
+    if payment.voided.is_some() || state != State::Authorized {
         return Err(states::forbidden(state, "authorize another total"));
     }
     let bill = payment.bill()?;

@@ -269,8 +269,8 @@ async fn refund_order(
     let request = RefundRequest {
         order_id: id.to_string(),
         amount_minor: refund.amount()?,
-        reason: refund.reason,
         tender: refund.tender()?,
+        reason: refund.reason,
     };
     let payment = Payment::from(edge.payments().refund(ask.with(request)).await?.into_inner());
     let version = payment.version;

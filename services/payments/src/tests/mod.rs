@@ -1,5 +1,11 @@
 //! The role's commands, over the embedded engine and a card provider that keeps what it was asked.
 
+mod bench;
+mod commands;
+mod money;
+mod revisions;
+mod stripe;
+
 use bistro_core::{Currency, Id, Timestamp, kinds};
 
 use crate::{
