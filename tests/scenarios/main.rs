@@ -13,6 +13,7 @@ mod compensation;
 mod disk;
 mod life;
 mod metric_names;
+mod money;
 mod operations;
 mod people;
 mod platform;
