@@ -14,6 +14,7 @@ mod compensation;
 mod disk;
 mod life;
 mod metric_names;
+mod money;
 mod operations;
 mod ordering;
 mod people;

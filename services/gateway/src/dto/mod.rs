@@ -31,7 +31,9 @@ pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, New
 pub(crate) use orders::{
     Acceptance, Delay, EndReason, NewOrder, Order, OrderChange, OrderFilter, has_ended,
 };
-pub(crate) use payments::{Balances, LedgerFilter, NewRefund, Payment};
+pub(crate) use payments::{
+    Balances, LedgerFilter, NewRefund, NewTip, Payment, PaymentFilter, Statement, StatementDay,
+};
 pub(crate) use quotes::{NewQuote, Quote, Reorder};
 pub(crate) use ratings::{
     AllergyProfile, NewAllergyProfile, Opinion, Rating, Ratings, SlotFilter, Slots,

@@ -36,14 +36,17 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             | "/api/v1/items/{id}"
             | "/api/v1/openapi.json"
             | "/.well-known/jwks.json",
-        ) => Access::Public,
+        )
+        // The provider's signature says who sends it.
+        | (&Method::POST, "/api/v1/webhooks/stripe") => Access::Public,
         _ => Access::Protected,
     }
 }
 
 /// Whether `method` on `route` must bring an `Idempotency-Key`.
 ///
-/// Logging in and refreshing make new tokens each time, and a quote is stored nowhere.
+/// Logging in and refreshing make new tokens each time, a quote is stored nowhere, and a provider's
+/// message brings an id of its own.
 pub(crate) fn needs_key(method: &Method, route: &str) -> bool {
     *method == Method::POST
         && !matches!(
@@ -52,6 +55,7 @@ pub(crate) fn needs_key(method: &Method, route: &str) -> bool {
                 | "/api/v1/sessions/refresh"
                 | "/api/v1/quotes"
                 | "/api/v1/orders/{id}/reorder"
+                | "/api/v1/webhooks/stripe"
         )
 }
 

@@ -9,6 +9,7 @@ mod members;
 mod orders;
 mod quotes;
 mod ratings;
+mod payments;
 mod restaurants;
 mod sessions;
 mod tickets;
@@ -45,6 +46,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(tickets::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
+        .merge(payments::routes())
         .merge(audit::routes())
         .merge(keys::routes())
         .routes(routes!(get_openapi))
