@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bistro_core::{GeoPoint, Id, kinds};
+use bistro_core::{Id, kinds};
 use bistro_store::Versioned;
 
 use crate::{
@@ -134,16 +134,16 @@ pub(crate) fn pick_again<'a>(
 
 /// The point as far north of `point` as `metres` are, for tests.
 #[cfg(test)]
-pub(crate) fn north_of(point: GeoPoint, metres: i32) -> GeoPoint {
+pub(crate) fn north_of(point: bistro_core::GeoPoint, metres: i32) -> bistro_core::GeoPoint {
     // A degree of latitude is 111.195 km on the sphere.
-    GeoPoint { lat_e6: point.lat_e6 + metres * 1_000 / 111, ..point }
+    bistro_core::GeoPoint { lat_e6: point.lat_e6 + metres * 1_000 / 111, ..point }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
-    use bistro_core::Timestamp;
+    use bistro_core::{GeoPoint, Timestamp};
     use proptest::prelude::*;
 
     use super::*;

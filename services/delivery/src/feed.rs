@@ -56,7 +56,7 @@ impl Drop for Feed {
 pub(crate) struct Feeds {
     engine: Engine,
     presenter: Presenter,
-    feeds: Arc<Mutex<HashMap<Id<kinds::Courier>, Weak<Feed>>>>,
+    watched: Arc<Mutex<HashMap<Id<kinds::Courier>, Weak<Feed>>>>,
 }
 
 /// A place in the order of changes: the latest change that was shown.
@@ -140,7 +140,7 @@ async fn all<D: Document>(
 
 impl Feeds {
     pub(crate) fn new(engine: Engine, presenter: Presenter) -> Self {
-        Self { engine, presenter, feeds: Arc::default() }
+        Self { engine, presenter, watched: Arc::default() }
     }
 
     /// Streams what `courier` has to do: all of it, or what has changed since `after`, and then
@@ -158,16 +158,16 @@ impl Feeds {
 
     /// The feed of `courier`, which all its watchers share.
     fn feed(&self, courier: Id<kinds::Courier>) -> Arc<Feed> {
-        let mut feeds = self.feeds.lock();
-        if let Some(feed) = feeds.get(&courier).and_then(Weak::upgrade) {
+        let mut watched = self.watched.lock();
+        if let Some(feed) = watched.get(&courier).and_then(Weak::upgrade) {
             return feed;
         }
-        feeds.retain(|_, feed| feed.strong_count() > 0);
+        watched.retain(|_, feed| feed.strong_count() > 0);
         let (found, under_way) = watch::channel(None);
         let watcher = self.engine.watch(courier.to_string());
         let poller = tokio::spawn(poll(self.engine.clone(), courier, watcher, found));
         let feed = Arc::new(Feed { under_way, poller: poller.abort_handle() });
-        feeds.insert(courier, Arc::downgrade(&feed));
+        watched.insert(courier, Arc::downgrade(&feed));
         feed
     }
 

@@ -225,10 +225,12 @@ impl Tracker {
 
 /// The next position; for ever, if nobody has what is waited for.
 async fn next_move(moves: &mut Option<watch::Receiver<Option<Position>>>) -> Option<Position> {
-    match moves {
-        Some(moves) if moves.changed().await.is_ok() => *moves.borrow_and_update(),
-        _ => std::future::pending().await,
+    if let Some(moves) = moves
+        && moves.changed().await.is_ok()
+    {
+        return *moves.borrow_and_update();
     }
+    std::future::pending().await
 }
 
 fn shown(position: Position) -> CourierPosition {
