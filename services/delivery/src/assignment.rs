@@ -249,8 +249,7 @@ impl Assigner {
         let before = self.engine.store().require::<Courier, _>("courier", courier).await?;
         let mut after = before.value.clone();
         after.put_down(work.time);
-        let counted_late =
-            if step == Step::DropOff { after.count_delivered() } else { None };
+        let counted_late = if step == Step::DropOff { after.count_delivered() } else { None };
         work.replace(&before, &after)?;
         if let Some(shift) = counted_late {
             work.adjust::<Shift>(shift, Shift::DELIVERIES, 1, 0);

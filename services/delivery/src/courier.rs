@@ -58,12 +58,7 @@ pub(crate) struct OnDuty {
 
 impl Courier {
     /// Somebody new, off duty.
-    pub(crate) fn new(
-        id: Id<kinds::Courier>,
-        name: String,
-        capacity: u32,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(id: Id<kinds::Courier>, name: String, capacity: u32, now: Timestamp) -> Self {
         Self {
             id,
             name,
@@ -128,6 +123,11 @@ impl Courier {
     }
 }
 
+/// The prefix of all keys in [`ON_DUTY`]: no cursor of another list is mistaken for one of this.
+pub(crate) fn on_duty_keys() -> Key {
+    Key::new().text(ON_DUTY)
+}
+
 /// A courier's name and capacity as they are stored, or everything that is wrong with them.
 pub(crate) fn check(name: &str, capacity: u32) -> Result<(String, u32), Error> {
     let mut wrong = Vec::new();
@@ -157,7 +157,7 @@ impl Document for Courier {
             keys.push((FREE, Key::new().int(self.load.into()).time(self.changed_at)));
         }
         if self.on_duty {
-            keys.push((ON_DUTY, Key::new().id(self.id)));
+            keys.push((ON_DUTY, on_duty_keys().id(self.id)));
         }
         keys
     }

@@ -8,7 +8,7 @@ use bistro_proto::delivery::v1::{
     ReportPositionRequest, SetDutyRequest, UpdateCourierRequest,
 };
 use bistro_runtime::Asked;
-use bistro_store::{DocumentRef, Key, Query, StoreExt as _, Versioned, Work};
+use bistro_store::{DocumentRef, Query, StoreExt as _, Versioned, Work};
 
 use crate::{
     courier::{self, Courier, ON_DUTY},
@@ -48,9 +48,9 @@ fn may_change(principal: &Principal, id: Id<kinds::Courier>) -> Result<(), Error
         return Ok(());
     }
     // Whoever may see the courier is told why not.
-    principal
-        .require_admin()
-        .map_err(|denied| if may_see(principal, id).is_ok() { denied } else { hidden(principal, id) })
+    principal.require_admin().map_err(|denied| {
+        if may_see(principal, id).is_ok() { denied } else { hidden(principal, id) }
+    })
 }
 
 fn hidden(principal: &Principal, id: Id<kinds::Courier>) -> Error {
@@ -61,9 +61,7 @@ fn hidden(principal: &Principal, id: Id<kinds::Courier>) -> Error {
 }
 
 /// A request's page, in this program's words.
-pub(crate) fn page_of(
-    page: Option<bistro_proto::common::v1::PageRequest>,
-) -> PageRequest {
+pub(crate) fn page_of(page: Option<bistro_proto::common::v1::PageRequest>) -> PageRequest {
     let page = page.unwrap_or_default();
     PageRequest::new(page.limit, Some(page.cursor))
 }
@@ -151,7 +149,8 @@ impl DeliveryService {
                 return Err(Error::new(ErrorCode::WrongState, "the courier has left for good"));
             }
             if before.version != request.version {
-                let message = format!("the courier is at version {}; read it again", before.version);
+                let message =
+                    format!("the courier is at version {}; read it again", before.version);
                 return Err(Error::new(ErrorCode::VersionMismatch, message));
             }
             let after = Courier {
@@ -205,7 +204,7 @@ impl DeliveryService {
     ) -> Result<ListCouriersResponse, Error> {
         principal.require_support()?;
         let query = if request.on_duty {
-            Query::prefix::<Courier>(ON_DUTY, &Key::new())
+            Query::prefix::<Courier>(ON_DUTY, &courier::on_duty_keys())
         } else {
             Query::all::<Courier>()
         };
@@ -254,8 +253,8 @@ impl DeliveryService {
         principal: &Principal,
         request: ListShiftsRequest,
     ) -> Result<ListShiftsResponse, Error> {
-        let id = named(principal, &request.courier_id)
-            .map_err(|error| rename(error, "courier_id"))?;
+        let id =
+            named(principal, &request.courier_id).map_err(|error| rename(error, "courier_id"))?;
         may_see(principal, id)?;
         let courier = self.courier(id).await?;
         let query = Query::prefix::<Shift>(BY_COURIER, &Shift::keys_of(id))

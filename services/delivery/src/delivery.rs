@@ -241,6 +241,11 @@ impl Delivery {
         self.to.is_some() || !self.reason.is_empty()
     }
 
+    /// The prefix of all keys in [`OPEN`]: no cursor of another list is mistaken for one of this.
+    pub(crate) fn open_keys() -> Key {
+        Key::new().text(OPEN)
+    }
+
     /// The prefix of a restaurant's deliveries in [`BY_RESTAURANT`].
     pub(crate) fn keys_of(restaurant: Id<kinds::Restaurant>) -> Key {
         Key::new().id(restaurant)
@@ -271,7 +276,7 @@ impl Document for Delivery {
             keys.push((PENDING, Key::new().time(self.created_at)));
         }
         if !self.state.is_end() {
-            keys.push((OPEN, Key::new().time(self.created_at)));
+            keys.push((OPEN, Self::open_keys().time(self.created_at)));
             let key = Self::keys_of(self.restaurant).time(self.created_at);
             keys.push((BY_RESTAURANT, key));
         }

@@ -96,12 +96,8 @@ impl Shown {
         &mut self,
         now: &'a [Versioned<Delivery>],
     ) -> (Vec<&'a Versioned<Delivery>>, Vec<Id<kinds::Delivery>>) {
-        let gone: Vec<_> = self
-            .0
-            .keys()
-            .filter(|id| now.iter().all(|one| one.id != **id))
-            .copied()
-            .collect();
+        let gone: Vec<_> =
+            self.0.keys().filter(|id| now.iter().all(|one| one.id != **id)).copied().collect();
         for id in &gone {
             self.0.remove(id);
         }
@@ -184,8 +180,7 @@ impl Feeds {
         let mut under_way = feed.under_way.clone();
         let mut teller = Teller { to, place: after.unwrap_or(Place(Timestamp::from_millis(0))) };
         let mut shown = Shown::default();
-        let mut resumed_from =
-            after.map(|place| place.resumed_from(self.engine.now()));
+        let mut resumed_from = after.map(|place| place.resumed_from(self.engine.now()));
         loop {
             let now: UnderWay = under_way.borrow_and_update().clone();
             if let Some(now) = now {
@@ -227,9 +222,7 @@ impl Feeds {
         let key = Key::new().id(courier);
         let since = key.clone().time(from);
         let changed =
-            all::<Delivery>(&self.engine, || {
-                Query::prefix::<Delivery>(CHANGED, &key).from(&since)
-            });
+            all::<Delivery>(&self.engine, || Query::prefix::<Delivery>(CHANGED, &key).from(&since));
         let mut left: Vec<_> =
             changed.await?.into_iter().filter(|one| one.state.is_end()).collect();
         let since = Parting::keys_of(courier).time(from);

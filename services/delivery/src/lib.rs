@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use bistro_bus::Queue;
 use bistro_core::Error;
-use bistro_eventing::shelf_collection;
+use bistro_eventing::{Engine, shelf_collection};
 use bistro_proto::delivery::v1::delivery_server::{DeliveryServer, SERVICE_NAME};
 use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
 use bistro_store::Collection;
@@ -75,24 +75,13 @@ pub static SPEC: RoleSpec = RoleSpec {
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let RoleContext { engine, peers, config, authority, .. } = context;
     let delivery = &config.delivery;
-    let tracker = Tracker::new(engine.clone());
-    let assigner = Assigner::new(
-        engine.clone(),
-        tracker.positions().clone(),
-        delivery.offer_timeout,
-        delivery.batch_radius_m,
-    );
     let places = Places::new(peers.channel("orders")?, peers.channel("catalog")?);
     let proof = Proof::new(authority.derive("delivery/codes"), delivery.proof_by_code);
-    let presenter = Presenter { proof };
-    let service = DeliveryService {
-        engine: engine.clone(),
-        assigner: assigner.clone(),
-        tracker: tracker.clone(),
-        feeds: Feeds::new(engine.clone(), presenter.clone()),
-        places: places.clone(),
-        presenter,
-    };
+    let tracker = Tracker::new(engine.clone());
+    let positions = tracker.positions().clone();
+    let (patience, radius) = (delivery.offer_timeout, delivery.batch_radius_m);
+    let assigner = Assigner::new(engine.clone(), positions, patience, radius);
+    let (service, reactor) = assemble(engine, places, proof, tracker.clone(), assigner.clone());
     let limit = config.limits.grpc_message;
     let service = DeliveryServer::new(service)
         .max_decoding_message_size(limit)
@@ -100,11 +89,29 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let mut parts = RoleParts {
         grpc: Some(Routes::new(service)),
         services: vec![SERVICE_NAME],
-        reactor: Some(Arc::new(DeliveryReactor { engine, assigner: assigner.clone(), places })),
+        reactor: Some(Arc::new(reactor)),
         ..RoleParts::default()
     };
     let retry = delivery.assignment_retry;
     parts.tasks.spawn(async move { assigner.run(retry).await });
     parts.tasks.spawn(async move { tracker.listen().await });
     Ok(parts)
+}
+
+/// What answers and what reacts, over the same parts.
+fn assemble(
+    engine: Engine,
+    places: Places,
+    proof: Proof,
+    tracker: Tracker,
+    assigner: Assigner,
+) -> (DeliveryService, DeliveryReactor) {
+    let presenter = Presenter { proof };
+    let reactor = DeliveryReactor {
+        engine: engine.clone(),
+        assigner: assigner.clone(),
+        places: places.clone(),
+    };
+    let feeds = Feeds::new(engine.clone(), presenter.clone());
+    (DeliveryService { engine, assigner, tracker, feeds, places, presenter }, reactor)
 }

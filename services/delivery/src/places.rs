@@ -125,8 +125,7 @@ impl Places {
         restaurant: Id<kinds::Restaurant>,
         now: Timestamp,
     ) -> (Option<GeoPoint>, DropOff) {
-        let (from, drop_off) =
-            tokio::join!(self.restaurant(restaurant, now), self.drop_off(order));
+        let (from, drop_off) = tokio::join!(self.restaurant(restaurant, now), self.drop_off(order));
         let drop_off = drop_off.unwrap_or_else(|error| {
             debug!(%order, cause = error.chain(), "nobody says where the order goes");
             DropOff::default()

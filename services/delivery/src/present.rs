@@ -7,11 +7,7 @@ use bistro_proto::delivery::v1::{
 use bistro_store::Versioned;
 
 use crate::{
-    courier::Courier,
-    delivery::Delivery,
-    positions::Position,
-    proof::Proof,
-    shift::Shift,
+    courier::Courier, delivery::Delivery, positions::Position, proof::Proof, shift::Shift,
     tracking::message,
 };
 

@@ -144,11 +144,7 @@ impl DeliveryReactor {
     }
 
     /// A person was erased: as a courier, and as a customer whom deliveries tell something about.
-    async fn erased(
-        &self,
-        mut work: Work,
-        user: Id<kinds::User>,
-    ) -> Result<Option<Work>, Error> {
+    async fn erased(&self, mut work: Work, user: Id<kinds::User>) -> Result<Option<Work>, Error> {
         let courier: Id<kinds::Courier> = user.sibling();
         if let Some(before) = self.engine.store().load::<Courier>(&courier.to_string()).await?
             && !(before.deleted && before.name.is_empty())

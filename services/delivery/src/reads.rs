@@ -136,7 +136,7 @@ impl DeliveryService {
     ) -> Result<ListDeliveriesResponse, Error> {
         let query = if request.restaurant_id.is_empty() {
             principal.require_support()?;
-            Query::prefix::<Delivery>(OPEN, &Key::new())
+            Query::prefix::<Delivery>(OPEN, &Delivery::open_keys())
         } else {
             let restaurant: Id<kinds::Restaurant> = request
                 .restaurant_id

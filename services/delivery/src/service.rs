@@ -21,8 +21,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    assignment::Assigner, audit, feed::Feeds, places::Places, present::Presenter,
-    tracking::Tracker,
+    assignment::Assigner, audit, feed::Feeds, places::Places, present::Presenter, tracking::Tracker,
 };
 
 /// Serves delivery.

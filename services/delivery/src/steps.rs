@@ -13,8 +13,8 @@ use tracing::warn;
 
 use crate::{
     assignment::OFFER_TIMER,
-    couriers::own,
     courier::Courier,
+    couriers::own,
     delivery::{Delivery, State, Step},
     failure::FailCode,
     proof::{self, Verdict},
@@ -73,7 +73,8 @@ impl DeliveryService {
         let reason = &request.reason;
         if !(1..=MAX_REASON).contains(&reason.chars().count()) || reason.trim().is_empty() {
             let why = format!("say why, in 1 to {MAX_REASON} characters");
-            let mut wrong = vec![bistro_core::FieldError { path: "reason".to_owned(), message: why }];
+            let mut wrong =
+                vec![bistro_core::FieldError { path: "reason".to_owned(), message: why }];
             wrong.extend(code.err().iter().flat_map(|error| error.field_errors().to_vec()));
             return Err(Error::fields(wrong));
         }
@@ -120,7 +121,8 @@ impl DeliveryService {
             tell(&mut work, &after, version, step);
             Ok(Decision::commit(work, Ok(self.presenter.delivery(&after, version))))
         };
-        let answer = self.engine.request(&command, &mark_at, decide, |mark| self.again(mark)).await?;
+        let answer =
+            self.engine.request(&command, &mark_at, decide, |mark| self.again(mark)).await?;
         if step != Step::PickUp {
             self.assigner.nudge();
         }

@@ -204,8 +204,7 @@ impl Tracker {
             let mut position = moves.as_mut().and_then(|moves| *moves.borrow_and_update());
             delivery = loop {
                 let now = self.engine.now();
-                let fresh = position
-                    .filter(|one| now.since(one.at) < crate::positions::KEPT_FOR);
+                let fresh = position.filter(|one| now.since(one.at) < crate::positions::KEPT_FOR);
                 if let Some(position) = fresh
                     && to.send(Ok(shown(position))).await.is_err()
                 {
@@ -234,10 +233,7 @@ async fn next_move(moves: &mut Option<watch::Receiver<Option<Position>>>) -> Opt
 }
 
 fn shown(position: Position) -> CourierPosition {
-    CourierPosition {
-        position: Some(message(position.point)),
-        at_ms: position.at.as_millis(),
-    }
+    CourierPosition { position: Some(message(position.point)), at_ms: position.at.as_millis() }
 }
 
 #[cfg(test)]

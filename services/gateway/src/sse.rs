@@ -64,7 +64,11 @@ impl Live for v1::Order {
 /// Events of `messages` until the last one, the end of `messages`, or `stopping`.
 ///
 /// A stream that breaks off without an end is gone on with by its reader, with `Last-Event-ID`.
-pub(crate) fn response<S, M>(messages: S, stopping: CancellationToken, guard: StreamGuard) -> Response
+pub(crate) fn response<S, M>(
+    messages: S,
+    stopping: CancellationToken,
+    guard: StreamGuard,
+) -> Response
 where
     S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
     M: Live,

@@ -1,5 +1,11 @@
 //! The role as others see it, over the embedded engine and fakes of orders and catalog.
 
+mod bench;
+mod couriers;
+mod deliveries;
+mod live;
+mod proven;
+
 use bistro_proto::{accounts::v1 as accounts, orders::v1 as orders};
 use prost::Name as _;
 

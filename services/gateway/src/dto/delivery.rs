@@ -20,6 +20,11 @@ words! {
     FailureCode: "customer_absent", "wrong_address", "food_damaged", "courier_unable", "other";
 }
 
+/// Whether nothing follows the `state` of a delivery.
+pub(crate) fn delivery_has_ended(state: &str) -> bool {
+    matches!(state, "delivered" | "failed" | "cancelled")
+}
+
 /// A delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Delivery {
@@ -56,13 +61,6 @@ pub(crate) struct Delivery {
     pub(crate) version: i64,
     created_at: Time,
     changed_at: Time,
-}
-
-impl Delivery {
-    /// Whether nothing follows.
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.state.as_str(), "delivered" | "failed" | "cancelled")
-    }
 }
 
 impl From<v1::DeliveryRecord> for Delivery {

@@ -25,6 +25,7 @@ pub(crate) use couriers::{
 };
 pub(crate) use delivery::{
     ActiveDeliveryState, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode,
+    delivery_has_ended,
 };
 pub(crate) use keys::KeySet;
 pub(crate) use kitchen::Ticket;

@@ -13,10 +13,11 @@ use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dto::{Cursor, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode, Page},
-    edge::{
-        Answer, At, Command, Edge, IfNoneMatch, Json, LastEventId, Problem, Query, Reading,
+    dto::{
+        Cursor, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode, Page,
+        delivery_has_ended,
     },
+    edge::{Answer, At, Command, Edge, IfNoneMatch, Json, LastEventId, Problem, Query, Reading},
     sse,
 };
 
@@ -157,7 +158,7 @@ async fn watch_courier(
     let order_id = id.to_string();
     let request = ask.with(GetOrderDeliveryRequest { order_id: order_id.clone() });
     let delivery = edge.delivery().get_order_delivery(request).await?.into_inner();
-    if Delivery::from(delivery).has_ended() {
+    if delivery_has_ended(&delivery.state) {
         // A browser reconnects for ever unless it is told 204.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
