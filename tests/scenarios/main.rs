@@ -10,6 +10,7 @@
 mod accounts;
 mod api;
 mod compensation;
+mod delivering;
 mod disk;
 mod life;
 mod metric_names;

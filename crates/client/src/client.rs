@@ -37,12 +37,20 @@ pub struct Request {
     key: Option<String>,
     if_match: Option<String>,
     wait: Option<u32>,
+    last_event: Option<String>,
 }
 
 impl Request {
     /// Reads `path`, which begins with `/api/`.
     pub fn get(path: impl Into<String>) -> Self {
         Self::new(Method::GET, path.into(), None)
+    }
+
+    /// Goes on with a stream of events after the one with this id.
+    #[must_use]
+    pub fn after_event(mut self, id: impl Into<String>) -> Self {
+        self.last_event = Some(id.into());
+        self
     }
 
     /// Posts `body` to `path` under the idempotency key `key`.
@@ -62,7 +70,7 @@ impl Request {
 
     fn new(method: Method, path: String, body: Option<&Value>) -> Self {
         let body = body.map(|body| body.to_string().into_bytes());
-        Self { method, path, body, key: None, if_match: None, wait: None }
+        Self { method, path, body, key: None, if_match: None, wait: None, last_event: None }
     }
 
     /// Only if the thing is still at `version`.
@@ -208,6 +216,9 @@ impl Client {
         }
         if let Some(seconds) = request.wait {
             built = built.header("prefer", format!("wait={seconds}"));
+        }
+        if let Some(id) = &request.last_event {
+            built = built.header("last-event-id", id);
         }
         if request.body.is_some() {
             built = built.header(header::CONTENT_TYPE, "application/json");

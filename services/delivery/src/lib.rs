@@ -60,7 +60,7 @@ static SHELF: Collection = shelf_collection("delivery");
 pub static SPEC: RoleSpec = RoleSpec {
     name: "delivery",
     about: "couriers, assignment, tracking",
-    needs: &["orders", "catalog"],
+    needs: &["catalog", "orders"],
     collections: &[
         &delivery::DELIVERIES,
         &courier::COURIERS,

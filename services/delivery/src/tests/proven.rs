@@ -89,16 +89,20 @@ async fn a_wrong_code_costs_a_try_once_and_after_five_others_have_to_say_it() {
     assert_eq!(bench.stored(1).await.load, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn guesses_that_race_are_each_counted() {
     let (bench, cora, code) = picked_up().await;
-    let wrong = other_than(&code);
-    let guesses = (0..8).map(|_| drop_off(&bench, &cora, &wrong));
-    let mut refused = Vec::new();
-    for guess in guesses.collect::<Vec<_>>() {
-        refused.push(refusal(guess.await));
+    let bench = std::sync::Arc::new(bench);
+    let guesses: Vec<_> = (0..8)
+        .map(|_| {
+            let (bench, cora, wrong) = (bench.clone(), cora.clone(), other_than(&code));
+            tokio::spawn(async move { refusal(drop_off(&bench, &cora, &wrong).await) })
+        })
+        .collect();
+    let mut counted = 0;
+    for guess in guesses {
+        counted += u32::from(guess.await.unwrap() == ErrorCode::InvalidArgument);
     }
-    let counted = refused.iter().filter(|code| **code == ErrorCode::InvalidArgument).count();
     assert_eq!((counted, bench.delivery(100).await.wrong_codes), (5, 5));
 }
 
