@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use bistro_core::{ErrorCode, Id, Principal, kinds};
-use bistro_proto::delivery::v1::{DeliveryRecord, GetOrderDeliveryRequest, ListDeliveriesRequest};
+use bistro_proto::delivery::v1::{DeliveryRecord, DropOffRequest, GetOrderDeliveryRequest, ListDeliveriesRequest};
 
 use super::bench::{
     Bench, asked, away, carla, customer, keyed, manager, refusal, restaurant, rider, staff, support,
@@ -196,10 +196,8 @@ async fn a_repeated_step_is_answered_as_the_first_was() {
     let mut without_key = tonic::Request::new(request.clone());
     without_key.extensions_mut().insert(cora.clone());
     let (bare, request) = bistro_runtime::ask(without_key).unwrap();
-    let refused = bench.service.drop_off(
-        &bare,
-        &bistro_proto::delivery::v1::DropOffRequest { id: request.id, code: String::new() },
-    );
+    let request = DropOffRequest { id: request.id, code: String::new() };
+    let refused = bench.service.drop_off(&bare, &request);
     assert_eq!(refusal(refused.await), ErrorCode::PreconditionRequired);
 }
 
