@@ -37,6 +37,16 @@ impl Client {
         self.events(&request).await.map(OrderEvents)
     }
 
+    /// Goes on following the order `id` after the event `seen`.
+    pub async fn order_events_after(
+        &self,
+        id: &str,
+        seen: i64,
+    ) -> Result<OrderEvents, ClientError> {
+        let request = Request::get(format!("/api/v1/orders/{id}/events"));
+        self.events(&request.last_event_id(seen)).await.map(OrderEvents)
+    }
+
     /// Follows what `request` is about.
     pub async fn events(&self, request: &Request) -> Result<Events, ClientError> {
         let response = self.open(request, "text/event-stream").await?;

@@ -14,19 +14,21 @@ const E6: f64 = 1e6;
 /// A point on the earth (WGS 84), to a millionth of a degree.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"lat": 51.500_729, "lon": -0.124_625}))]
+#[schema(example = json!({"latitude": 51.500_729, "longitude": -0.124_625}))]
 pub(crate) struct Point {
-    /// Degrees north of the equator.
+    /// North of the equator.
+    #[serde(alias = "lat")]
     #[schema(minimum = -90, maximum = 90)]
-    lat: f64,
-    /// Degrees east of Greenwich.
+    latitude: f64,
+    /// East of Greenwich.
+    #[serde(alias = "lon")]
     #[schema(minimum = -180, maximum = 180)]
-    lon: f64,
+    longitude: f64,
 }
 
 impl From<GeoPoint> for Point {
     fn from(point: GeoPoint) -> Self {
-        Self { lat: f64::from(point.lat_e6) / E6, lon: f64::from(point.lon_e6) / E6 }
+        Self { latitude: f64::from(point.lat_e6) / E6, longitude: f64::from(point.lon_e6) / E6 }
     }
 }
 
@@ -44,8 +46,8 @@ impl TryFrom<Point> for GeoPoint {
             wrong.push(FieldError { path: path.to_owned(), message });
             0
         };
-        let (lat_e6, lon_e6) =
-            (millionths("lat", point.lat, 90.0), millionths("lon", point.lon, 180.0));
+        let lat_e6 = millionths("latitude", point.latitude, 90.0);
+        let lon_e6 = millionths("longitude", point.longitude, 180.0);
         if wrong.is_empty() { Ok(Self { lat_e6, lon_e6 }) } else { Err(Error::fields(wrong)) }
     }
 }
@@ -212,13 +214,15 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_refused_with_all_that_is_wrong() {
-        let wrong = |lat, lon| GeoPoint::try_from(Point { lat, lon }).unwrap_err();
+        let wrong = |latitude, longitude| {
+            GeoPoint::try_from(Point { latitude, longitude }).unwrap_err()
+        };
         let paths = |error: &Error| -> Vec<String> {
             error.field_errors().iter().map(|one| one.path.clone()).collect()
         };
-        assert_eq!(paths(&wrong(90.1, -180.1)), ["lat", "lon"]);
-        assert_eq!(paths(&wrong(f64::NAN, 0.0)), ["lat"]);
-        assert_eq!(paths(&wrong(0.0, f64::INFINITY)), ["lon"]);
+        assert_eq!(paths(&wrong(90.1, -180.1)), ["latitude", "longitude"]);
+        assert_eq!(paths(&wrong(f64::NAN, 0.0)), ["latitude"]);
+        assert_eq!(paths(&wrong(0.0, f64::INFINITY)), ["longitude"]);
     }
 
     proptest! {
