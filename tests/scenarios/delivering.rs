@@ -111,6 +111,17 @@ async fn couriers_come_and_go(topology: Topology) {
     assert_eq!(get(&operator, &path).await.expect("the record")["deleted"], true);
     let on_duty = json!({ "on_duty": true });
     assert_eq!(code(put(&cora.client, "/couriers/me/duty", None, &on_duty).await), "not_found");
+
+    // Who is erased leaves no name.
+    post(&bob.client, "/couriers", &capacity(1)).await.expect("a courier");
+    let path = path_of(&bob).await;
+    let me = get(&bob.client, "/me").await.expect("a user");
+    delete(&bob.client, &format!("/users/{}", text(&me, "/id"))).await.expect("erased");
+    let left = wait::until("the courier is erased", SOON, async || {
+        let left = get(&operator, &path).await.map_err(|error| error.to_string())?;
+        if left["deleted"] == true { Ok(left) } else { Err(left.to_string()) }
+    });
+    assert_eq!(left.await["name"], "");
 }
 
 async fn deliveries_are_claimed_and_looked_after(topology: Topology) {
