@@ -11,6 +11,7 @@ mod accounts;
 mod api;
 mod changes;
 mod compensation;
+mod delivering;
 mod disk;
 mod life;
 mod metric_names;

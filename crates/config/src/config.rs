@@ -201,6 +201,8 @@ section! {
     Delivery {
         offer_timeout: Duration,
         assignment_retry: Duration,
+        batch_radius_m: u32,
+        proof_by_code: bool,
     }
 }
 

@@ -70,7 +70,12 @@ impl RawConfig {
                     webhook_secret_file: None,
                 },
             },
-            delivery: RawDelivery { offer_timeout: text("15m"), assignment_retry: text("15s") },
+            delivery: RawDelivery {
+                offer_timeout: text("15m"),
+                assignment_retry: text("15s"),
+                batch_radius_m: Some(1_500),
+                proof_by_code: Some(false),
+            },
             log: RawLog { format: text("auto"), level: text("info") },
             shutdown: RawShutdown { not_ready_delay: text("0s"), drain_timeout: text("20s") },
             eventing: RawEventing {

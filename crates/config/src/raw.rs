@@ -312,6 +312,13 @@ section! {
         /// How long to wait before looking again when no courier is free.
         #[schemars(with = "Option<written::Duration>")]
         assignment_retry: String,
+        /// How far apart, in metres, the drop-offs of orders may be that one courier fetches
+        /// together from the same restaurant; 0: nothing is brought together.
+        batch_radius_m: u64,
+        /// Whether couriers have to give the code that the customer was shown when they drop an
+        /// order off. Users of this platform's API must know to send it, so it is off unless
+        /// somebody says otherwise.
+        proof_by_code: bool,
     }
 }
 

@@ -304,7 +304,14 @@ fn delivery(check: &mut Checker<'_>, written: Written<'_>) -> Option<Delivery> {
     let offer_timeout = check.duration(&key!(written, delivery.offer_timeout), SECOND..=HOUR);
     let assignment_retry =
         check.duration(&key!(written, delivery.assignment_retry), 100 * MILLISECOND..=HOUR);
-    Some(Delivery { offer_timeout: offer_timeout?, assignment_retry: assignment_retry? })
+    let batch_radius_m = check.integer(&key!(written, delivery.batch_radius_m), 0..=100_000);
+    let proof = key!(written, delivery.proof_by_code);
+    Some(Delivery {
+        offer_timeout: offer_timeout?,
+        assignment_retry: assignment_retry?,
+        batch_radius_m: batch_radius_m?,
+        proof_by_code: *proof.value()?,
+    })
 }
 
 fn log(check: &mut Checker<'_>, written: Written<'_>) -> Option<Log> {

@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod catalog;
 mod common;
+mod couriers;
 mod delivery;
 mod keys;
 mod kitchen;
@@ -21,9 +22,12 @@ pub(crate) use catalog::{
     RestaurantFilter, StockChange,
 };
 pub(crate) use common::{Cursor, Page};
+pub(crate) use couriers::{
+    Courier, CourierChange, CourierFilter, DutyChange, NewCourier, Point, Shift,
+};
 pub(crate) use delivery::{
-    ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode,
-    NewCourier,
+    ActiveDeliveryState, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode,
+    delivery_has_ended,
 };
 pub(crate) use keys::KeySet;
 pub(crate) use kitchen::Ticket;

@@ -1,6 +1,7 @@
 //! The routes: each a handler with its description, from which the OpenAPI document is made.
 
 mod audit;
+mod couriers;
 mod deliveries;
 mod items;
 mod keys;
@@ -44,6 +45,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(orders::routes())
         .merge(ratings::routes())
         .merge(tickets::routes())
+        .merge(couriers::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
         .merge(payments::routes())
