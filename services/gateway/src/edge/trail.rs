@@ -92,7 +92,8 @@ pub(crate) fn ended(
     code.clone_into(&mut entry.code);
     let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
     let made = location.map(ids_in).unwrap_or_default();
-    for id in about.map(|About(id)| id).into_iter().chain(made) {
+    let about = about.map(|About(id)| id).filter(|id| !id.is_empty());
+    for id in about.into_iter().chain(made) {
         if entry.subject.is_empty() {
             entry.subject = id;
         } else if entry.subject != id && !entry.also.contains(&id) && entry.also.len() < MAX_IDS {
