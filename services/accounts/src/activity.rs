@@ -77,7 +77,6 @@ impl AccountsService {
     ) -> Result<v1::RecordActivityResponse, Error> {
         match principal {
             Principal::Workload(role) if role == "gateway" => {}
-            Principal::Operator => {}
             _ => return Err(denied(principal)),
         }
         let entries = entries(request.entries)?;
