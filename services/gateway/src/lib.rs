@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use bistro_proto::accounts::v1::accounts_client::AccountsClient;
 use edge::{Edge, Parts};
 
-pub use openapi::openapi;
+pub use openapi::{error_catalogue, openapi};
 
 /// The gateway's row in the table of roles.
 pub static SPEC: RoleSpec = RoleSpec {

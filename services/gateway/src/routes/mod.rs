@@ -2,6 +2,7 @@
 
 mod audit;
 mod deliveries;
+mod docs;
 mod items;
 mod keys;
 mod ledger;
@@ -10,6 +11,7 @@ mod orders;
 mod restaurants;
 mod sessions;
 mod tickets;
+mod trail;
 mod users;
 
 use std::sync::LazyLock;
@@ -43,6 +45,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(ledger::routes())
         .merge(audit::routes())
         .merge(keys::routes())
+        .merge(trail::routes())
         .routes(routes!(get_openapi))
 }
 
@@ -50,6 +53,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
 pub(crate) fn router(edge: Edge) -> Router {
     let (routes, _) = described().split_for_parts();
     routes
+        .merge(docs::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(edge.clone(), serve))
