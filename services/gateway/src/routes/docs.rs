@@ -26,7 +26,11 @@ const FILES: &[(&str, &str, &str)] = &[
 
 /// The routes. They are no part of the API, and of no document.
 pub(super) fn routes() -> Router<Edge> {
-    Router::new().route("/docs", get(async || file(""))).route("/docs/{file}", get(named))
+    Router::new().route("/docs", get(index)).route("/docs/{file}", get(named))
+}
+
+async fn index() -> Result<Response, Problem> {
+    file("")
 }
 
 async fn named(path: RawPathParams) -> Result<Response, Problem> {
