@@ -48,19 +48,24 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 async fn read(request: Request, edge: &Edge) -> Result<Bytes, Error> {
     let limit = edge.body_limit;
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let announced = header(header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
-    let beyond = announced.map_or(0, |length| length.saturating_sub(limit as u64));
+    let beyond = announced(request.headers()).saturating_sub(limit as u64);
     // Who waits to be told to go on, or has a great deal to say, is told at once.
-    if beyond > LINGER as u64 || (beyond > 0 && header(header::EXPECT).is_some()) {
+    let waits = request.headers().contains_key(header::EXPECT);
+    if beyond > LINGER as u64 || (beyond > 0 && waits) {
         return Err(too_large(limit));
     }
-    let Ok(collected) = timeout(edge.body_timeout, collect(request.into_body(), limit)).await
-    else {
+    let body = request.into_body();
+    let Ok(collected) = timeout(edge.body_timeout, collect(body, limit)).await else {
         let message = "the body did not arrive in time; send all of it at once";
         return Err(Error::new(ErrorCode::RequestTimeout, message));
     };
     collected
+}
+
+/// The length that is announced; 0 if none is.
+fn announced(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Error> {

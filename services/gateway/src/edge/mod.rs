@@ -41,7 +41,7 @@ pub(crate) use extract::{
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};
 pub(crate) use query::{Query, empty_as_none};
-pub(crate) use recorder::{Recorder, Trail, trail};
+pub(crate) use recorder::{Trail, trail};
 pub(crate) use serve::serve;
 
 /// What the edge is made from.

@@ -66,16 +66,15 @@ pub(crate) fn trail(
 }
 
 impl Trail {
-    /// A place for `entry`; none if the queue is full and the request `may_be_lost`.
+    /// A place for `entry`; none if the queue is full and the actor is not privileged.
     pub(crate) async fn begin(
         &self,
         entry: Activity,
-        may_be_lost: bool,
         deadline: Instant,
     ) -> Result<Option<Pending>, Error> {
         let permit = match self.queue.clone().try_reserve_owned() {
             Ok(permit) => permit,
-            Err(_) if may_be_lost => {
+            Err(_) if !entry.privileged => {
                 self.entries.with_label_values(&["lost"]).inc();
                 return Ok(None);
             }

@@ -117,7 +117,10 @@ async fn answer(
         None
     };
     let deadline = began + edge.request_timeout + Duration::from_secs(wait.unwrap_or(0).into());
-    let pending = record(&arriving, &request, &principal, access, deadline).await?;
+    let pending = match entry(&arriving, &request, &principal, access) {
+        Some(entry) => edge.trail.begin(entry, deadline).await?,
+        None => None,
+    };
     request.extensions_mut().insert(Arrived {
         deadline,
         wait,
@@ -149,29 +152,27 @@ fn count(
     verdict
 }
 
-/// A place in the audit trail, if this request is to have one.
-async fn record(
+/// What the audit trail is to say of this request, if it is to say anything.
+fn entry(
     arriving: &Arriving<'_>,
     request: &Request,
     principal: &Principal,
     access: Access,
-    deadline: Instant,
-) -> Result<Option<Pending>, Error> {
+) -> Option<Activity> {
     let Arriving { edge, id, route, .. } = arriving;
-    let is_route = *route != UNMATCHED;
-    if !is_route
-        || !trail::is_recorded(edge.audit.record, principal, access, request.method(), route)
-    {
-        return Ok(None);
+    let method = request.method();
+    let is_recorded = *route != UNMATCHED
+        && trail::is_recorded(edge.audit.record, principal, access, method, route);
+    if !is_recorded {
+        return None;
     }
     let mut ids = trail::ids_in(request.uri().path()).into_iter();
-    let privileged = trail::is_privileged(principal);
-    let entry = Activity {
+    Some(Activity {
         id: edge.new_activity_id().to_string(),
         at_ms: edge.clock.now().as_millis(),
         actor: principal.name(),
-        privileged,
-        action: format!("{} {route}", request.method()),
+        privileged: trail::is_privileged(principal),
+        action: format!("{method} {route}"),
         subject: ids.next().unwrap_or_default(),
         also: ids.collect(),
         request_id: id.as_str().to_owned(),
@@ -180,8 +181,7 @@ async fn record(
             edge.audit.address,
         ),
         ..Activity::default()
-    };
-    edge.trail.begin(entry, !privileged, deadline).await
+    })
 }
 
 /// Writes into the trail how the request ended.
