@@ -2,9 +2,9 @@
 
 use crate::{
     raw::{
-        RawAdmin, RawAudit, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery, RawEventing,
-        RawGateway, RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers, RawRateLimit,
-        RawShutdown, RawStoreOptions, RawUserRateLimit,
+        RawAdmin, RawAudit, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery,
+        RawEventing, RawGateway, RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers,
+        RawRateLimit, RawShutdown, RawStoreOptions, RawUserRateLimit,
     },
     secret::SecretUrl,
 };

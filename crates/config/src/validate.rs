@@ -188,8 +188,7 @@ fn gateway(check: &mut Checker<'_>, written: Written<'_>) -> Option<Gateway> {
     let trusted_proxies = check.integer(&key!(written, gateway.trusted_proxies), 0..=16);
     let per_second = check.integer(&key!(written, gateway.rate_limit.per_second), COUNT);
     let burst = check.integer(&key!(written, gateway.rate_limit.burst), COUNT);
-    let user_per_second =
-        check.integer(&key!(written, gateway.user_rate_limit.per_second), COUNT);
+    let user_per_second = check.integer(&key!(written, gateway.user_rate_limit.per_second), COUNT);
     let user_burst = check.integer(&key!(written, gateway.user_rate_limit.burst), COUNT);
     Some(Gateway {
         listen: listen?,

@@ -334,7 +334,10 @@ mod tests {
             assert_eq!(ErrorCode::parse(code.as_str()), Some(*code));
             assert!((400..600).contains(&code.http()), "{code}");
             for sentence in [code.meaning(), code.remedy()] {
-                assert!(sentence.ends_with('.') && !sentence.starts_with(' '), "{code}: {sentence}");
+                assert!(
+                    sentence.ends_with('.') && !sentence.starts_with(' '),
+                    "{code}: {sentence}"
+                );
             }
         }
     }

@@ -40,10 +40,8 @@ impl Accounts for Keys {
         _: Request<ListKeysRequest>,
     ) -> Result<Response<ListKeysResponse>, Status> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let keys = (0..self.keys.load(Ordering::SeqCst)).map(|number| PublicKey {
-            kid: kid(number),
-            ed25519: public(number).to_vec(),
-        });
+        let keys = (0..self.keys.load(Ordering::SeqCst))
+            .map(|number| PublicKey { kid: kid(number), ed25519: public(number).to_vec() });
         Ok(Response::new(ListKeysResponse { keys: keys.collect() }))
     }
 }

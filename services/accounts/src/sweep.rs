@@ -51,9 +51,8 @@ async fn remove_before<D: Document>(
     end: Timestamp,
 ) -> Result<(), Error> {
     loop {
-        let query = Query::prefix::<D>(index, &Key::new())
-            .before(&Key::new().time(end))
-            .limit(BATCH);
+        let query =
+            Query::prefix::<D>(index, &Key::new()).before(&Key::new().time(end)).limit(BATCH);
         let expired = engine.store().list::<D>(query).await?.items;
         if expired.is_empty() {
             return Ok(());

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the routes and the rules that they obey.
 
 mod example;
+mod integers;
 mod problems;
 
 use bistro_core::ErrorCode;
@@ -89,6 +90,7 @@ fn complete(document: &mut openapi::OpenApi) {
         .security_schemes
         .insert(BEARER.to_owned(), RefOr::T(SecurityScheme::Http(bearer.build())));
     components.responses.extend(problems::responses());
+    integers::correct_all(&mut components.schemas);
     if let Some(RefOr::T(Schema::Object(codes))) = components.schemas.get_mut("ErrorCode") {
         codes.description = Some(codes_described());
     }
@@ -156,6 +158,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
             "Idempotency-Key",
             "A text of your own, 1 to 255 printable ASCII characters: new for each new request, the same when you repeat one. It counts for this operation on this path",
             "5f0c2d9a-order-1",
+            "^[ -~]{1,255}$",
         ));
     }
     if rules::needs_version(method, path) {
@@ -163,6 +166,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
             "If-Match",
             "The ETag of what you read; 412 if it has changed since",
             "\"3\"",
+            "^\"[0-9]{1,18}\"$",
         ));
     }
     let own = operation.parameters.get_or_insert_default();
@@ -178,8 +182,12 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
         }
     }
     if has_tag && *method == Method::GET {
-        let mut known =
-            header("If-None-Match", "ETags of what you have; 304 if one is this one's", "\"3\"");
+        let mut known = header(
+            "If-None-Match",
+            "ETags of what you have; 304 if one is this one's",
+            "\"3\"",
+            "^[ -~]*$",
+        );
         known.required = Required::False;
         operation.parameters.get_or_insert_default().push(RefOr::T(known));
         let same = ResponseBuilder::new().description("What you have is what is here").build();
@@ -210,7 +218,10 @@ fn describe_headers(status: &str, response: &mut Response) -> bool {
     if status == "201" {
         add("Location", "Where it is from now on");
     }
-    add("RateLimit", "How many requests are left, and the seconds until all are again (draft-ietf-httpapi-ratelimit-headers-10); not for the operator");
+    add(
+        "RateLimit",
+        "How many requests are left, and the seconds until all are again (draft-ietf-httpapi-ratelimit-headers-10); not for the operator",
+    );
     add("RateLimit-Policy", "How many requests are allowed in how many seconds");
     if has_tag {
         add("ETag", "Its version in quotes");
@@ -226,13 +237,13 @@ fn problem() -> Response {
         .build()
 }
 
-fn header(name: &str, about: &str, example: &str) -> Parameter {
+fn header(name: &str, about: &str, example: &str, pattern: &str) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::True)
         .description(Some(about))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))))
         .example(Some(example.into()))
         .build()
 }

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bistro_core::{Error, ErrorCode, Id, kinds};
 use bistro_proto::{
-    accounts::v1::{
-        Activity, ListActivityRequest, ListActivityResponse, RecordActivityRequest,
-    },
+    accounts::v1::{Activity, ListActivityRequest, ListActivityResponse, RecordActivityRequest},
     common::v1::PageRequest,
 };
 
@@ -98,11 +96,8 @@ async fn only_the_gateway_writes_and_only_administrators_read() {
         let request = RecordActivityRequest { entries: vec![entry(1, "usr_1", "")] };
         let token = token.map(String::as_str);
         let written = as_who(token, platform.client().record_activity(request)).await;
-        let expected = if token.is_none() {
-            ErrorCode::Unauthenticated
-        } else {
-            ErrorCode::PermissionDenied
-        };
+        let expected =
+            if token.is_none() { ErrorCode::Unauthenticated } else { ErrorCode::PermissionDenied };
         assert_eq!(refusal(written), expected);
         let mut client = platform.client();
         let read = as_who(token, client.list_activity(ListActivityRequest::default())).await;

@@ -176,10 +176,7 @@ fn entry(
         subject: ids.next().unwrap_or_default(),
         also: ids.collect(),
         request_id: id.as_str().to_owned(),
-        address: trail::kept(
-            address::whole(request, edge.trusted_proxies),
-            edge.audit.address,
-        ),
+        address: trail::kept(address::whole(request, edge.trusted_proxies), edge.audit.address),
         ..Activity::default()
     })
 }

@@ -133,7 +133,9 @@ mod tests {
         assert!(recorded(Recorded::Privileged, &support, &Method::POST, "/api/v1/orders"));
         assert!(!all(&customer, &Method::POST, "/api/v1/quotes"), "a quote changes nothing");
         assert!(!all(&customer, &Method::GET, order));
-        assert!(all(&support, &Method::GET, order) && all(&Principal::Operator, &Method::GET, order));
+        assert!(
+            all(&support, &Method::GET, order) && all(&Principal::Operator, &Method::GET, order)
+        );
         assert!(!all(&support, &Method::GET, "/api/v1/me"), "of oneself");
         assert!(!all(&Principal::Operator, &Method::GET, "/api/v1/audit/{role}"), "ids only");
         assert!(all(&support, &Method::GET, "/api/v1/audit-trail"));

@@ -151,7 +151,10 @@ mod tests {
             (json!({"oneOf": [{"type": "null"}, {"enum": ["a", "b"]}]}), json!("a")),
             (json!({"allOf": [{"type": "object", "example": {"x": 1}}]}), json!({"x": 1})),
             (json!({"type": "integer", "maximum": 0}), json!(0)),
-            (json!({"type": "object", "additionalProperties": {"type": "integer"}}), json!({"name": 1})),
+            (
+                json!({"type": "object", "additionalProperties": {"type": "integer"}}),
+                json!({"name": 1}),
+            ),
             (json!({"$ref": "#/nowhere"}), Value::Null),
         ] {
             assert_eq!(of(&schema, &document, Fields::All), example, "{schema}");

@@ -4,10 +4,8 @@ use bistro_core::ErrorCode;
 use http::Method;
 use serde_json::json;
 use utoipa::openapi::{
-    HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
-    content::ContentBuilder,
-    path::Operation,
-    schema::Type,
+    HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, content::ContentBuilder,
+    path::Operation, schema::Type,
 };
 
 use crate::edge::rules::{self, Access};

@@ -63,7 +63,8 @@ pub(crate) fn router(edge: Edge) -> Router {
 /// Show this document
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "operations",
-    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value,
+        example = json!({"openapi": "3.1.0", "info": {"title": "Bistro", "version": "1"}, "paths": {}})))
 )]
 async fn get_openapi() -> Response {
     /// The same for every request of a program, so it is made once.

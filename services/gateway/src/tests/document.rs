@@ -127,8 +127,7 @@ fn every_operation_is_described_with_examples_and_problems() {
             }
         }
         let responses = operation["responses"].as_object().unwrap();
-        let good: Vec<_> =
-            responses.iter().filter(|(status, _)| status.starts_with('2')).collect();
+        let good: Vec<_> = responses.iter().filter(|(status, _)| status.starts_with('2')).collect();
         assert!(!good.is_empty(), "{what} never succeeds");
         for (_, response) in good {
             for (kind, content) in response["content"].as_object().into_iter().flatten() {
