@@ -45,6 +45,19 @@ const GENERATED: &[Generated] = &[
         promises: false,
     },
     Generated {
+        path: "docs/errors.md",
+        command: &[
+            "run",
+            "--quiet",
+            "--locked",
+            "--package",
+            "bistro-gateway",
+            "--example",
+            "errors",
+        ],
+        promises: false,
+    },
+    Generated {
         path: "proto/surface.txt",
         command: &[
             "run",

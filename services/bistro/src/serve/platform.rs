@@ -36,6 +36,8 @@ pub(crate) struct Platform {
     backends: Backends,
     /// None without the gateway.
     public: Option<Server>,
+    /// What the public port's role still has to write when the port is closed.
+    edge: Option<Ending>,
     grpc: Server,
     /// The roles' own tasks and those of their engines.
     tasks: Vec<Ending>,
@@ -128,6 +130,7 @@ impl Platform {
         }
 
         let (mut routes, mut engines, mut tasks) = (None, Vec::new(), Vec::new());
+        let mut edge = None;
         for (role, engine, parts) in built {
             let RoleParts { grpc, services, reactor, http, tasks: own } = parts;
             if let Some(routes) = grpc {
@@ -140,8 +143,12 @@ impl Platform {
                     role.queues.iter().map(|queue| queue.name).collect();
                 tasks.push(supervisor.adopt(role.name, engine.start(&reactor, &queues)));
             }
+            let own = supervisor.adopt(role.name, own);
+            if http.is_some() {
+                edge = Some(own.clone());
+            }
             routes = http.or(routes);
-            tasks.push(supervisor.adopt(role.name, own));
+            tasks.push(own);
             engines.push(engine);
         }
         served.open();
@@ -150,13 +157,17 @@ impl Platform {
             let address = listener.local_addr().map_err(Error::internal)?;
             secrets::write_operator_token(&config, &authority)?;
             public = Some(Server::start(supervisor, "the public port", |stop| {
-                http::serve(listener, routes, readiness.clone(), stop)
+                let limits = http::Limits {
+                    connections: config.limits.connections,
+                    header_timeout: config.gateway.header_timeout,
+                };
+                http::serve(listener, routes, readiness.clone(), limits, stop)
             }));
             info!(url = format!("http://{address}"), "the public API answers");
         }
         readiness.started(Arc::clone(&backends.store), Arc::clone(&backends.bus));
         health.serving().await;
-        Ok(Self { config, engines, readiness, health, backends, public, grpc, tasks, admin })
+        Ok(Self { config, engines, readiness, health, backends, public, edge, grpc, tasks, admin })
     }
 
     /// Not ready; no new requests; what is under way ends; what is written is flushed.
@@ -175,6 +186,10 @@ impl Platform {
         }
         if let Some(public) = &self.public {
             public.stop().await;
+        }
+        // What it recorded of the last requests is told to a role that is still asked here.
+        if let Some(edge) = &self.edge {
+            edge.reached().await;
         }
         self.health.end().await;
         self.grpc.stop().await;
