@@ -6,8 +6,8 @@ use bistro_config::{Config, Shutdown};
 use bistro_core::{Clock, Error, ErrorCode};
 use bistro_eventing::{Engine, Options, Parts};
 use bistro_runtime::{
-    Authority, Ending, GrpcHealth, GrpcPort, GrpcServer, Peers, Readiness, RoleContext, RoleParts,
-    RoleSpec, Supervisor, TokenVerifier, serve_admin,
+    Authority, Ending, GrpcHealth, GrpcPort, GrpcServer, OPERATIONS_SERVICE, Peers, Readiness,
+    RoleContext, RoleParts, RoleSpec, Supervisor, TokenVerifier, operations, serve_admin,
 };
 use bistro_store::Collection;
 use futures::future::join_all;
@@ -127,10 +127,21 @@ impl Platform {
             built.push((*role, engine, (role.build)(context)?));
         }
 
+        let operations = operations(
+            Arc::clone(&backends.bus),
+            order.iter().flat_map(|role| role.queues).cloned().collect(),
+            Arc::clone(&clock),
+            config.limits.grpc_message,
+        );
+        // One service for the roles of this process: each can be asked for its own part without a
+        // socket, and the port has room for one of that name.
+        let mut on_port = Some(OPERATIONS_SERVICE);
         let (mut routes, mut engines, mut tasks) = (None, Vec::new(), Vec::new());
         for (role, engine, parts) in built {
-            let RoleParts { grpc, services, reactor, http, tasks: own } = parts;
+            let RoleParts { grpc, mut services, reactor, http, tasks: own } = parts;
             if let Some(routes) = grpc {
+                let routes = routes.add_service(operations.clone());
+                services.extend(on_port.take());
                 let server = GrpcServer::new(role.name, routes, verifier.clone(), registry)?;
                 served.add(&services, &server);
                 peers.provide(role.name, server);

@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod catalog;
 mod common;
+mod dead_letters;
 mod delivery;
 mod keys;
 mod kitchen;
@@ -19,6 +20,9 @@ pub(crate) use catalog::{
     RestaurantFilter, StockChange,
 };
 pub(crate) use common::{Cursor, Page};
+pub(crate) use dead_letters::{
+    DeadLetter, DeadLetterFilter, DropReason, Retried, RetriedOne, Retry,
+};
 pub(crate) use delivery::{
     ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode,
     NewCourier,

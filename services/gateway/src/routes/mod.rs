@@ -1,6 +1,7 @@
 //! The routes: each a handler with its description, from which the OpenAPI document is made.
 
 mod audit;
+mod dead_letters;
 mod deliveries;
 mod items;
 mod keys;
@@ -42,6 +43,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(deliveries::routes())
         .merge(ledger::routes())
         .merge(audit::routes())
+        .merge(dead_letters::routes())
         .merge(keys::routes())
         .routes(routes!(get_openapi))
 }
