@@ -116,8 +116,20 @@ pub(crate) struct Retry {
     #[schema(example = "bistro.orders.v1.OrderAccepted")]
     pub(crate) kind: String,
     /// Only those that were given up until then; now, if it is not given.
-    #[schema(value_type = Option<String>, format = "date-time")]
-    pub(crate) given_up_until: Option<Timestamp>,
+    #[schema(format = "date-time", example = "2026-11-20T18:30:00.000Z")]
+    given_up_until: Option<String>,
+}
+
+impl Retry {
+    /// The moment in the role's words, to which 0 is now.
+    pub(crate) fn until(&self) -> Result<i64, Error> {
+        let Some(text) = &self.given_up_until else { return Ok(0) };
+        let moment = text.parse::<Timestamp>().map_err(|cause| {
+            Error::field("given_up_until", "write a time as RFC 3339, such as 2026-11-20T18:30:00Z")
+                .caused_by(cause)
+        })?;
+        Ok(moment.as_millis().max(1))
+    }
 }
 
 /// What got another go.

@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use bistro_core::{Error, Timestamp};
+use bistro_core::Error;
 use bistro_proto::{
     common::v1::PageRequest,
     operations::v1::{
@@ -139,8 +139,8 @@ async fn retry_dead_letters(
     let request = RetryDeadLettersRequest {
         role: role.to_owned(),
         queue: String::new(),
+        given_up_until_ms: retry.until()?,
         kind: retry.kind,
-        given_up_until_ms: retry.given_up_until.map_or(0, Timestamp::as_millis),
     };
     let done = edge.operations(role)?.retry_dead_letters(ask.with(request)).await?.into_inner();
     Ok(Answer::ok(done.into()))
