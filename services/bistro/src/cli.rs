@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands,
-    help::{AWAY, ALONE, DISK, DONE, EXITS, FAILED, FOUND, USAGE, codes, teach},
+    help::{ALONE, AWAY, CHECKING, DISK, DONE, EXITS, FAILED, FOUND, USAGE, codes, teach},
     output, serve,
 };
 
@@ -98,6 +98,14 @@ enum Command {
 #[derive(Subcommand)]
 enum ImportCommand {
     /// Items and prices from a CSV file; rejected lines are reported, the others imported.
+    #[command(after_help = teach(
+        &[
+            ("bistro import menu menu.csv --new 'Chez Ada'", "a new restaurant, open at once"),
+            ("bistro import menu menu.csv --restaurant 'Chez Ada'", "into one that is there"),
+        ],
+        "items are added, and changed where the name is there already; the same file again changes nothing.",
+        CHECKING,
+    ))]
     Menu(commands::import::ImportMenu),
 }
 

@@ -131,9 +131,9 @@ mod tests {
             }
             let examples: Vec<&str> =
                 help.lines().map(str::trim).filter(|line| line.starts_with("bistro ")).collect();
-            assert!(!examples.is_empty(), "{path} has no example");
+            let own = examples.iter().filter(|example| example.starts_with(&path)).count();
+            assert!(own > 0, "{path} has no example");
             for example in examples {
-                assert!(example.starts_with(&path), "{example} is no example of {path}");
                 let parsed = Cli::command().try_get_matches_from(words(example));
                 assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
             }

@@ -1,6 +1,9 @@
 //! The roles of this process, put together and taken apart.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use bistro_config::{Config, Shutdown};
 use bistro_core::{Clock, Error, ErrorCode};
@@ -36,11 +39,20 @@ pub(crate) struct Platform {
     backends: Backends,
     /// None without the gateway.
     public: Option<Server>,
+    /// None without the gateway.
+    door: Option<Door>,
     grpc: Server,
     /// The roles' own tasks and those of their engines.
     tasks: Vec<Ending>,
     /// Last of all.
     admin: Server,
+}
+
+/// How the operator gets in.
+pub(crate) struct Door {
+    /// Where the public API answers to who is on this machine.
+    pub(crate) url: String,
+    pub(crate) operator_token: String,
 }
 
 /// Something that serves until it is told to stop.
@@ -156,10 +168,12 @@ impl Platform {
             engines.push(engine);
         }
         served.open();
-        let mut public = None;
+        let (mut public, mut door) = (None, None);
         if let (Some(routes), Some(listener)) = (routes, listeners.public) {
             let address = listener.local_addr().map_err(Error::internal)?;
-            secrets::write_operator_token(&config, &authority)?;
+            let operator_token = secrets::write_operator_token(&config, &authority)?;
+            let url = format!("http://{}", reachable(address));
+            door = Some(Door { url, operator_token });
             public = Some(Server::start(supervisor, "the public port", |stop| {
                 http::serve(listener, routes, readiness.clone(), stop)
             }));
@@ -167,7 +181,12 @@ impl Platform {
         }
         readiness.started(Arc::clone(&backends.store), Arc::clone(&backends.bus));
         health.serving().await;
-        Ok(Self { config, engines, readiness, health, backends, public, grpc, tasks, admin })
+        Ok(Self { config, engines, readiness, health, backends, public, door, grpc, tasks, admin })
+    }
+
+    /// How the operator gets in; none without the gateway.
+    pub(crate) fn door(&self) -> Option<&Door> {
+        self.door.as_ref()
     }
 
     /// Not ready; no new requests; what is under way ends; what is written is flushed.
@@ -204,6 +223,17 @@ impl Platform {
     }
 }
 
+/// Where `address` is reached from this machine: a port that is open on every interface is open on
+/// the one that leads back here.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let loopback: IpAddr = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(loopback, address.port())
+}
+
 fn process_name(order: &[&RoleSpec]) -> String {
     match order {
         [only] => format!("bistro-{}", only.name),
@@ -228,7 +258,7 @@ fn peers(
     config: &Config,
     order: &[&'static RoleSpec],
     authority: &Arc<Authority>,
-    grpc: std::net::SocketAddr,
+    grpc: SocketAddr,
 ) -> Result<Peers, Error> {
     let peers = Peers::new(Arc::clone(authority));
     for role in roles::TABLE.iter().filter(|role| role.name != "gateway") {
