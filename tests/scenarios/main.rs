@@ -9,7 +9,10 @@
 
 mod accounts;
 mod api;
+mod command;
 mod compensation;
+mod dead_letters;
+mod demo;
 mod disk;
 mod life;
 mod metric_names;

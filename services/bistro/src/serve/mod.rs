@@ -115,13 +115,12 @@ async fn supervise(
     info!(roles = names.join(","), "ready");
     if let Some(door) = platform.door().filter(|_| demo) {
         let (url, token) = (door.url.clone(), door.operator_token.clone());
-        supervisor.spawn("the demonstration", async move {
-            // What was made before a failure is there, and the next start goes on with it.
-            match commands::demo::load_once(&url, &token).await {
-                Ok(told) => output::print(&told)?,
-                Err(cause) => warn!(cause = cause.chain(), "the demonstration is not loaded"),
+        // Nobody waits for it when the process ends: the next start goes on with it.
+        tokio::spawn(async move {
+            let loaded = commands::demo::load_once(&url, &token).await;
+            if let Err(cause) = loaded.and_then(|told| output::print(&told)) {
+                warn!(cause = cause.chain(), "the demonstration is not loaded");
             }
-            Ok(())
         });
     }
 
