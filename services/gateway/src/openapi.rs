@@ -199,12 +199,11 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
             ObjectBuilder::new().schema_type(Type::String).enum_values(Some(AUDITED_ROLES)).into(),
             "The role",
         ),
-        ("user_id", _) => (id("usr"), "The user"),
         (_, "restaurants") => (id("rst"), "The restaurant"),
         (_, "items") => (id("itm"), "The item"),
         (_, "tickets") => (id("tkt"), "The ticket"),
         (_, "deliveries") => (id("dlv"), "The delivery"),
-        (_, "users") => (id("usr"), "The user"),
+        ("user_id", _) | (_, "users") => (id("usr"), "The user"),
         (_, "sessions") => (id("ses"), "The session"),
         (_, "invitations") => (id("inv"), "The invitation"),
         (_, "dead-letters") => (
