@@ -209,7 +209,8 @@ async fn only_for_who_runs_the_platform(topology: Topology) {
     let operator = platform.operator();
     let letter = "/dead-letters/kitchen.events:2f9c:0";
     for client in [&ada, &platform.anybody()] {
-        let refused = if std::ptr::eq(client, &ada) { "permission_denied" } else { "unauthenticated" };
+        let refused =
+            if std::ptr::eq(client, &ada) { "permission_denied" } else { "unauthenticated" };
         assert_eq!(code(get(client, "/dead-letters").await), refused);
         assert_eq!(code(get(client, letter).await), refused);
         assert_eq!(code(post(client, &format!("{letter}/retry"), &json!({})).await), refused);
@@ -235,7 +236,11 @@ async fn only_for_who_runs_the_platform(topology: Topology) {
     }
     let retried = post(&operator, &format!("{letter}/retry"), &json!({})).await.unwrap();
     assert_eq!(retried["retried"], false, "what is not there is not retried");
-    for body in [json!({}), json!({ "role": "cellar" }), json!({ "role": "kitchen", "given_up_until": "soon" })] {
+    for body in [
+        json!({}),
+        json!({ "role": "cellar" }),
+        json!({ "role": "kitchen", "given_up_until": "soon" }),
+    ] {
         let refused = post(&operator, "/dead-letters/retry", &body).await;
         assert_eq!(code(refused), "invalid_argument", "{body}");
     }

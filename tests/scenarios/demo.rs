@@ -47,9 +47,14 @@ async fn loaded_twice_it_is_there_once(topology: Topology) {
         let restaurant = restaurant(&platform, name).await;
         assert_eq!(restaurant["open"], true, "{restaurant}");
         let own = format!("/restaurants/{}", text(&restaurant, "/id"));
-        for (what, least) in
-            [("stations", 3), ("ingredients", 5), ("option-groups", 3), ("menus", 1), ("items", 8), ("members", 3)]
-        {
+        for (what, least) in [
+            ("stations", 3),
+            ("ingredients", 5),
+            ("option-groups", 3),
+            ("menus", 1),
+            ("items", 8),
+            ("members", 3),
+        ] {
             let there = count(&platform, &format!("{own}/{what}")).await;
             assert!(there >= least, "{name} has {there} {what}");
         }

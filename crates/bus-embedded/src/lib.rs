@@ -10,7 +10,9 @@ mod consumer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bistro_bus::{Bus, BusError, Consumer, DeadLetter, DeadPlace, Depth, Listener, MAX_EVENT_BYTES, Queue};
+use bistro_bus::{
+    Bus, BusError, Consumer, DeadLetter, DeadPlace, Depth, Listener, MAX_EVENT_BYTES, Queue,
+};
 use bistro_core::Event;
 use bistro_store::{Store as _, StoreError};
 use bistro_store_embedded::{Embedded, QueueHandle};
@@ -103,7 +105,7 @@ impl Bus for EmbeddedBus {
     }
 
     async fn dead_letter(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
-        self.queue(queue)?.dead_letter(event).map_err(failed)
+        self.queue(queue)?.find_dead_letter(event).map_err(failed)
     }
 
     async fn revive(&self, queue: &str, event: &str) -> Result<bool, BusError> {

@@ -7,7 +7,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bistro_bus::{BusError, DeadLetter, DeadPlace, Parked, Shelf, ShelfCounts};
 use bistro_core::{Clock, Event, Timestamp};
 use bistro_store::{
-    Cause, Collection, Cursor, DocumentRef, Index, Key, Order, Query, Store, StoreError, Work, Write,
+    Cause, Collection, Cursor, DocumentRef, Index, Key, Order, Query, Store, StoreError, Work,
+    Write,
 };
 use serde::{Deserialize, Serialize};
 

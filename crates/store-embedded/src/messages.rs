@@ -287,8 +287,8 @@ pub(crate) fn dead_letters(
     limit: u32,
 ) -> rusqlite::Result<Vec<DeadLetter>> {
     // Every letter comes after this: no id is the empty text.
-    let (at, event) = after
-        .map_or((i64::MIN, ""), |place| (place.at.as_millis(), place.event.as_str()));
+    let (at, event) =
+        after.map_or((i64::MIN, ""), |place| (place.at.as_millis(), place.event.as_str()));
     conn.prepare_cached(&format!(
         "SELECT {DEAD_COLUMNS} FROM dead WHERE queue = ?1 AND (died, event) > (?2, ?3)
          ORDER BY died, event LIMIT ?4"

@@ -144,7 +144,7 @@ impl QueueHandle {
     }
 
     /// The dead letter of this event, if it is one.
-    pub fn dead_letter(&self, event: &str) -> Result<Option<DeadLetter>, StoreError> {
+    pub fn find_dead_letter(&self, event: &str) -> Result<Option<DeadLetter>, StoreError> {
         self.engine.readers.with(|conn| messages::dead_letter(conn, &self.state, event))
     }
 

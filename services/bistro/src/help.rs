@@ -106,9 +106,15 @@ mod tests {
         words
     }
 
-    fn leaves<'a>(command: &'a clap::Command, path: String, found: &mut Vec<(String, &'a clap::Command)>) {
+    fn leaves<'a>(
+        command: &'a clap::Command,
+        path: String,
+        found: &mut Vec<(String, &'a clap::Command)>,
+    ) {
         let mut is_leaf = true;
-        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+        for sub in
+            command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
+        {
             is_leaf = false;
             leaves(sub, format!("{path} {}", sub.get_name()), found);
         }

@@ -146,8 +146,10 @@ impl Service {
         for queue in self.queues(&request.role, &request.queue)? {
             let mut after: Option<DeadPlace> = None;
             loop {
-                let page =
-                    self.bus.dead_letters(queue.name, after.as_ref(), PageRequest::MAX_LIMIT).await?;
+                let page = self
+                    .bus
+                    .dead_letters(queue.name, after.as_ref(), PageRequest::MAX_LIMIT)
+                    .await?;
                 after = page.last().map(DeadLetter::place);
                 let due = page.iter().take_while(|letter| letter.at <= until);
                 for letter in due.filter(|letter| is_of(letter, &request.kind)) {

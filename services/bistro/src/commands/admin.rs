@@ -118,7 +118,8 @@ async fn create(
 
 async fn grant(client: &Client, user: &str, format: Format) -> Result<(), Error> {
     let user = users::find(client, user).await?;
-    let mut roles: Vec<&str> = user["roles"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut roles: Vec<&str> =
+        user["roles"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if roles.contains(&"admin") {
         return told(&user, "is an administrator already", format);
     }

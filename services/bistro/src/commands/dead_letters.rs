@@ -186,7 +186,10 @@ fn shown(letter: &Value) -> String {
     };
     line("id", text(letter, "/id"));
     line("queue", text(letter, "/queue"));
-    line("given up", &format!("{} after {} tries", text(letter, "/given_up_at"), letter["attempts"]));
+    line(
+        "given up",
+        &format!("{} after {} tries", text(letter, "/given_up_at"), letter["attempts"]),
+    );
     line("retry until", text(letter, "/retry_until"));
     line("cause", text(letter, "/cause"));
     line("event", text(event, "/type"));
@@ -235,7 +238,8 @@ async fn retry_all(
     for role in roles {
         let mut until = Value::Null;
         loop {
-            let body = json!({ "role": role, "kind": kind.unwrap_or_default(), "given_up_until": until });
+            let body =
+                json!({ "role": role, "kind": kind.unwrap_or_default(), "given_up_until": until });
             let request = Request::post(format!("{PATH}/retry"), ask::fresh_key()?, &body);
             let answer = ask::send(client, &request).await?.body;
             retried += answer["retried"].as_u64().unwrap_or_default();
@@ -248,10 +252,9 @@ async fn retry_all(
     }
     match format {
         Format::Json => output::print(&json!({ "retried": retried }).to_string()),
-        Format::Text => output::print(&format!(
-            "{} tried again",
-            output::counted(retried, "dead letter")
-        )),
+        Format::Text => {
+            output::print(&format!("{} tried again", output::counted(retried, "dead letter")))
+        }
     }
 }
 
@@ -320,10 +323,16 @@ mod tests {
     #[test]
     fn a_list_is_short_and_a_letter_is_whole() {
         let list = listed(&[letter()], true);
-        assert!(list.contains("  kitchen.events:2f:0\n") && list.contains("there are more"), "{list}");
+        assert!(
+            list.contains("  kitchen.events:2f:0\n") && list.contains("there are more"),
+            "{list}"
+        );
         assert!(list.contains('…') && !list.contains("behind it"), "{list}");
         let shown = shown(&letter());
-        assert!(shown.contains("behind it") && shown.contains("\"order_id\": \"ord_1\""), "{shown}");
+        assert!(
+            shown.contains("behind it") && shown.contains("\"order_id\": \"ord_1\""),
+            "{shown}"
+        );
         assert!(shown.contains("bistro orders show ord_1"), "{shown}");
         assert!(!shown.contains("trace "), "what is not known is left out: {shown}");
         assert_eq!(listed(&[], false), "no dead letters");

@@ -52,8 +52,7 @@ pub(crate) fn run(command: &Keys) -> Result<bool, Error> {
         match command.command {
             Command::List => ask::get(&client, "/.well-known/jwks.json").await,
             Command::Rotate => {
-                let request =
-                    Request::post("/api/v1/keys/rotate", ask::fresh_key()?, &json!({}));
+                let request = Request::post("/api/v1/keys/rotate", ask::fresh_key()?, &json!({}));
                 ask::send(&client, &request).await
             }
         }

@@ -117,7 +117,9 @@ fn commands() -> String {
         let _ = write!(text, "\n## {path}\n\n{about}\n\n```text\n{usage}\n```\n");
         let words: Vec<_> = command
             .get_arguments()
-            .filter(|word| !word.is_hide_set() && !["help", "version"].contains(&word.get_id().as_str()))
+            .filter(|word| {
+                !word.is_hide_set() && !["help", "version"].contains(&word.get_id().as_str())
+            })
             .collect();
         if !words.is_empty() {
             text.push_str("\n| word | what it says |\n|---|---|\n");

@@ -134,7 +134,7 @@ impl Retry {
 
 /// What got another go.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Retried {
+pub(crate) struct RetryReport {
     /// How many.
     retried: u32,
     /// Whether there are more. Ask again with the same `given_up_until`.
@@ -143,7 +143,7 @@ pub(crate) struct Retried {
     given_up_until: Time,
 }
 
-impl From<v1::RetryDeadLettersResponse> for Retried {
+impl From<v1::RetryDeadLettersResponse> for RetryReport {
     fn from(response: v1::RetryDeadLettersResponse) -> Self {
         Self {
             retried: response.retried,

@@ -21,7 +21,7 @@ pub(crate) use catalog::{
 };
 pub(crate) use common::{Cursor, Page};
 pub(crate) use dead_letters::{
-    DeadLetter, DeadLetterFilter, DropReason, Retried, RetriedOne, Retry,
+    DeadLetter, DeadLetterFilter, DropReason, RetriedOne, Retry, RetryReport,
 };
 pub(crate) use delivery::{
     ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode,

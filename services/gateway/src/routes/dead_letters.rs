@@ -18,7 +18,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     dto::{
-        AUDITED_ROLES, DeadLetter, DeadLetterFilter, DropReason, Page, Retried, RetriedOne, Retry,
+        AUDITED_ROLES, DeadLetter, DeadLetterFilter, DropReason, Page, RetriedOne, Retry,
+        RetryReport,
     },
     edge::{Answer, Command, Edge, Json, LetterAt, Problem, Query, Reading, Repeatable},
 };
@@ -127,13 +128,13 @@ async fn retry_dead_letter(
 /// Up to 500 of them; the answer says whether there are more. For administrators and the operator.
 #[utoipa::path(
     post, path = "/api/v1/dead-letters/retry", tag = "operations", request_body = Retry,
-    responses((status = 200, description = "How many are tried again", body = Retried))
+    responses((status = 200, description = "How many are tried again", body = RetryReport))
 )]
 async fn retry_dead_letters(
     State(edge): State<Edge>,
     Command(ask): Command,
     Json(retry): Json<Retry>,
-) -> Result<Answer<Retried>, Problem> {
+) -> Result<Answer<RetryReport>, Problem> {
     admit()?;
     let role = known(&retry.role)?;
     let request = RetryDeadLettersRequest {

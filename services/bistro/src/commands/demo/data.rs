@@ -193,13 +193,6 @@ pub(super) struct Item {
     pub(super) stock: Option<i64>,
 }
 
-impl Restaurant {
-    /// Whoever owns it.
-    pub(super) fn owner(&self) -> Option<&Staff> {
-        self.staff.iter().find(|person| person.role == "owner")
-    }
-}
-
 pub(super) fn people() -> Result<People, Error> {
     read(PEOPLE)
 }
@@ -245,16 +238,16 @@ mod tests {
         let staff = restaurants.iter().flat_map(|one| &one.staff).map(|one| one.email.as_str());
         let others = [&people.administrator, &people.support].into_iter().chain(&people.customers);
         let others = others.map(|one| one.email.as_str());
-        let emails = unique(
-            staff.chain(others).chain(people.couriers.iter().map(|one| one.email.as_str())),
-        );
+        let emails =
+            unique(staff.chain(others).chain(people.couriers.iter().map(|one| one.email.as_str())));
         for email in emails {
             assert!(email.ends_with(".example"), "{email} could be somebody's");
         }
         for restaurant in &restaurants {
             restaurant.currency.parse::<Currency>().unwrap();
             assert!(jiff::tz::TimeZone::get(&restaurant.time_zone).is_ok());
-            assert!(restaurant.owner().is_some(), "{} has no owner", restaurant.name);
+            let owners = restaurant.staff.iter().filter(|person| person.role == "owner");
+            assert_eq!(owners.count(), 1, "{}", restaurant.name);
             known(&restaurant.fulfilments, |word| Fulfilment::parse(word).is_some(), "fulfilment");
             let stations = unique(restaurant.stations.iter().map(|one| one.name.as_str()));
             assert_eq!(restaurant.stations.iter().filter(|one| one.default).count(), 1);

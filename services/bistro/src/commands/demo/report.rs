@@ -29,8 +29,7 @@ impl Report {
     /// `user` takes part as `what`.
     pub(super) fn person(&mut self, user: &User, what: &str) {
         self.made += u64::from(user.made);
-        let row =
-            Row { name: user.name.clone(), email: user.email.clone(), what: what.to_owned() };
+        let row = Row { name: user.name.clone(), email: user.email.clone(), what: what.to_owned() };
         self.people.push((row, user.has_password));
     }
 
@@ -50,12 +49,7 @@ impl Report {
         let mut table = Table::new(&["WHO", "IS", "LOGS IN AS", "PASSWORD"]);
         for (row, has_password) in &self.people {
             let password = if *has_password { "as below" } else { "as before" };
-            table.row([
-                row.name.clone(),
-                row.what.clone(),
-                row.email.clone(),
-                password.to_owned(),
-            ]);
+            table.row([row.name.clone(), row.what.clone(), row.email.clone(), password.to_owned()]);
         }
         let mut text = table.text();
         text.push('\n');
@@ -121,7 +115,10 @@ mod tests {
     #[test]
     fn the_password_is_shown_to_those_who_need_it() {
         let text = report(true).text();
-        assert!(text.contains("The password is s3cret.") && text.contains("1 thing made"), "{text}");
+        assert!(
+            text.contains("The password is s3cret.") && text.contains("1 thing made"),
+            "{text}"
+        );
         assert_eq!(report(true).json()["people"][0]["password"], "s3cret");
         let text = report(false).text();
         assert!(!text.contains("s3cret") && text.contains("as before"), "{text}");

@@ -77,9 +77,7 @@ async fn tell(client: &Client, id: Id<kinds::Order>) -> Result<Story, Error> {
 async fn if_there(client: &Client, path: &str) -> Result<Option<Value>, Error> {
     match ask::get(client, path).await {
         Ok(answer) => Ok(Some(answer.body)),
-        Err(error)
-            if matches!(error.code(), ErrorCode::NotFound | ErrorCode::PermissionDenied) =>
-        {
+        Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::PermissionDenied) => {
             Ok(None)
         }
         Err(error) => Err(error),

@@ -56,8 +56,11 @@ impl Story {
                 "refused" => "refund refused",
                 _ => "refund pending",
             };
-            let detail =
-                joined(&[&money(&refund["amount"]), text(refund, "reason"), text(refund, "refused")]);
+            let detail = joined(&[
+                &money(&refund["amount"]),
+                text(refund, "reason"),
+                text(refund, "refused"),
+            ]);
             add(moments, refund, "answered_at", "payments", what, detail);
         }
     }
