@@ -41,16 +41,16 @@ async fn an_administrator_is_made_and_works(topology: Topology) {
     assert!(matches!(output.status.code(), Some(0 | 3)), "{complaint}");
 
     let ada = Person::new(platform, "ada", &[]).await;
+    let export = platform.run(&["admin", "export-user", &ada.email]).await;
+    let export: Value = serde_json::from_str(&export).unwrap();
+    assert_eq!(export["user"]["email"], ada.email.as_str());
+    assert_eq!(export["sessions"].as_array().map(Vec::len), Some(1));
     let granted = platform.run(&["admin", "grant", &ada.email, "--output", "json"]).await;
     let granted: Value = serde_json::from_str(&granted).unwrap();
     assert_eq!(granted["roles"], json!(["customer", "admin"]));
     let again = platform.run(&["admin", "grant", text(&granted, "/id")]).await;
     assert!(again.contains("already"), "{again}");
 
-    let export = platform.run(&["admin", "export-user", &ada.email]).await;
-    let export: Value = serde_json::from_str(&export).unwrap();
-    assert_eq!(export["user"]["email"], ada.email.as_str());
-    assert_eq!(export["sessions"].as_array().map(Vec::len), Some(1));
     let (code, _, complaint) =
         platform.try_run(&["admin", "export-user", "nobody@example.org"]).await;
     assert_eq!(code, 1, "{complaint}");
@@ -122,7 +122,7 @@ async fn exit_codes_say_what_went_wrong() {
     let platform = Platform::shared(Topology::Embedded).await;
     for (words, wanted) in [
         (&["keys", "list"][..], 0),
-        (&["keys", "list", "--token", "nonsense"][..], 0),
+        (&["keys", "list", "--token", "nonsense"][..], 1),
         (&["keys", "rotate", "--token", "nonsense"][..], 1),
         (&["dead-leters"][..], 2),
         (&["serve", "--demo", "--target", "orders"][..], 2),

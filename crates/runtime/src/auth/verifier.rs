@@ -8,6 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use super::Authority;
 use crate::{PeerChannel, error_of};
@@ -17,8 +18,9 @@ const ISSUER: &str = "bistro";
 const AUDIENCE: &str = "bistro";
 /// Checked tokens that are remembered; signature checks cost more than everything else here.
 const REMEMBERED: usize = 16_384;
-/// How often an unknown key may make the keys be asked for again.
-const KEY_REFRESH: Duration = Duration::from_secs(2);
+/// Between two times that unknown keys make the keys be asked for again. A token of a key that has
+/// just been made waits for the next of them.
+const KEY_REFRESH: Duration = Duration::from_millis(100);
 
 /// What an access token says. Signed by accounts with EdDSA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +88,7 @@ struct Inner {
     accounts: PeerChannel,
     clock: Arc<dyn Clock>,
     keys: RwLock<HashMap<String, DecodingKey>>,
-    asked_at: tokio::sync::Mutex<Timestamp>,
+    asked_at: tokio::sync::Mutex<Option<Instant>>,
     checked: Mutex<HashMap<[u8; 32], (Principal, Timestamp)>>,
 }
 
@@ -100,7 +102,7 @@ impl TokenVerifier {
             accounts: accounts.as_workload(),
             clock,
             keys: RwLock::default(),
-            asked_at: tokio::sync::Mutex::new(Timestamp::from_millis(i64::MIN)),
+            asked_at: tokio::sync::Mutex::default(),
             checked: Mutex::default(),
         }))
     }
@@ -151,12 +153,14 @@ impl TokenVerifier {
         if let Some(key) = known() {
             return Ok(key);
         }
+        let arrived = Instant::now();
         let mut asked_at = self.0.asked_at.lock().await;
-        // Somebody else may have asked while this waited for the lock.
-        if let Some(key) = known() {
-            return Ok(key);
-        }
-        if self.0.clock.now().since(*asked_at) >= KEY_REFRESH {
+        // Whoever asked while this waited for the lock has asked for it too.
+        if asked_at.is_none_or(|asked_at| asked_at < arrived) {
+            if let Some(before) = *asked_at {
+                tokio::time::sleep_until(before + KEY_REFRESH).await;
+            }
+            let asking_at = Instant::now();
             let mut client = AccountsClient::new(self.0.accounts.clone());
             let keys = client
                 .list_keys(ListKeysRequest {})
@@ -168,7 +172,7 @@ impl TokenVerifier {
                 .iter()
                 .map(|key| (key.kid.clone(), DecodingKey::from_ed_der(&key.ed25519)))
                 .collect();
-            *asked_at = self.0.clock.now();
+            *asked_at = Some(asking_at);
         }
         known().ok_or_else(Error::unauthenticated)
     }

@@ -54,7 +54,7 @@ enum Command {
     /// Make a user an administrator. The user logs in again to be one.
     #[command(after_help = teach(
         &[("bistro admin grant ada@example.org", "Ada, who is a user, may do everything")],
-        "the user's roles; the sessions and the password stay.",
+        "the user's roles; the user's sessions end, the password stays.",
         ASKING,
     ))]
     Grant {
