@@ -288,6 +288,14 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
         ("user_id", _) | (_, "users") => (id("usr"), "The user"),
         (_, "sessions") => (id("ses"), "The session"),
         (_, "invitations") => (id("inv"), "The invitation"),
+        (_, "dead-letters") => (
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(3))
+                .examples(["kitchen.events:2f9c4e0b1a7d48e3906b5c1f0e8d7a62:0"])
+                .into(),
+            "The dead letter",
+        ),
         _ => (id("ord"), "The order"),
     };
     ParameterBuilder::new()

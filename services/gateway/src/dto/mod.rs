@@ -6,6 +6,7 @@ mod audit;
 mod catalog;
 mod common;
 mod couriers;
+mod dead_letters;
 mod delivery;
 mod keys;
 mod kitchen;
@@ -26,6 +27,9 @@ pub(crate) use catalog::{
 pub(crate) use common::{Cursor, Page};
 pub(crate) use couriers::{
     Courier, CourierChange, CourierFilter, DutyChange, NewCourier, Point, Shift,
+};
+pub(crate) use dead_letters::{
+    DeadLetter, DeadLetterFilter, DropReason, RetriedOne, Retry, RetryReport,
 };
 pub(crate) use delivery::{
     ActiveDeliveryState, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode,

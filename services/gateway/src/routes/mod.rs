@@ -2,6 +2,7 @@
 
 mod audit;
 mod couriers;
+mod dead_letters;
 mod deliveries;
 mod docs;
 mod items;
@@ -52,6 +53,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(ledger::routes())
         .merge(payments::routes())
         .merge(audit::routes())
+        .merge(dead_letters::routes())
         .merge(keys::routes())
         .merge(trail::routes())
         .routes(routes!(get_openapi))
