@@ -10,4 +10,4 @@ mod events;
 
 pub use answer::{Answer, ClientError, FieldProblem, Problem};
 pub use client::{Client, Insistence, Request};
-pub use events::OrderEvents;
+pub use events::{Event, Events, OrderEvents};

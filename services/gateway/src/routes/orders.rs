@@ -305,8 +305,8 @@ async fn refund_order(
     let request = RefundRequest {
         order_id: id.to_string(),
         amount_minor: refund.amount()?,
+        tender: refund.tender()?,
         reason: refund.reason,
-        ..RefundRequest::default()
     };
     let payment = Payment::from(edge.payments().refund(ask.with(request)).await?.into_inner());
     let version = payment.version;
