@@ -48,7 +48,7 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
 
 /// Whether `method` on `route` is there to change something. A quote is stored nowhere.
 pub(crate) fn changes(method: &Method, route: &str) -> bool {
-    !method.is_safe() && !matches!(route, "/api/v1/quotes")
+    !method.is_safe() && !matches!(route, "/api/v1/quotes" | "/api/v1/orders/{id}/reorder")
 }
 
 /// Whether reading `route` may show who somebody else is. What is not named below may.
@@ -56,6 +56,9 @@ pub(crate) fn shows_others(route: &str) -> bool {
     !matches!(
         route,
         "/api/v1/me"
+            | "/api/v1/me/allergy-profile"
+            | "/api/v1/restaurants/{id}/ratings"
+            | "/api/v1/restaurants/{id}/slots"
             | "/api/v1/sessions"
             | "/api/v1/couriers/me"
             | "/api/v1/audit/{role}"
