@@ -26,6 +26,7 @@ mod ordering;
 mod people;
 mod platform;
 mod refunds;
+mod quotes;
 mod replay;
 mod slots;
 mod stopping;
