@@ -22,7 +22,7 @@ use example::Fields;
 pub use problems::error_catalogue;
 
 use crate::{
-    dto::{AUDITED_ROLES, ActiveDeliveryState},
+    dto::{AUDITED_ROLES, ActiveDeliveryState, OrderStates},
     edge::{
         ProblemDetails,
         rules::{self, Access},
@@ -61,7 +61,7 @@ const BEARER: &str = "bearer";
             `cursor`. What can be edited has an `ETag`; send it back as `If-Match`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemDetails<'_>, ActiveDeliveryState)),
+    components(schemas(ProblemDetails<'_>, ActiveDeliveryState, OrderStates)),
     tags(
         (name = "users", description = "Users"),
         (name = "sessions", description = "Sessions and passwords"),

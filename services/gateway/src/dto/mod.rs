@@ -39,7 +39,7 @@ pub(crate) use keys::KeySet;
 pub(crate) use kitchen::Ticket;
 pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
 pub(crate) use orders::{
-    Acceptance, Delay, EndReason, NewOrder, Order, OrderChange, OrderFilter, has_ended,
+    Acceptance, Delay, EndReason, NewOrder, Order, OrderChange, OrderFilter, OrderStates, has_ended,
 };
 pub(crate) use payments::{
     Balances, LedgerFilter, NewRefund, NewTip, Payment, PaymentFilter, Statement, StatementDay,
