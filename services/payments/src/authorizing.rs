@@ -11,7 +11,7 @@ use crate::{
     commands::missing,
     documents::Payment,
     service::Payments,
-    settling::{intended, replace, set_timer},
+    settling::{Run, intended, replace, set_timer},
     states::State,
     wire,
 };
@@ -49,7 +49,7 @@ impl Payments {
         match self.engine.request(&command, &mark_at, decide, replay).await? {
             Decided::Answered(answer) => answer,
             Decided::Intended => {
-                self.settle_now(order).await;
+                self.settle_now(order, Some(revision)).await;
                 let present = self.payment(order).await?.ok_or_else(|| missing(order))?;
                 standing(&present, present.version, revision)
             }
@@ -70,7 +70,7 @@ impl Payments {
             // finds nothing written down knows its key. Of several, nobody could know how many
             // were asked for: they are written down first.
             let (after, decided) = if wanted.cards.len() == 1 {
-                let after = self.settle(payment, now, false).await?.payment;
+                let after = self.settle(payment, now, Run::AtOnce(Some(revision))).await?.payment;
                 let answer = standing(&after, 1, revision);
                 (after, Decided::Answered(answer))
             } else {
@@ -118,7 +118,7 @@ impl Payments {
         let replay = |_: Mark| async move { Ok(()) };
         let mark_at = MarkAt::Document(Payment::reference(order));
         self.engine.request(&command, &mark_at, decide, replay).await?;
-        self.settle_now(order).await;
+        self.settle_now(order, None).await;
         self.present(order).await
     }
 }

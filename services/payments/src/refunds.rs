@@ -54,7 +54,7 @@ impl Payments {
         order: Id<kinds::Order>,
         number: u32,
     ) -> Result<v1::Payment, Error> {
-        self.settle_now(order).await;
+        self.settle_now(order, None).await;
         let payment = self.payment(order).await?.ok_or_else(|| missing(order))?;
         let answered = payment.answered.iter().find(|refund| refund.intent.number == number);
         match answered {

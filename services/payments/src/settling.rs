@@ -24,6 +24,15 @@ const LEAST: Duration = Duration::from_millis(500);
 /// How the time between asks grows.
 const BACKOFF: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_mins(1) };
 
+/// Why errands are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// A request has just intended them; it answers what becomes of this total, if it is about one.
+    AtOnce(Option<u32>),
+    /// They may have been run before.
+    Again,
+}
+
 /// How the errands of a payment went.
 pub(crate) struct Settled {
     /// The payment, with the moment of the next ask if it still waits.
@@ -69,21 +78,21 @@ fn again(payment: &Payment, now: Timestamp) -> Timestamp {
 }
 
 impl Payments {
-    /// Runs every errand of the payment's, each once. `again`: they may have been run before.
+    /// Runs every errand of the payment's, each once.
     pub(crate) async fn settle(
         &self,
         payment: Payment,
         now: Timestamp,
-        again: bool,
+        run: Run,
     ) -> Result<Settled, Error> {
         let mut tried: HashSet<Errand> = HashSet::new();
         let mut settled = Settled { payment, entries: Vec::new() };
-        while let Some(errand) = (errands::errands(&settled.payment).into_iter())
-            .find(|errand| !tried.contains(errand))
+        while let Some(errand) =
+            (errands::errands(&settled.payment).into_iter()).find(|errand| !tried.contains(errand))
         {
             tried.insert(errand);
             let payment = &settled.payment;
-            let answer = self.charges.run(payment, errand, again).await?;
+            let answer = self.charges.run(payment, errand, run == Run::Again).await?;
             let (payment, entry) = errands::answered(payment, errand, answer, now)?;
             settled.payment = payment;
             settled.entries.extend(entry);
@@ -98,17 +107,15 @@ impl Payments {
         mut work: Work,
         before: &Versioned<Payment>,
         wanted: Payment,
-        again: bool,
+        run: Run,
     ) -> Result<(Work, Payment), Error> {
-        let Settled { payment, entries } = self.settle(wanted, work.time, again).await?;
+        let Settled { payment, entries } = self.settle(wanted, work.time, run).await?;
         replace(&mut work, before, &payment)?;
         for entry in &entries {
             work.insert(entry)?;
         }
         tell_captures(&mut work, before, &payment);
-        if again {
-            tell_authorizations(&mut work, before, &payment);
-        }
+        tell_authorizations(&mut work, before, &payment, run);
         Ok((work, payment))
     }
 
@@ -124,26 +131,27 @@ impl Payments {
             return Ok(None);
         }
         let payment = before.value.clone();
-        Ok(Some(self.settle_stored(work, &before, payment, true).await?.0))
+        Ok(Some(self.settle_stored(work, &before, payment, Run::Again).await?.0))
     }
 
-    /// Runs the errands that the payment was committed with, as its timer would later.
+    /// Runs the errands that the payment was committed with, as its timer would later, for a request
+    /// that answers what becomes of a total, if it is about one.
     ///
     /// The Work consumes the timer, so that of this and the timer one has an effect. When anything
     /// goes wrong here, the timer takes over.
-    pub(crate) async fn settle_now(&self, order: Id<kinds::Order>) {
+    pub(crate) async fn settle_now(&self, order: Id<kinds::Order>, answers: Option<u32>) {
         let Ok(Some(before)) = self.payment(order).await else {
             return;
         };
         let Some((name, at)) = before.timer() else {
             return;
         };
-        let timer =
-            DueTimer { document: Payment::reference(order), name: name.to_owned(), at };
+        let timer = DueTimer { document: Payment::reference(order), name: name.to_owned(), at };
         let done = async {
             let work = self.engine.work(Cause::Timer(timer));
             let payment = before.value.clone();
-            let (work, _) = self.settle_stored(work, &before, payment, false).await?;
+            let run = Run::AtOnce(answers);
+            let (work, _) = self.settle_stored(work, &before, payment, run).await?;
             self.engine.commit(work).await?;
             Ok::<(), Error>(())
         };
@@ -186,11 +194,11 @@ fn tell_captures(work: &mut Work, before: &Versioned<Payment>, after: &Payment) 
     }
 }
 
-/// Tells what became of totals that were pending.
-fn tell_authorizations(work: &mut Work, before: &Versioned<Payment>, after: &Payment) {
+/// Tells what became of totals that were pending, but for the one that is answered.
+fn tell_authorizations(work: &mut Work, before: &Versioned<Payment>, after: &Payment, run: Run) {
     for revision in &before.revisions {
         let number = revision.number;
-        if before.state_of(number) != State::Pending {
+        if before.state_of(number) != State::Pending || run == Run::AtOnce(Some(number)) {
             continue;
         }
         let (payment_id, order_id) = (before.id.to_string(), before.order().to_string());

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 use tracing::debug;
 
-use crate::{documents::Payment, service::Payments};
+use crate::{documents::Payment, service::Payments, settling::Run};
 
 /// How far a message's time may be from ours.
 const TOLERANCE: Duration = Duration::from_mins(5);
@@ -78,8 +78,8 @@ impl WebhookSecret {
             }
         }
         let time = time.ok_or_else(forged)?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose().as_bytes())
-            .map_err(Error::internal)?;
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.0.expose().as_bytes()).map_err(Error::internal)?;
         mac.update(time.as_bytes());
         mac.update(b".");
         mac.update(body);
@@ -163,7 +163,7 @@ impl Payments {
                 return Ok(Decision::Answer(()));
             }
             let wanted = before.value.clone();
-            let (work, _) = self.settle_stored(work, &before, wanted, true).await?;
+            let (work, _) = self.settle_stored(work, &before, wanted, Run::Again).await?;
             Ok(Decision::commit(work, ()))
         };
         let replay = |_: Mark| async move { Ok(()) };

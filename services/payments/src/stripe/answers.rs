@@ -3,7 +3,7 @@
 use bistro_core::Money;
 use serde_json::Value;
 
-use crate::provider::Answer;
+use crate::{provider::Answer, wire};
 
 /// The longest id of Stripe's, in bytes.
 const MAX_ID: usize = 255;
@@ -76,9 +76,7 @@ impl Reply {
                 let words = [text(error, "decline_code"), text(error, "code"), "card_declined"];
                 Answer::Declined(first(&words))
             }
-            "processing" | "requires_action" | "requires_confirmation" => {
-                Answer::Pending(Some(id))
-            }
+            "processing" | "requires_action" | "requires_confirmation" => Answer::Pending(Some(id)),
             other => return Err(Trouble::Unknown(format!("its status is {other:?}"))),
         })
     }
@@ -96,8 +94,10 @@ fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object[field].as_str().unwrap_or_default()
 }
 
+/// The first of `words` that there is, if it is a code: sentences are kept nowhere.
 fn first(words: &[&str]) -> String {
-    (*words.iter().find(|word| !word.is_empty()).unwrap_or(&"")).to_owned()
+    let word = words.iter().find(|word| !word.is_empty());
+    wire::code(word.copied().unwrap_or_default()).to_owned()
 }
 
 /// What an error with this `status` means.
@@ -114,9 +114,9 @@ fn trouble(status: u16, error: &Value) -> Trouble {
             Trouble::Unknown("Stripe refuses our secret key; see payments.stripe".to_owned())
         }
         // Another request of this key is under way; too many at once; it is Stripe's mistake.
-        (408 | 409 | 425 | 429 | 500.., ..) => {
-            Trouble::Unknown(format!("Stripe answered {status} {kind} {code}").trim_end().to_owned())
-        }
+        (408 | 409 | 425 | 429 | 500.., ..) => Trouble::Unknown(
+            format!("Stripe answered {status} {kind} {code}").trim_end().to_owned(),
+        ),
         (400..=499, ..) => refused(),
         _ => Trouble::Unknown(format!("Stripe answered {status}")),
     }
@@ -186,7 +186,10 @@ mod tests {
     #[test]
     fn amounts_are_in_the_units_of_stripe() {
         let of = |minor, code: &str| units(Money::new(minor, code.parse::<Currency>().unwrap()));
-        assert_eq!((of(1295, "GBP"), of(700, "JPY"), of(700, "ISK")), (Some(1295), Some(700), Some(70_000)));
+        assert_eq!(
+            (of(1295, "GBP"), of(700, "JPY"), of(700, "ISK")),
+            (Some(1295), Some(700), Some(70_000))
+        );
         assert_eq!((of(1230, "KWD"), of(1234, "KWD")), (Some(1230), None));
         assert_eq!((of(1200, "MGA"), of(1201, "MGA")), (Some(12), None));
         assert_eq!(of(i64::MAX, "UGX"), None);
