@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::{
     documents::{Entry, Payment},
     errands::{self, Errand},
+    provider::Answer,
     service::Payments,
     states::State,
     wire,
@@ -93,6 +94,9 @@ impl Payments {
             tried.insert(errand);
             let payment = &settled.payment;
             let answer = self.charges.run(payment, errand, run == Run::Again).await?;
+            if let Answer::Unknown(reason) = &answer {
+                warn!(payment = %payment.id, ?errand, reason, "the card provider has not answered");
+            }
             let (payment, entry) = errands::answered(payment, errand, answer, now)?;
             settled.payment = payment;
             settled.entries.extend(entry);
@@ -168,7 +172,6 @@ fn put_off(payment: Payment, now: Timestamp) -> Payment {
     }
     let payment = Payment { attempts: payment.attempts.saturating_add(1), ..payment };
     let due_at = Some(again(&payment, now));
-    warn!(payment = %payment.id, attempts = payment.attempts, "a payment waits for its provider");
     Payment { due_at, ..payment }
 }
 
