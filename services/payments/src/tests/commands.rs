@@ -321,10 +321,15 @@ async fn refunds_and_lists_are_for_those_who_may() {
         };
         asked_by(principal, message, "r")
     };
-    for principal in [user(customer()), manager(4)] {
+    for (principal, expected) in [
+        (user(customer()), ErrorCode::PermissionDenied),
+        (user(bistro_core::Id::from_bits(77)), ErrorCode::NotFound),
+        (manager(4), ErrorCode::NotFound),
+        (Principal::Anonymous, ErrorCode::Unauthenticated),
+    ] {
         let (asked, message) = refund(principal);
         let refused = bench.payments.refund(&asked, &message).await;
-        assert_eq!(code(refused), ErrorCode::PermissionDenied);
+        assert_eq!(code(refused), expected);
     }
     let (asked, message) = refund(manager(3));
     assert_eq!(bench.payments.refund(&asked, &message).await.unwrap().refunded_minor, 1);
