@@ -144,7 +144,7 @@ async fn every_role_is_listed_with_what_it_needs() {
     let mut wanted = [
         ("accounts", ""),
         ("catalog", "accounts, orders"),
-        ("payments", "orders"),
+        ("payments", "orders, catalog"),
         ("orders", "catalog, payments"),
         ("kitchen", "orders"),
         ("delivery", "catalog, orders"),
