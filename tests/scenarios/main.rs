@@ -14,7 +14,6 @@ mod bad_input;
 mod changes;
 mod command;
 mod compensation;
-mod compensation;
 mod dead_letters;
 mod delivering;
 mod demo;

@@ -308,8 +308,8 @@ async fn charged_by_stripe(topology: Topology) {
     stand_in.fail(&[StripeFault::LoseAnswer; 2]);
     let lost = ordered(&restaurant, &customer, visa()).await;
     in_state(&customer.client, &lost, "confirmed").await;
-    let rejected =
-        post(&restaurant.owner.client, &of(&lost, "reject"), &json!({ "reason": "no more dal" }));
+    let (path, why) = (of(&lost, "reject"), json!({ "reason": "no more dal" }));
+    let rejected = post(&restaurant.owner.client, &path, &why);
     rejected.await.expect("a rejection");
     paid(&customer.client, &lost, "voided").await;
 

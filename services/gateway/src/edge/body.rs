@@ -45,7 +45,7 @@ impl FromRequest<Edge> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self, Problem> {
-        Ok(Self(read(request, edge.body_limit).await?))
+        Ok(Self(read(request, edge).await?))
     }
 }
 
