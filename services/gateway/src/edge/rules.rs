@@ -51,6 +51,11 @@ pub(crate) fn changes(method: &Method, route: &str) -> bool {
     !method.is_safe() && !matches!(route, "/api/v1/quotes" | "/api/v1/orders/{id}/reorder")
 }
 
+/// Whether what `route` is told is stored nowhere, and told anew all the time.
+pub(crate) fn is_fleeting(route: &str) -> bool {
+    route == "/api/v1/couriers/me/position"
+}
+
 /// Whether reading `route` may show who somebody else is. What is not named below may.
 pub(crate) fn shows_others(route: &str) -> bool {
     !matches!(
