@@ -140,6 +140,7 @@ fn message(ticket: &Ticket, version: i64) -> TicketMessage {
         name: item.name.clone(),
         quantity: item.quantity,
         state: item.state.as_str().to_owned(),
+        ..TicketItem::default()
     });
     TicketMessage {
         id: ticket.id.to_string(),
@@ -150,6 +151,7 @@ fn message(ticket: &Ticket, version: i64) -> TicketMessage {
         version,
         created_at_ms: ticket.created_at.as_millis(),
         ready_at_ms: ticket.ready_at.map_or(0, Timestamp::as_millis),
+        ..TicketMessage::default()
     }
 }
 
