@@ -28,6 +28,7 @@ use rand::rngs::SmallRng;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::menu_cache::MenuCache;
 use limits::Limiter;
 use metrics::Metrics;
 
@@ -66,6 +67,7 @@ pub(crate) struct Inner {
     payments: PaymentsClient<PeerChannel>,
     kitchen: KitchenClient<PeerChannel>,
     delivery: DeliveryClient<PeerChannel>,
+    menus: MenuCache,
     verifier: TokenVerifier,
     clock: Arc<dyn Clock>,
     limiter: Limiter,
@@ -99,6 +101,7 @@ impl Edge {
             payments: PaymentsClient::new(peer("payments")?).max_decoding_message_size(limit),
             kitchen: KitchenClient::new(peer("kitchen")?).max_decoding_message_size(limit),
             delivery: DeliveryClient::new(peer("delivery")?).max_decoding_message_size(limit),
+            menus: MenuCache::default(),
             verifier: parts.verifier,
             clock: parts.clock,
             limiter: Limiter::new(&parts.gateway.rate_limit),
@@ -142,6 +145,11 @@ impl Inner {
     /// A client of delivery.
     pub(crate) fn delivery(&self) -> DeliveryClient<PeerChannel> {
         self.delivery.clone()
+    }
+
+    /// Menus that were sent a moment ago.
+    pub(crate) fn menus(&self) -> &MenuCache {
+        &self.menus
     }
 
     /// Cancelled when live streams are to end.

@@ -32,6 +32,13 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             | "/api/v1/restaurants/{id}"
             | "/api/v1/restaurants/{id}/items"
             | "/api/v1/items/{id}"
+            | "/api/v1/restaurants/{id}/menu"
+            | "/api/v1/restaurants/{id}/menus"
+            | "/api/v1/menus/{id}"
+            | "/api/v1/restaurants/{id}/option-groups"
+            | "/api/v1/option-groups/{id}"
+            | "/api/v1/restaurants/{id}/ingredients"
+            | "/api/v1/ingredients/{id}"
             | "/api/v1/openapi.json"
             | "/.well-known/jwks.json",
         ) => Access::Public,
@@ -53,10 +60,23 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
         && matches!(
             route,
             "/api/v1/restaurants/{id}/open"
+                | "/api/v1/restaurants/{id}"
+                | "/api/v1/menus/{id}"
+                | "/api/v1/option-groups/{id}"
+                | "/api/v1/ingredients/{id}"
                 | "/api/v1/items/{id}"
                 | "/api/v1/items/{id}/stock"
                 | "/api/v1/users/{id}"
         )
+}
+
+/// Whether what `route` shows changes only with its entity tag, so that whoever has it need not be
+/// sent it again. Availability and free stock change by themselves.
+pub(crate) fn revalidates(route: &str) -> bool {
+    !matches!(
+        route,
+        "/api/v1/items/{id}" | "/api/v1/option-groups/{id}" | "/api/v1/ingredients/{id}"
+    )
 }
 
 /// Whether `route` heeds `Prefer: wait`.

@@ -6,6 +6,8 @@ mod items;
 mod keys;
 mod ledger;
 mod members;
+mod menus;
+mod options;
 mod orders;
 mod restaurants;
 mod sessions;
@@ -36,7 +38,9 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(sessions::routes())
         .merge(members::routes())
         .merge(restaurants::routes())
+        .merge(menus::routes())
         .merge(items::routes())
+        .merge(options::routes())
         .merge(orders::routes())
         .merge(tickets::routes())
         .merge(deliveries::routes())
