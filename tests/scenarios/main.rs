@@ -9,6 +9,7 @@
 
 mod accounts;
 mod api;
+mod catalog;
 mod compensation;
 mod disk;
 mod life;

@@ -45,6 +45,11 @@ enum Command {
         #[command(subcommand)]
         command: ImportCommand,
     },
+    /// Write data out to files.
+    Export {
+        #[command(subcommand)]
+        command: ExportCommand,
+    },
     /// Play a file of orders through the public API, as customers, kitchen and couriers would.
     Simulate(commands::simulate::Simulate),
     /// Check what every role has recorded against the others: nothing lost, nothing twice.
@@ -60,6 +65,14 @@ enum Command {
 enum ImportCommand {
     /// Items and prices from a CSV file; rejected lines are reported, the others imported.
     Menu(commands::import::ImportMenu),
+    /// A restaurant with its menus from schema.org's JSON-LD; rejected nodes are reported.
+    Restaurant(commands::import::ImportRestaurant),
+}
+
+#[derive(Subcommand)]
+enum ExportCommand {
+    /// A restaurant's menu as CSV, or with the restaurant as schema.org's JSON-LD.
+    Menu(commands::export::ExportMenu),
 }
 
 #[derive(Subcommand)]
@@ -91,6 +104,12 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Targets { config } => commands::targets::run(config.as_deref()),
         Command::Import { command: ImportCommand::Menu(command) } => {
             return checked(commands::import::run(&command));
+        }
+        Command::Import { command: ImportCommand::Restaurant(command) } => {
+            return checked(commands::import::run_restaurant(&command));
+        }
+        Command::Export { command: ExportCommand::Menu(command) } => {
+            commands::export::run(&command)
         }
         Command::Simulate(command) => return checked(commands::simulate::run(&command)),
         Command::Verify(command) => return checked(commands::verify::run(&command)),

@@ -2,8 +2,10 @@
 
 pub(crate) mod config;
 mod connect;
+pub(crate) mod export;
 pub(crate) mod import;
 mod line_numbers;
+mod menu_file;
 mod restaurant;
 pub(crate) mod simulate;
 pub(crate) mod targets;

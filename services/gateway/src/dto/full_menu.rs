@@ -208,12 +208,9 @@ mod tests {
             }),
             ..v1::Item::default()
         };
-        let section =
-            |id: &str| v1::Section { id: id.to_owned(), ..v1::Section::default() };
-        let menu = v1::Menu {
-            sections: vec![section("soups"), section("mains")],
-            ..v1::Menu::default()
-        };
+        let section = |id: &str| v1::Section { id: id.to_owned(), ..v1::Section::default() };
+        let menu =
+            v1::Menu { sections: vec![section("soups"), section("mains")], ..v1::Menu::default() };
         let tree = RestaurantMenu::from(v1::FullMenu {
             menus: vec![menu],
             items: vec![item("dal", "mains"), item("tea", ""), item("naan", "mains")],

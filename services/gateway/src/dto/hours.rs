@@ -42,11 +42,7 @@ impl From<v1::Hours> for OpeningHours {
     fn from(hours: v1::Hours) -> Self {
         Self {
             weekly: hours.weekly.into_iter().map(|day| day.spans).collect(),
-            exceptions: hours
-                .exceptions
-                .into_iter()
-                .map(|(date, day)| (date, day.spans))
-                .collect(),
+            exceptions: hours.exceptions.into_iter().map(|(date, day)| (date, day.spans)).collect(),
         }
     }
 }

@@ -291,7 +291,8 @@ mod tests {
         let change = |json: &str| -> ItemChange { serde_json::from_str(json).unwrap() };
         let plain = r#"{"name":"a","price_minor":1,"available":true"#;
         assert!(change(&format!("{plain}}}")).said().is_nothing());
-        let said = change(&format!(r#"{plain},"section_id":null,"hours":null,"tax_rate":0}}"#)).said();
+        let said =
+            change(&format!(r#"{plain},"section_id":null,"hours":null,"tax_rate":0}}"#)).said();
         assert!(!said.is_nothing());
         let after = said.over(before.clone());
         assert_eq!((after.section_id.as_str(), after.hours, after.tax_rate), ("", None, 0));

@@ -59,10 +59,7 @@ impl From<Coordinates> for common::v1::GeoPoint {
 
 impl From<common::v1::GeoPoint> for Coordinates {
     fn from(point: common::v1::GeoPoint) -> Self {
-        Self {
-            latitude: f64::from(point.lat_e6) / 1e6,
-            longitude: f64::from(point.lon_e6) / 1e6,
-        }
+        Self { latitude: f64::from(point.lat_e6) / 1e6, longitude: f64::from(point.lon_e6) / 1e6 }
     }
 }
 

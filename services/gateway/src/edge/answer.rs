@@ -108,9 +108,9 @@ impl IfNoneMatch {
         let Some(tags) = self.0.as_ref().and_then(|value| value.to_str().ok()) else {
             return false;
         };
-        tags.split(',').map(str::trim).any(|tag| {
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own
-        })
+        tags.split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
     }
 }
 
@@ -136,9 +136,8 @@ mod tests {
 
     #[test]
     fn a_known_tag_is_found_in_a_list() {
-        let names = |tags: &'static str| {
-            IfNoneMatch(Some(HeaderValue::from_static(tags))).names("\"ab\"")
-        };
+        let names =
+            |tags: &'static str| IfNoneMatch(Some(HeaderValue::from_static(tags))).names("\"ab\"");
         assert!(names("\"ab\"") && names("W/\"ab\"") && names("\"x\" , \"ab\"") && names("*"));
         assert!(!names("ab") && !names("\"abc\"") && !names(""));
         assert!(!IfNoneMatch(None).names("\"ab\""));
