@@ -83,18 +83,12 @@ impl Catalog {
         let decide = |work: Work| async move {
             let back_at = read_back(message, work.time)?;
             let answer = v1::SetAvailabilityResponse {
-                affected: match message.available {
-                    true => 0,
-                    false => self.affected(restaurant, thing).await?,
-                },
+                affected: self.affected(restaurant, thing, message).await?,
             };
             self.mark(work, thing, (message.available, back_at), answer).await
         };
         let replay = |_: Mark| async move {
-            let affected = match message.available {
-                true => 0,
-                false => self.affected(restaurant, thing).await?,
-            };
+            let affected = self.affected(restaurant, thing, message).await?;
             Ok(v1::SetAvailabilityResponse { affected })
         };
         let _changing = self.shops.changing(restaurant);
@@ -146,12 +140,16 @@ impl Catalog {
         Ok(Decision::commit(work, answer))
     }
 
-    /// How many items and choices are not to be had without the thing.
+    /// How many items and choices are not to be had without the thing, if it is gone.
     async fn affected(
         &self,
         restaurant: Id<kinds::Restaurant>,
         thing: Thing,
+        message: &v1::SetAvailabilityRequest,
     ) -> Result<u32, Error> {
+        if message.available {
+            return Ok(0);
+        }
         let Thing::Ingredient(id) = thing else {
             return Ok(1);
         };

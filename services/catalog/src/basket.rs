@@ -265,7 +265,6 @@ pub(crate) fn take(lines: &[Line], judged: &[Judged<'_>]) -> Result<Vec<Taken>, 
 
 #[cfg(test)]
 mod tests {
-    use bistro_core::Timestamp;
     use jiff::tz::TimeZone;
     use proptest::prelude::*;
 
@@ -460,7 +459,6 @@ mod tests {
         let lines = i64::try_from(MAX_ORDER_LINES).unwrap() * i64::from(MAX_LINE_QUANTITY);
         let choices = i64::try_from(MAX_CHOICES).unwrap();
         assert!(MAX_PRICE.checked_mul(1 + choices).unwrap().checked_mul(lines).is_some());
-        let _ = Timestamp::from_millis(0);
     }
 
     proptest! {

@@ -246,7 +246,8 @@ mod tests {
         let sections = [("x", ""), (id.as_str(), "Soups"), (id.as_str(), "soups")];
         let mut wrong = content(&sections);
         wrong.name = String::new();
-        wrong.hours = Some(v1::Hours { weekly: vec![Default::default()], ..Default::default() });
+        wrong.hours =
+            Some(v1::Hours { weekly: vec![v1::DayHours::default()], ..Default::default() });
         let error = Content::read(Some(&wrong)).err().unwrap();
         let paths: Vec<_> = error.field_errors().iter().map(|field| field.path.as_str()).collect();
         let expected = [

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use bistro_core::{Error, ErrorCode, FixedClock, Id, Principal, Timestamp, kinds};
+use bistro_core::{Clock as _, Error, ErrorCode, FixedClock, Id, Principal, Timestamp, kinds};
 use bistro_proto::catalog::v1;
 use bistro_runtime::{Asked, Authority, Peers, ask};
 use bistro_store::{Cause, Document as _, StoreExt as _, Work};
@@ -355,4 +355,70 @@ impl Bench {
             assert_eq!(item.stocked - item.free, held.get(&id).copied().unwrap_or(0), "{item:?}");
         }
     }
+}
+
+impl Bench {
+    async fn price(&self, item: Id<kinds::Item>) -> v1::PriceBasketResponse {
+        let line =
+            v1::BasketLine { item_id: item.to_string(), quantity: 1, choice_ids: Vec::new() };
+        let message = v1::PriceBasketRequest {
+            restaurant_id: HERE.to_string(),
+            lines: vec![line],
+            ..v1::PriceBasketRequest::default()
+        };
+        self.catalog.price_basket(&message).await.unwrap()
+    }
+
+    async fn menu(&self) -> v1::FullMenu {
+        let message = v1::ReadMenuRequest { restaurant_id: HERE.to_string() };
+        self.catalog.read_menu(&message).await.unwrap()
+    }
+
+    async fn mark(&self, id: String, available: bool, back_at_ms: i64, key: &str) -> u32 {
+        let message = v1::SetAvailabilityRequest { id, available, back_at_ms };
+        let (asked, message) = asked_by(Principal::Operator, message, key);
+        self.catalog.set_availability(&asked, &message).await.unwrap().affected
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_here_is_seen_at_once() {
+    let bench = Bench::new().await;
+    let bread = uncounted().to_string();
+    for round in 0..3 {
+        assert_eq!(bench.menu().await.sold_out, [""; 0]);
+        assert_eq!(bench.price(uncounted()).await.lines[0].refused, "");
+        assert_eq!(bench.mark(bread.clone(), false, 0, &format!("out {round}")).await, 1);
+        assert_eq!(bench.menu().await.sold_out, [bread.clone()]);
+        assert_eq!(bench.price(uncounted()).await.lines[0].refused, "unavailable");
+        assert_eq!(code(bench.reserve(1, uncounted(), 1, "k").await), ErrorCode::SoldOut);
+        assert_eq!(bench.mark(bread.clone(), true, 0, &format!("back {round}")).await, 0);
+    }
+    let message = v1::SetOpenRequest { id: HERE.to_string(), open: false, version: 1 };
+    let (asked, message) = asked_by(Principal::Operator, message, "close");
+    bench.catalog.set_open(&asked, &message).await.unwrap();
+    let priced = bench.price(uncounted()).await;
+    assert_eq!((priced.open, priced.refused), (false, vec!["closed".to_owned()]));
+    assert!(!bench.menu().await.restaurant.unwrap().open_now);
+}
+
+#[tokio::test]
+async fn what_is_to_come_back_does_so_by_the_clock() {
+    let bench = Bench::new().await;
+    let back = bench.clock.now() + Duration::from_secs(60);
+    let bread = uncounted().to_string();
+    bench.mark(bread.clone(), false, back.as_millis(), "out").await;
+    let priced = bench.price(uncounted()).await;
+    assert_eq!(priced.lines[0].refused, "unavailable");
+    bench.clock.advance(Duration::from_secs(60));
+    assert_eq!(bench.price(uncounted()).await.lines[0].refused, "");
+    assert_eq!(bench.menu().await.sold_out, [""; 0]);
+    assert_eq!(bench.reserve(1, uncounted(), 1, "k").await.unwrap(), 0);
+    let (asked, message) = asked_by(
+        Principal::Anonymous,
+        v1::SetAvailabilityRequest { id: bread, available: false, back_at_ms: 0 },
+        "nobody",
+    );
+    let refused = bench.catalog.set_availability(&asked, &message).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Unauthenticated);
 }

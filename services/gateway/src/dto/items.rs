@@ -1,4 +1,5 @@
 //! Items of menus: what they are, cost and contain, and how many there are.
+#![expect(clippy::option_option, reason = "null takes away, what is left out stays")]
 
 use bistro_proto::catalog::v1;
 use serde::{Deserialize, Deserializer, Serialize};

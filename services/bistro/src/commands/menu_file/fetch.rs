@@ -64,6 +64,14 @@ pub(crate) async fn fetch(client: &Client, restaurant: &str) -> Result<MenuFile,
     Ok(file_of(&there))
 }
 
+/// Where an item is shown.
+struct Shown {
+    /// The places of the menu and of the section in it.
+    order: (usize, usize),
+    menu: String,
+    section: String,
+}
+
 fn file_of(there: &There) -> MenuFile {
     let place = || Place::Node(String::new());
     let names = |rows: &[Value]| -> HashMap<String, String> {
@@ -75,18 +83,19 @@ fn file_of(there: &There) -> MenuFile {
     };
     let mut menus: Vec<&Value> = there.menus.iter().collect();
     menus.sort_by_key(|menu| menu["position"].as_i64());
-    let mut sections: HashMap<String, (usize, usize, String, String)> = HashMap::new();
+    let mut sections: HashMap<String, Shown> = HashMap::new();
     for (first, menu) in menus.iter().enumerate() {
         for (second, section) in menu["sections"].as_array().into_iter().flatten().enumerate() {
-            let names = (first, second, text(menu, "name"), text(section, "name"));
-            sections.insert(text(section, "id"), names);
+            let (menu, name) = (text(menu, "name"), text(section, "name"));
+            let shown = Shown { order: (first, second), menu, section: name };
+            sections.insert(text(section, "id"), shown);
         }
     }
-    let mut items: Vec<(&Value, Option<&(usize, usize, String, String)>)> =
+    let mut items: Vec<(&Value, Option<&Shown>)> =
         there.items.iter().map(|item| (item, sections.get(&text(item, "section_id")))).collect();
-    let order = |(item, section): &(&Value, Option<&(usize, usize, String, String)>)| {
-        let shown = section.map(|(menu, section, ..)| (*menu, *section));
-        (shown.unwrap_or((usize::MAX, 0)), item["position"].as_i64(), text(item, "name"))
+    let order = |(item, shown): &(&Value, Option<&Shown>)| {
+        let place = shown.map_or((usize::MAX, 0), |shown| shown.order);
+        (place, item["position"].as_i64(), text(item, "name"))
     };
     items.sort_by_key(order);
     let hours = |value: &Value| -> Hours {
@@ -140,8 +149,8 @@ fn file_of(there: &There) -> MenuFile {
                 name: text(item, "name"),
                 price_minor: item["price"]["amount_minor"].as_i64().unwrap_or_default(),
                 stock: number(item, "free"),
-                menu: section.map(|(_, _, menu, _)| menu.clone()).unwrap_or_default(),
-                section: section.map(|(.., section)| section.clone()).unwrap_or_default(),
+                menu: section.map(|shown| shown.menu.clone()).unwrap_or_default(),
+                section: section.map(|shown| shown.section.clone()).unwrap_or_default(),
                 details: Details {
                     position: number(item, "position"),
                     description: Some(text(item, "description")),
