@@ -1,8 +1,11 @@
 //! The public API's JSON: what comes in and what goes out, and its making from the roles' messages.
 
 mod accounts;
+mod activity;
 mod audit;
 mod common;
+mod couriers;
+mod dead_letters;
 mod delivery;
 mod full_menu;
 mod hours;
@@ -15,14 +18,23 @@ mod menus;
 mod orders;
 mod payments;
 mod restaurants;
+mod quotes;
+mod ratings;
 mod sessions;
 
 pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
+pub(crate) use activity::{Activity, ActivityFilter, ErrorCatalogue};
 pub(crate) use audit::{AUDITED_ROLES, AuditPage};
 pub(crate) use common::{Cursor, Page};
+pub(crate) use couriers::{
+    Courier, CourierChange, CourierFilter, DutyChange, NewCourier, Point, Shift,
+};
+pub(crate) use dead_letters::{
+    DeadLetter, DeadLetterFilter, DropReason, RetriedOne, Retry, RetryReport,
+};
 pub(crate) use delivery::{
-    ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode,
-    NewCourier,
+    ActiveDeliveryState, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode,
+    delivery_has_ended,
 };
 pub(crate) use full_menu::RestaurantMenu;
 pub(crate) use items::{Item, ItemChange, NewItem, StockChange};
@@ -35,9 +47,15 @@ pub(crate) use menus::{
     OptionGroupContent,
 };
 pub(crate) use orders::{
-    Acceptance, EndReason, NewOrder, NewQuote, Order, OrderFilter, Quote, has_ended,
+    Acceptance, Delay, EndReason, NewOrder, Order, OrderChange, OrderFilter, has_ended,
 };
-pub(crate) use payments::{Balances, LedgerFilter, NewRefund, Payment};
+pub(crate) use payments::{
+    Balances, LedgerFilter, NewRefund, NewTip, Payment, PaymentFilter, Statement, StatementDay,
+};
+pub(crate) use quotes::{NewQuote, Quote, Reorder};
+pub(crate) use ratings::{
+    AllergyProfile, NewAllergyProfile, Opinion, Rating, Ratings, SlotFilter, Slots,
+};
 pub(crate) use restaurants::{
     NewRestaurant, OpenChange, Restaurant, RestaurantChange, RestaurantFilter,
 };

@@ -1,7 +1,10 @@
 //! The routes: each a handler with its description, from which the OpenAPI document is made.
 
 mod audit;
+mod couriers;
+mod dead_letters;
 mod deliveries;
+mod docs;
 mod items;
 mod keys;
 mod ledger;
@@ -9,9 +12,13 @@ mod members;
 mod menus;
 mod options;
 mod orders;
+mod payments;
+mod quotes;
+mod ratings;
 mod restaurants;
 mod sessions;
 mod tickets;
+mod trail;
 mod users;
 
 use std::sync::LazyLock;
@@ -41,12 +48,18 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(menus::routes())
         .merge(items::routes())
         .merge(options::routes())
+        .merge(quotes::routes())
         .merge(orders::routes())
+        .merge(ratings::routes())
         .merge(tickets::routes())
+        .merge(couriers::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
+        .merge(payments::routes())
         .merge(audit::routes())
+        .merge(dead_letters::routes())
         .merge(keys::routes())
+        .merge(trail::routes())
         .routes(routes!(get_openapi))
 }
 
@@ -54,6 +67,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
 pub(crate) fn router(edge: Edge) -> Router {
     let (routes, _) = described().split_for_parts();
     routes
+        .merge(docs::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(edge.clone(), serve))
@@ -63,7 +77,8 @@ pub(crate) fn router(edge: Edge) -> Router {
 /// Show this document
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "operations",
-    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value,
+        example = json!({"openapi": "3.1.0", "info": {"title": "Bistro", "version": "1"}, "paths": {}})))
 )]
 async fn get_openapi() -> Response {
     /// The same for every request of a program, so it is made once.
