@@ -11,6 +11,7 @@ mod accounts;
 mod api;
 mod audit_trail;
 mod bad_input;
+mod catalog;
 mod changes;
 mod command;
 mod compensation;

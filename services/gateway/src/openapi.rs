@@ -33,7 +33,11 @@ use crate::{
 /// What is answered with its version as the entity tag.
 const TAGGED: &[&str] = &[
     "Restaurant",
+    "RestaurantMenu",
+    "Menu",
     "Item",
+    "OptionGroup",
+    "Ingredient",
     "Order",
     "Payment",
     "Ticket",
@@ -67,6 +71,7 @@ const BEARER: &str = "bearer";
         (name = "sessions", description = "Sessions and passwords"),
         (name = "staff", description = "Who works for a restaurant"),
         (name = "restaurants", description = "Restaurants and their menus"),
+        (name = "menus", description = "Menus, sections, options and ingredients"),
         (name = "items", description = "Items of menus, and stock"),
         (name = "orders", description = "Quotes, orders and their events"),
         (name = "payments", description = "Payments, refunds and the ledger"),
@@ -191,7 +196,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
             has_tag |= describe_headers(status, response);
         }
     }
-    if has_tag && *method == Method::GET {
+    if has_tag && *method == Method::GET && rules::revalidates(path) {
         let mut known = header(
             "If-None-Match",
             "ETags of what you have; 304 if one is this one's",
@@ -282,6 +287,10 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
         ),
         (_, "restaurants") => (id("rst"), "The restaurant"),
         (_, "items") => (id("itm"), "The item"),
+        (_, "menus") => (id("mnu"), "The menu"),
+        (_, "option-groups") => (id("opg"), "The option group"),
+        (_, "choices") => (id("opt"), "The choice"),
+        (_, "ingredients") => (id("ing"), "The ingredient"),
         (_, "tickets") => (id("tkt"), "The ticket"),
         (_, "deliveries") => (id("dlv"), "The delivery"),
         (_, "couriers") => (id("cou"), "The courier"),

@@ -34,6 +34,13 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             | "/api/v1/restaurants/{id}/ratings"
             | "/api/v1/restaurants/{id}/slots"
             | "/api/v1/items/{id}"
+            | "/api/v1/restaurants/{id}/menu"
+            | "/api/v1/restaurants/{id}/menus"
+            | "/api/v1/menus/{id}"
+            | "/api/v1/restaurants/{id}/option-groups"
+            | "/api/v1/option-groups/{id}"
+            | "/api/v1/restaurants/{id}/ingredients"
+            | "/api/v1/ingredients/{id}"
             | "/api/v1/openapi.json"
             | "/api/v1/errors"
             | "/docs"
@@ -93,6 +100,10 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
         && matches!(
             route,
             "/api/v1/restaurants/{id}/open"
+                | "/api/v1/restaurants/{id}"
+                | "/api/v1/menus/{id}"
+                | "/api/v1/option-groups/{id}"
+                | "/api/v1/ingredients/{id}"
                 | "/api/v1/items/{id}"
                 | "/api/v1/items/{id}/stock"
                 | "/api/v1/me/allergy-profile"
@@ -102,6 +113,15 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
                 | "/api/v1/couriers/me"
                 | "/api/v1/couriers/{id}"
         )
+}
+
+/// Whether what `route` shows changes only with its entity tag, so that whoever has it need not be
+/// sent it again. Availability and free stock change by themselves.
+pub(crate) fn revalidates(route: &str) -> bool {
+    !matches!(
+        route,
+        "/api/v1/items/{id}" | "/api/v1/option-groups/{id}" | "/api/v1/ingredients/{id}"
+    )
 }
 
 /// Whether `route` heeds `Prefer: wait`.
