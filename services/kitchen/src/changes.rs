@@ -88,6 +88,14 @@ impl Hub {
     }
 }
 
+#[cfg(test)]
+impl Hub {
+    /// How many restaurants are watched.
+    pub(crate) fn watched(&self) -> usize {
+        self.watched.lock().len()
+    }
+}
+
 /// A restaurant's place among those that are watched. It is given up when this is dropped; who
 /// still listens then hears that there is nothing more to hear.
 struct Place {

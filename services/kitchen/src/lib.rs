@@ -20,10 +20,11 @@ mod service;
 mod station;
 mod stations;
 mod stream;
-#[cfg(test)]
-mod tests;
 mod ticket;
 mod tickets;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -376,4 +376,4 @@ impl Document for Ticket {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
