@@ -1,6 +1,6 @@
 //! What is asked about tickets: lists, commands and live changes.
 
-use bistro_core::{Error, Id, PageRequest, Principal, StaffRole, Timestamp, kinds};
+use bistro_core::{Error, Id, PageRequest, Principal, StaffRole, kinds};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::kitchen::v1::{
     GetLoadRequest, GetTicketRequest, ItemRequest, ListTicketsRequest, ListTicketsResponse, Load,
