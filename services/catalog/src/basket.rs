@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn quantities_out_of_bounds_are_all_said() {
-        let asked = |quantity| BasketLine { item_id: String::new(), quantity };
+        let asked =
+            |quantity| BasketLine { item_id: String::new(), quantity, ..BasketLine::default() };
         let error = read(&[asked(0), asked(1), asked(MAX_LINE_QUANTITY + 1)]).unwrap_err();
         let paths: Vec<_> = error.field_errors().iter().map(|field| field.path.as_str()).collect();
         assert_eq!(paths, ["lines[0].quantity", "lines[2].quantity"]);

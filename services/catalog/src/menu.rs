@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     fn row(line: u32, name: &str, price_minor: i64, stock: Option<i64>) -> MenuRow {
-        MenuRow { line, name: name.to_owned(), price_minor, stock }
+        MenuRow { line, name: name.to_owned(), price_minor, stock, ..MenuRow::default() }
     }
 
     fn item(counted: bool, free: i64, stocked: i64) -> Item {

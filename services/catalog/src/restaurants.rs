@@ -286,6 +286,7 @@ mod tests {
             name: " ".to_owned(),
             currency: "pounds".to_owned(),
             time_zone: "here".to_owned() + "!",
+            ..v1::CreateRestaurantRequest::default()
         })
         .unwrap_err();
         assert_eq!(error.field_errors().len(), 3);

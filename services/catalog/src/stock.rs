@@ -38,12 +38,14 @@ impl Catalog {
                 refused: refusal.map_or("", basket::Refusal::as_str).to_owned(),
                 free: item.filter(|item| item.counted).map(|item| item.free),
                 counted: item.is_some_and(|item| item.counted),
+                ..v1::PricedLine::default()
             });
         Ok(v1::PriceBasketResponse {
             restaurant_name: restaurant.name.clone(),
             open: restaurant.open,
             currency: restaurant.currency.to_string(),
             lines: priced.collect(),
+            ..v1::PriceBasketResponse::default()
         })
     }
 

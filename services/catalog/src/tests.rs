@@ -97,8 +97,13 @@ impl Bench {
         let message = v1::ReserveRequest {
             order_id: order(number).to_string(),
             restaurant_id: restaurant().to_string(),
-            lines: vec![v1::BasketLine { item_id: item.to_string(), quantity }],
+            lines: vec![v1::BasketLine {
+                item_id: item.to_string(),
+                quantity,
+                ..v1::BasketLine::default()
+            }],
             expires_at_ms: 0,
+            ..v1::ReserveRequest::default()
         };
         let (asked, message) = asked(message, key);
         Ok(self.catalog.reserve(&asked, &message).await?.counted_lines)

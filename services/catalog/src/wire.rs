@@ -42,6 +42,7 @@ pub(crate) fn restaurant_at(restaurant: &Restaurant, version: i64) -> v1::Restau
         open: restaurant.open,
         version,
         created_at_ms: restaurant.created_at.as_millis(),
+        ..v1::Restaurant::default()
     }
 }
 
@@ -63,5 +64,6 @@ pub(crate) fn item(item: &Item) -> v1::Item {
         available: item.available,
         free: item.counted.then_some(item.free),
         version: item.revision,
+        ..v1::Item::default()
     }
 }

@@ -13,6 +13,7 @@ pub(crate) fn courier(courier: &Courier, version: i64) -> CourierMessage {
         load: courier.load,
         capacity: courier.capacity,
         version,
+        ..CourierMessage::default()
     }
 }
 
@@ -29,5 +30,6 @@ pub(crate) fn delivery(delivery: &Delivery, version: i64) -> DeliveryRecord {
         created_at_ms: delivery.created_at.as_millis(),
         reason_code: delivery.reason_code.map_or_else(String::new, |code| code.as_str().to_owned()),
         address: String::new(),
+        ..DeliveryRecord::default()
     }
 }

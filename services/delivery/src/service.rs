@@ -6,9 +6,9 @@ use bistro_proto::{
     common::v1::{AuditPage, AuditRequest},
     delivery::v1::{
         Courier as CourierMessage, CreateCourierRequest, DeliveryDelivered, DeliveryFailed,
-        DeliveryPickedUp, DeliveryRecord, DeliveryRequest, FailRequest, GetCourierRequest,
-        GetDeliveryRequest, ListDeliveriesRequest, ListDeliveriesResponse, SetDutyRequest,
-        delivery_server::Delivery as DeliveryApi,
+        DeliveryPickedUp, DeliveryRecord, DeliveryRequest, DropOffRequest, FailRequest,
+        GetCourierRequest, GetDeliveryRequest, ListDeliveriesRequest, ListDeliveriesResponse,
+        SetDutyRequest, delivery_server::Delivery as DeliveryApi,
     },
     orders::v1::{GetOrderRequest, orders_client::OrdersClient},
 };
@@ -342,7 +342,7 @@ impl DeliveryApi for DeliveryService {
 
     async fn drop_off(
         &self,
-        request: Request<DeliveryRequest>,
+        request: Request<DropOffRequest>,
     ) -> Result<Response<DeliveryRecord>, Status> {
         let (asked, request) = ask(request)?;
         let about = About::delivery(&request.id);

@@ -50,6 +50,7 @@ impl From<&Line> for QuoteLine {
             quantity: line.quantity,
             unit_price_minor: line.unit_price_minor,
             counted: false,
+            ..Self::default()
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What is taken in: whether a basket can be quoted, and the order that a request places.
 
 use bistro_core::{
-    Currency, Error, ErrorCode, FieldError, Fulfilment, MAX_LINE_QUANTITY, MAX_ORDER_LINES, Money, MoneyError,
-    check_card_token,
+    Currency, Error, ErrorCode, FieldError, Fulfilment, MAX_LINE_QUANTITY, MAX_ORDER_LINES, Money,
+    MoneyError, check_card_token,
 };
 use bistro_proto::{
     catalog::v1::PricedLine,
@@ -71,6 +71,7 @@ pub(crate) fn quote_line(line: PricedLine) -> QuoteLine {
         quantity: line.quantity,
         unit_price_minor: line.unit_price_minor,
         counted: line.counted,
+        ..QuoteLine::default()
     }
 }
 
@@ -169,6 +170,7 @@ mod tests {
             expires_at_ms: 0,
             fulfilment: "delivery".to_owned(),
             principal: "ada".to_owned(),
+            ..QuoteContent::default()
         };
         let request = PlaceOrderRequest {
             payment_method: payment_method.to_owned(),
@@ -192,11 +194,16 @@ mod tests {
     #[test]
     fn a_basket_has_as_many_lines_as_the_limit_says() {
         let basket = |lines: usize, quantity: u32| {
-            let line = bistro_proto::orders::v1::LineRequest { item_id: String::new(), quantity };
+            let line = bistro_proto::orders::v1::LineRequest {
+                item_id: String::new(),
+                quantity,
+                ..bistro_proto::orders::v1::LineRequest::default()
+            };
             let request = CreateQuoteRequest {
                 restaurant_id: String::new(),
                 lines: vec![line; lines],
                 fulfilment: "dine_in".to_owned(),
+                ..CreateQuoteRequest::default()
             };
             check_basket(&request)
         };

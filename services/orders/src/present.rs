@@ -61,6 +61,7 @@ pub(crate) fn message(order: &Order, version: i64) -> OrderMessage {
         accept_by_ms: millis(order.accept_by),
         ready_at_ms: millis(order.ready_at),
         address: order.address.clone(),
+        ..OrderMessage::default()
     }
 }
 

@@ -78,21 +78,24 @@ pub(crate) fn place(
     reservation_expires: Timestamp,
 ) -> Result<Order, Error> {
     let order = Order { confirm_by: Some(confirm_by), ..order };
-    let lines = order
-        .lines
-        .iter()
-        .map(|line| BasketLine { item_id: line.item.to_string(), quantity: line.quantity });
+    let lines = order.lines.iter().map(|line| BasketLine {
+        item_id: line.item.to_string(),
+        quantity: line.quantity,
+        ..BasketLine::default()
+    });
     let reserve = ReserveRequest {
         order_id: order.id.to_string(),
         restaurant_id: order.restaurant.to_string(),
         lines: lines.collect(),
         expires_at_ms: reservation_expires.as_millis(),
+        ..ReserveRequest::default()
     };
     let authorize = AuthorizeRequest {
         order_id: order.id.to_string(),
         restaurant_id: order.restaurant.to_string(),
         amount: Some(money(&order)),
         payment_method: payment_method.to_owned(),
+        ..AuthorizeRequest::default()
     };
     work.insert_new(&order)?;
     work.timer::<Order>(order.id, CONFIRM_TIMER, confirm_by);
@@ -290,6 +293,7 @@ pub(crate) fn accept(
         lines: order.lines.iter().map(QuoteLine::from).collect(),
         fulfilment: order.fulfilment.as_str().to_owned(),
         ready_at_ms: ready_at.map_or(0, Timestamp::as_millis),
+        ..OrderAccepted::default()
     };
     event(work, &order, before.version + 1, &message);
     Ok(order)

@@ -18,6 +18,7 @@ use bistro_proto::{
 use bistro_runtime::{Asked, PeerChannel, RoleContext, ask, error_of, status_of};
 use bistro_store::{DocumentRef, Key, Mark, Query, StoreExt as _, Versioned, Work};
 use prost::Message;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -67,13 +68,15 @@ impl OrdersService {
 
     async fn quote(&self, asked: &Asked, request: CreateQuoteRequest) -> Result<Quote, Error> {
         intake::check_basket(&request)?;
-        let lines = request
-            .lines
-            .iter()
-            .map(|line| BasketLine { item_id: line.item_id.clone(), quantity: line.quantity });
+        let lines = request.lines.iter().map(|line| BasketLine {
+            item_id: line.item_id.clone(),
+            quantity: line.quantity,
+            ..BasketLine::default()
+        });
         let basket = PriceBasketRequest {
             restaurant_id: request.restaurant_id.clone(),
             lines: lines.collect(),
+            ..PriceBasketRequest::default()
         };
         let priced = CatalogClient::new(self.catalog.clone())
             .price_basket(basket)
@@ -98,6 +101,7 @@ impl OrdersService {
             expires_at_ms: (now + self.config.orders.quote_ttl).as_millis(),
             fulfilment: request.fulfilment,
             principal: asked.principal.name(),
+            ..QuoteContent::default()
         };
         Ok(Quote {
             token: self.signer.sign(&content),
@@ -106,6 +110,7 @@ impl OrdersService {
             total: content.total,
             expires_at_ms: content.expires_at_ms,
             fulfilment: content.fulfilment,
+            ..Quote::default()
         })
     }
 
@@ -372,16 +377,14 @@ impl Orders for OrdersService {
         answer(self.change(&asked, "orders.hand_over", &request.id, &request, decide).await)
     }
 
-    type WatchOrderStream = watch::Changes;
-
     async fn watch_order(
         &self,
         request: Request<WatchOrderRequest>,
-    ) -> Result<Response<watch::Changes>, Status> {
+    ) -> Result<Response<BoxStream<OrderMessage>>, Status> {
         let (asked, request) = ask(request)?;
         let order = self.visible(&asked, &request.id).await.map_err(|error| status_of(&error))?;
         let id = order.id.to_string();
-        Ok(Response::new(watch::stream(self.engine.clone(), id, request.after_sequence)))
+        Ok(Response::new(Box::pin(watch::stream(self.engine.clone(), id, request.after_sequence))))
     }
 
     async fn get_states(

@@ -112,6 +112,7 @@ fn authorization() -> v1::AuthorizeRequest {
         restaurant_id: tender.restaurant.to_string(),
         amount: Some(MoneyMessage { amount_minor: 1000, currency: "GBP".to_owned() }),
         payment_method: tender.method,
+        ..v1::AuthorizeRequest::default()
     }
 }
 
@@ -156,7 +157,10 @@ impl Bench {
 
     async fn refund(&self, amount_minor: i64, key: &str) -> Result<v1::Payment, Error> {
         let (order_id, reason) = (order().to_string(), " cold soup ".to_owned());
-        let (asked, message) = asked(v1::RefundRequest { order_id, amount_minor, reason }, key);
+        let (asked, message) = asked(
+            v1::RefundRequest { order_id, amount_minor, reason, ..v1::RefundRequest::default() },
+            key,
+        );
         self.payments.refund(&asked, &message).await
     }
 

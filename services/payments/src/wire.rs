@@ -79,6 +79,7 @@ pub(crate) fn payment_at(payment: &Payment, version: i64) -> v1::Payment {
             .map(answered)
             .chain(payment.refund.iter().map(intended))
             .collect(),
+        ..v1::Payment::default()
     }
 }
 
@@ -91,6 +92,7 @@ fn intended(intent: &RefundIntent) -> v1::Refund {
         reason: intent.reason.clone(),
         refused: String::new(),
         answered_at_ms: 0,
+        ..v1::Refund::default()
     }
 }
 
@@ -149,6 +151,7 @@ mod tests {
             restaurant_id: Id::<bistro_core::kinds::Restaurant>::from_bits(1).to_string(),
             amount: Some(common::v1::Money { amount_minor: 5, currency: "GBP".to_owned() }),
             payment_method: method.to_owned(),
+            ..v1::AuthorizeRequest::default()
         };
         assert_eq!(tender(&asked("card_ok")).unwrap().method, "card_ok");
         let refused = tender(&asked("4242 4242 4242 4242")).unwrap_err();

@@ -22,7 +22,7 @@ pub(crate) struct NewRestaurant {
 
 impl From<NewRestaurant> for v1::CreateRestaurantRequest {
     fn from(new: NewRestaurant) -> Self {
-        Self { name: new.name, currency: new.currency, time_zone: new.time_zone }
+        Self { name: new.name, currency: new.currency, time_zone: new.time_zone, ..Self::default() }
     }
 }
 
@@ -182,7 +182,13 @@ pub(crate) struct MenuRow {
 
 impl From<MenuRow> for v1::MenuRow {
     fn from(row: MenuRow) -> Self {
-        Self { line: row.line, name: row.name, price_minor: row.price_minor, stock: row.stock }
+        Self {
+            line: row.line,
+            name: row.name,
+            price_minor: row.price_minor,
+            stock: row.stock,
+            ..Self::default()
+        }
     }
 }
 

@@ -59,11 +59,13 @@ impl From<NewQuote> for v1::CreateQuoteRequest {
         let lines = quote.lines.into_iter().map(|line| v1::LineRequest {
             item_id: line.item_id.to_string(),
             quantity: line.quantity,
+            ..v1::LineRequest::default()
         });
         Self {
             restaurant_id: quote.restaurant_id.to_string(),
             lines: lines.collect(),
             fulfilment: quote.fulfilment.into_inner(),
+            ..Self::default()
         }
     }
 }
@@ -148,6 +150,7 @@ impl NewOrder {
             payment_method: self.payment_method,
             wait_ms: wait.saturating_mul(1000),
             address: self.address.unwrap_or_default(),
+            ..v1::PlaceOrderRequest::default()
         }
     }
 }
@@ -251,6 +254,7 @@ impl TryFrom<OrderFilter> for v1::ListOrdersRequest {
             restaurant_id,
             state: filter.state.map(OrderState::into_inner).unwrap_or_default(),
             page: Some(page),
+            ..Self::default()
         })
     }
 }

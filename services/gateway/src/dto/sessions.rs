@@ -23,7 +23,7 @@ pub(crate) struct LogIn {
 
 impl LogIn {
     /// The roles' words for it; `client` is what logs in, as it calls itself.
-    pub(crate) fn from_client(self, client: String) -> v1::LogInRequest {
+    pub(crate) fn of_client(self, client: String) -> v1::LogInRequest {
         v1::LogInRequest { email: self.email, password: self.password, client }
     }
 }

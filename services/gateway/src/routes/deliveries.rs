@@ -3,7 +3,8 @@
 use axum::extract::State;
 use bistro_core::kinds;
 use bistro_proto::delivery::v1::{
-    DeliveryRequest, FailRequest, GetCourierRequest, GetDeliveryRequest, SetDutyRequest,
+    DeliveryRequest, DropOffRequest, FailRequest, GetCourierRequest, GetDeliveryRequest,
+    SetDutyRequest,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -152,7 +153,7 @@ async fn drop_off_delivery(
     Command(ask): Command,
     At(id): At<kinds::Delivery>,
 ) -> Result<Answer<Delivery>, Problem> {
-    let request = ask.with(DeliveryRequest { id: id.to_string() });
+    let request = ask.with(DropOffRequest { id: id.to_string(), ..DropOffRequest::default() });
     Ok(tagged(edge.delivery().drop_off(request).await?.into_inner().into()))
 }
 

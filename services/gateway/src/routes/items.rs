@@ -50,6 +50,7 @@ async fn change_item(
         name: change.name,
         price_minor: change.price_minor,
         available: change.available,
+        ..UpdateItemRequest::default()
     };
     let item = edge.catalog().update_item(ask.with(request)).await?.into_inner();
     Ok(tagged(item.into()))

@@ -270,6 +270,7 @@ async fn refund_order(
         order_id: id.to_string(),
         amount_minor: refund.amount()?,
         reason: refund.reason,
+        ..RefundRequest::default()
     };
     let payment = Payment::from(edge.payments().refund(ask.with(request)).await?.into_inner());
     let version = payment.version;

@@ -45,7 +45,7 @@ async fn log_in(
     Json(login): Json<LogIn>,
 ) -> Result<Answer<Tokens>, Problem> {
     let client = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let login = login.from_client(client.unwrap_or_default().to_owned());
+    let login = login.of_client(client.unwrap_or_default().to_owned());
     let tokens = edge.accounts().log_in(ask.with(login)).await?.into_inner();
     Ok(Answer::ok(tokens.into()).secret())
 }

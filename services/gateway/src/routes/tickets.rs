@@ -35,8 +35,11 @@ async fn list_tickets(
     At(id): At<kinds::Restaurant>,
     Query(cursor): Query<Cursor>,
 ) -> Result<Answer<Page<Ticket>>, Problem> {
-    let request =
-        ListTicketsRequest { restaurant_id: id.to_string(), page: Some(cursor.into_request()?) };
+    let request = ListTicketsRequest {
+        restaurant_id: id.to_string(),
+        page: Some(cursor.into_request()?),
+        ..ListTicketsRequest::default()
+    };
     let page = edge.kitchen().list_tickets(ask.with(request)).await?.into_inner();
     Ok(Answer::ok(Page::of(page.tickets, page.next_cursor)))
 }

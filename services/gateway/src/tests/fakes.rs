@@ -1,6 +1,6 @@
 //! Fakes of the roles' gRPC services, and what they were asked.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use bistro_core::{Error, ErrorCode};
 use bistro_proto::{
@@ -9,7 +9,6 @@ use bistro_proto::{
     orders::v1::{self as orders, orders_server::Orders},
 };
 use bistro_runtime::status_of;
-use futures::Stream;
 use parking_lot::Mutex;
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status};
@@ -145,12 +144,10 @@ fake! {
             Ok(Response::new(orders::ListOrdersResponse { orders, next_cursor }))
         }
 
-        type WatchOrderStream = Pin<Box<dyn Stream<Item = Result<orders::Order, Status>> + Send>>;
-
         async fn watch_order(
             &self,
             request: Request<orders::WatchOrderRequest>,
-        ) -> Result<Response<Self::WatchOrderStream>, Status> {
+        ) -> Result<Response<tonic::codegen::BoxStream<orders::Order>>, Status> {
             let after = request.get_ref().after_sequence;
             self.see(&request, 0, after);
             if request.get_ref().id != super::ORDER {
