@@ -233,7 +233,9 @@ impl Engine {
         }
         failpoint::pass("commit.after");
         if committed.is_ok() {
-            lists.iter().for_each(|changed| changed.send_replace(()));
+            for followed in &lists {
+                followed.send_replace(());
+            }
         }
         match &committed {
             Ok(Committed::Applied) => {

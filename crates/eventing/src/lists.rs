@@ -28,11 +28,8 @@ pub(crate) struct Lists(All);
 impl Lists {
     /// Begins to follow the documents of type `D` whose key in `index` begins with `prefix`.
     pub(crate) fn follow<D: Document>(&self, index: &'static str, prefix: &Key) -> ListWatcher {
-        let list = List {
-            collection: D::COLLECTION.name,
-            index,
-            prefix: prefix.as_str().to_owned(),
-        };
+        let list =
+            List { collection: D::COLLECTION.name, index, prefix: prefix.as_str().to_owned() };
         let mut all = self.0.lock();
         let followed = all
             .entry(list.clone())
@@ -143,7 +140,9 @@ mod tests {
     }
 
     fn wake(lists: &Lists, work: &Work) {
-        lists.touched(work).iter().for_each(|changed| changed.send_replace(()));
+        for followed in lists.touched(work) {
+            followed.send_replace(());
+        }
     }
 
     async fn is_awake(watcher: &mut ListWatcher) -> bool {

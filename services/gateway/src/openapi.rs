@@ -23,7 +23,7 @@ use crate::{
 
 /// What is answered with its version as the entity tag.
 const TAGGED: &[&str] =
-    &["Restaurant", "Item", "Order", "Payment", "Ticket", "Courier", "Delivery", "User"];
+    &["Restaurant", "Item", "Order", "Payment", "Ticket", "Station", "Courier", "Delivery", "User"];
 /// The security scheme's name.
 const BEARER: &str = "bearer";
 
@@ -52,6 +52,7 @@ const BEARER: &str = "bearer";
         (name = "orders", description = "Quotes, orders and their events"),
         (name = "payments", description = "Payments, refunds and the ledger"),
         (name = "tickets", description = "What kitchens have to cook"),
+        (name = "stations", description = "Where kitchens cook, and how busy they are"),
         (name = "deliveries", description = "Couriers and deliveries"),
         (name = "operations", description = "For whoever runs the platform"),
     ),
@@ -202,6 +203,7 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
         (_, "restaurants") => (id("rst"), "The restaurant"),
         (_, "items") => (id("itm"), "The item"),
         (_, "tickets") => (id("tkt"), "The ticket"),
+        (_, "stations") => (id("stn"), "The station"),
         (_, "deliveries") => (id("dlv"), "The delivery"),
         ("user_id", _) | (_, "users") => (id("usr"), "The user"),
         (_, "sessions") => (id("ses"), "The session"),

@@ -138,8 +138,12 @@ impl Board {
         tickets: impl IntoIterator<Item = &'a Ticket>,
         now: Timestamp,
     ) -> Self {
-        let mut board =
-            Self { paces: BTreeMap::new(), tickets: Vec::new(), loads: Vec::new(), total: BTreeMap::new() };
+        let mut board = Self {
+            paces: BTreeMap::new(),
+            tickets: Vec::new(),
+            loads: Vec::new(),
+            total: BTreeMap::new(),
+        };
         for station in stations {
             let (place, name) = (Some(station.id), station.name.clone());
             board.paces.insert(place, Pace::of(station));
@@ -205,8 +209,8 @@ impl Board {
             let ahead = self.total.get(&load.station).map_or(0, |share| share.work_ms);
             pace.until_done_ms(ahead, &own)
         });
-        let (least, most) = times
-            .fold((u64::MAX, 0), |(least, most), time| (least.min(time), most.max(time)));
+        let (least, most) =
+            times.fold((u64::MAX, 0), |(least, most), time| (least.min(time), most.max(time)));
         Range::between(least.min(most), most)
     }
 

@@ -79,9 +79,8 @@ const fn is_awaited(state: TicketState) -> bool {
 
 fn estimate(message: &mut TicketMessage, ticket: &Ticket, board: &Board, now: Timestamp) {
     let Range { earliest_ms, latest_ms } = board.ticket(ticket, now);
-    let moment = |after: u64| {
-        now.as_millis().saturating_add(i64::try_from(after).unwrap_or(i64::MAX))
-    };
+    let moment =
+        |after: u64| now.as_millis().saturating_add(i64::try_from(after).unwrap_or(i64::MAX));
     (message.earliest_ms, message.latest_ms) = (moment(earliest_ms), moment(latest_ms));
 }
 

@@ -99,10 +99,16 @@ pub(crate) fn check(content: Option<StationContent>) -> Result<StationContent, E
         field("name", format!("write 1 to {LONGEST_NAME} characters, without line ends"));
     }
     if !(1..=LARGEST_CAPACITY).contains(&content.capacity) {
-        field("capacity", format!("write how many items it cooks at once, 1 to {LARGEST_CAPACITY}"));
+        field(
+            "capacity",
+            format!("write how many items it cooks at once, 1 to {LARGEST_CAPACITY}"),
+        );
     }
     if !(1..=LONGEST_ITEM).contains(&content.item_minutes) {
-        field("item_minutes", format!("write how long one item takes, 1 to {LONGEST_ITEM} minutes"));
+        field(
+            "item_minutes",
+            format!("write how long one item takes, 1 to {LONGEST_ITEM} minutes"),
+        );
     }
     if wrong.is_empty() { Ok(content) } else { Err(Error::fields(wrong)) }
 }

@@ -8,13 +8,10 @@ use bistro_proto::kitchen::v1::{
     UpdateStationRequest,
 };
 use bistro_runtime::Asked;
-use bistro_store::{
-    DocumentRef, Key, Mark, Query, StoreError, StoreExt as _, Versioned, Work,
-};
+use bistro_store::{DocumentRef, Key, Mark, Query, StoreError, StoreExt as _, Versioned, Work};
 
 use crate::{
-    board,
-    present,
+    board, present,
     reroute::REROUTE_TIMER,
     service::{KitchenService, restaurant_id, station_id},
     station::{BY_NAME, DEFAULT, STATIONS, Station, check},

@@ -43,8 +43,7 @@ pub(crate) fn stream(hub: Hub, wanted: Wanted, lifetime: Duration) -> Changes {
         let stopping = hub.presenter.engine.stopping();
         let changes = hub.watch(wanted.restaurant);
         let looked_at = hub.presenter.engine.now();
-        let mut watcher =
-            Watcher { hub, wanted, to: to.clone(), sent: HashMap::new(), looked_at };
+        let mut watcher = Watcher { hub, wanted, to: to.clone(), sent: HashMap::new(), looked_at };
         tokio::select! {
             () = to.closed() => {}
             () = stopping.cancelled() => {}
@@ -134,9 +133,9 @@ impl Watcher {
             let engine = &self.hub.presenter.engine;
             let mut found = since(engine, self.wanted.restaurant, from, &page).await?;
             let seen = self.wanted.after;
-            found.items.retain(|ticket| {
-                self.concerns(ticket) && seen.is_none_or(|seen| !seen.is(ticket))
-            });
+            found
+                .items
+                .retain(|ticket| self.concerns(ticket) && seen.is_none_or(|seen| !seen.is(ticket)));
             self.show(&found.items).await?;
             match found.next {
                 Some(next) => page.cursor = Some(next),

@@ -225,7 +225,9 @@ impl Ticket {
         let fire_at = Timestamp::from_millis(due.as_millis().saturating_sub(prep_ms));
         if fire_at > now {
             self.fire_at = Some(fire_at);
-            self.items.iter_mut().for_each(|item| item.held = true);
+            for item in &mut self.items {
+                item.held = true;
+            }
         }
     }
 

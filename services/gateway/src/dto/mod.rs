@@ -11,6 +11,7 @@ mod members;
 mod orders;
 mod payments;
 mod sessions;
+mod stations;
 
 pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
 pub(crate) use audit::{AUDITED_ROLES, AuditPage};
@@ -24,7 +25,7 @@ pub(crate) use delivery::{
     NewCourier,
 };
 pub(crate) use keys::KeySet;
-pub(crate) use kitchen::Ticket;
+pub(crate) use kitchen::{StationFilter, Ticket, TicketFilter};
 pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
 pub(crate) use orders::{
     Acceptance, EndReason, NewOrder, NewQuote, Order, OrderFilter, Quote, has_ended,
@@ -34,3 +35,4 @@ pub(crate) use sessions::{
     ForgottenPassword, LogIn, NewPassword, PasswordChange, PasswordReset, Refresh, Revoked,
     Session, Tokens,
 };
+pub(crate) use stations::{Load, Station, StationContent};

@@ -34,7 +34,8 @@ use metrics::Metrics;
 pub(crate) use answer::{Answer, IfNoneMatch};
 pub(crate) use body::Json;
 pub(crate) use extract::{
-    At, Command, LastEventId, LineAt, MemberAt, Reading, Repeatable, RoleAt, Version, Wait,
+    At, Command, LastEventCursor, LastEventId, LineAt, MemberAt, Reading, Repeatable, RoleAt,
+    Version, Wait,
 };
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};

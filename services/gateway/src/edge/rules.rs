@@ -56,6 +56,7 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
                 | "/api/v1/items/{id}"
                 | "/api/v1/items/{id}/stock"
                 | "/api/v1/users/{id}"
+                | "/api/v1/stations/{id}"
         )
 }
 

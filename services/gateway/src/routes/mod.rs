@@ -4,6 +4,7 @@ mod audit;
 mod deliveries;
 mod items;
 mod keys;
+mod kitchen;
 mod ledger;
 mod members;
 mod orders;
@@ -39,6 +40,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(items::routes())
         .merge(orders::routes())
         .merge(tickets::routes())
+        .merge(kitchen::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
         .merge(audit::routes())

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     item::Action,
-    ticket::{TicketState, tests::{item, ticket}},
+    ticket::{
+        TicketState,
+        tests::{item, ticket},
+    },
 };
 
 const MINUTE: i64 = 60_000;

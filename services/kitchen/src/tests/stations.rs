@@ -73,8 +73,7 @@ async fn a_repeated_request_makes_one_station() {
 #[tokio::test]
 async fn there_is_one_of_a_name_and_one_default_whoever_is_first() {
     let bench = Bench::new();
-    let (one, other) =
-        tokio::join!(bench.station("Grill", false), bench.station("GRILL", false));
+    let (one, other) = tokio::join!(bench.station("Grill", false), bench.station("GRILL", false));
     assert_eq!(u8::from(one.is_ok()) + u8::from(other.is_ok()), 1);
     let refused = one.err().or(other.err()).unwrap();
     assert_eq!(refused.code(), ErrorCode::AlreadyExists);
@@ -109,10 +108,8 @@ async fn a_restaurant_has_fifty_stations_at_most() {
     }
     let refused = bench.station("one more", false).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::WrongState);
-    let request = v1::ListStationsRequest {
-        restaurant_id: restaurant().to_string(),
-        ..Default::default()
-    };
+    let request =
+        v1::ListStationsRequest { restaurant_id: restaurant().to_string(), ..Default::default() };
     let listed = bench.service.list_stations(&chef(), request.clone()).await.unwrap();
     assert_eq!((listed.stations.len(), listed.stations[1].name.as_str()), (50, "station 1"));
     let refused = bench.service.list_stations(&stranger(), request).await.unwrap_err();

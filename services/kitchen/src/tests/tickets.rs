@@ -73,7 +73,8 @@ async fn who_fires_by_hand_or_cancels_takes_the_timer_away() {
     bench.told(&wanted(START + 60 * MINUTE)).await;
     assert_eq!(bench.act(Fire, 1, None).await.unwrap().fire_at_ms, 0);
     bench.act(Hold, 1, Some(0)).await.unwrap();
-    let other = OrderAccepted { scheduled_for_ms: START + 60 * MINUTE, ..accepted(3, vec![line("", 1)]) };
+    let other =
+        OrderAccepted { scheduled_for_ms: START + 60 * MINUTE, ..accepted(3, vec![line("", 1)]) };
     bench.told(&other).await;
     bench.told(&cancelled(3)).await;
     bench.clock.advance(Duration::from_secs(3600));
@@ -136,7 +137,10 @@ async fn notes_are_asked_once_for_a_page_and_stored_nowhere() {
     let of = |bits| order(bits).to_string();
     assert_eq!(*bench.orders.asked.lock(), [vec![of(1), of(2)]]);
     let ticket = bench.shown(1).await;
-    assert_eq!((ticket.allergies, ticket.items[0].note.as_str()), (vec!["nuts".to_owned()], "no nuts please"));
+    assert_eq!(
+        (ticket.allergies, ticket.items[0].note.as_str()),
+        (vec!["nuts".to_owned()], "no nuts please")
+    );
     assert!(!ticket.notes_missing);
     assert_eq!(bench.orders.asked.lock().len(), 1, "it is known for a while");
     bench.clock.advance(Duration::from_secs(61));
@@ -178,16 +182,12 @@ async fn nobody_from_elsewhere_sees_or_changes_a_ticket() {
             assert_eq!(refused.unwrap_err().code(), code);
         }
     }
-    let list = v1::ListTicketsRequest {
-        restaurant_id: restaurant().to_string(),
-        ..Default::default()
-    };
+    let list =
+        v1::ListTicketsRequest { restaurant_id: restaurant().to_string(), ..Default::default() };
     let refused = bench.service.list(&stranger(), list).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::PermissionDenied);
-    let watch = v1::WatchTicketsRequest {
-        restaurant_id: restaurant().to_string(),
-        ..Default::default()
-    };
+    let watch =
+        v1::WatchTicketsRequest { restaurant_id: restaurant().to_string(), ..Default::default() };
     let refused = bench.service.watch(&stranger(), &watch).err().unwrap();
     assert_eq!(refused.code(), ErrorCode::PermissionDenied);
     let role = Principal::Workload("orders".to_owned());
