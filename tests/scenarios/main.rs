@@ -11,6 +11,7 @@ mod accounts;
 mod api;
 mod compensation;
 mod disk;
+mod kitchen;
 mod life;
 mod metric_names;
 mod operations;

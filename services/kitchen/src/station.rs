@@ -86,12 +86,12 @@ pub(crate) fn route<'a>(
 
 /// `content` with its name trimmed; or all that is wrong with it.
 pub(crate) fn check(content: Option<StationContent>) -> Result<StationContent, Error> {
-    let mut content = content.ok_or_else(|| Error::field("content", "say what the station is"))?;
+    let content = content.ok_or_else(|| Error::field("content", "say what the station is"))?;
+    let content = StationContent { name: content.name.trim().to_owned(), ..content };
     let mut wrong = Vec::new();
     let mut field = |path: &str, message: String| {
         wrong.push(FieldError { path: path.to_owned(), message });
     };
-    content.name = content.name.trim().to_owned();
     if content.name.is_empty()
         || content.name.chars().count() > LONGEST_NAME
         || content.name.chars().any(char::is_control)

@@ -54,6 +54,7 @@ impl TicketState {
 
 /// A ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else, as it is stored")]
 pub(crate) struct Ticket {
     pub(crate) id: Id<kinds::Ticket>,
     pub(crate) restaurant: Id<kinds::Restaurant>,

@@ -125,7 +125,7 @@ async fn a_station_sees_its_own_and_what_it_loses() {
     bench.service.delete_station(&asked(manager()), &request).await.unwrap();
     bench.fire().await;
     let mut lost = [next(&mut changes).await, next(&mut changes).await];
-    lost.sort_by_key(|change| what(change));
+    lost.sort_by_key(what);
     for (change, bits) in lost.into_iter().zip([2, 3]) {
         assert_eq!(what(&change), is(bits, "queued"));
         assert_eq!(change.ticket.unwrap().items[0].station_id, "");
