@@ -318,7 +318,7 @@ impl Screen {
             assert_eq!(head.headers["content-type"], "text/event-stream");
             let body = body
                 .into_data_stream()
-                .map_while(|piece| async { piece.ok().map(|bytes| bytes.to_vec()) });
+                .filter_map(|piece| async { piece.ok().map(|bytes| bytes.to_vec()) });
             return Ok(Self { body: body.boxed(), unread: String::new() });
         }
         let problem = body.collect().await.expect("a problem").to_bytes();
