@@ -1,15 +1,22 @@
 //! Live tickets: what a watcher is sent, from where, and until when.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use bistro_core::ErrorCode;
 use bistro_proto::kitchen::v1::TicketChange;
+use bistro_store::StoreExt as _;
+use proptest::prelude::*;
 use tokio_stream::StreamExt as _;
 
 use super::*;
 use crate::{
-    item::Action::{Bump, Start},
+    item::Action::{Bump, Fire, Hold, Recall, Start},
     stream::Changes,
+    ticket::Ticket,
 };
 
 fn watch(bench: &Bench, after: &str, station: &str) -> Changes {
@@ -180,7 +187,7 @@ async fn who_falls_behind_is_sent_what_it_missed() {
     for bits in 1..=300 {
         bench.ticket(bits, vec![line("", 1)]).await;
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     while seen.len() < 300 {
         seen.insert(what(&next(&mut changes).await).0);
     }
@@ -196,4 +203,113 @@ async fn a_stream_ends_with_its_right_and_with_the_process() {
     assert!(short.next().await.is_none());
     bench.engine().end_streams();
     assert!(open.next().await.is_none());
+}
+
+#[tokio::test]
+async fn what_another_process_changes_is_seen_by_looking_again() {
+    let bench = Bench::new();
+    bench.ticket(1, vec![line("", 1)]).await;
+    let mut changes = watch(&bench, "", "");
+    next(&mut changes).await;
+    let store = bench.engine().store();
+    let before = store.load::<Ticket>(&ticket_id(1)).await.unwrap().unwrap();
+    let mut after = before.value.clone();
+    after.act(Start, None, bench.engine().now()).unwrap();
+    let mut elsewhere = work(&bench, "elsewhere");
+    elsewhere.replace(&before, &after).unwrap();
+    // Past the engine, so that nobody in this process is woken.
+    store.commit(elsewhere).await.unwrap();
+    assert_eq!(what(&next(&mut changes).await), is(1, "in_preparation"));
+}
+
+/// What happens in a kitchen, and to one screen in it.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Act(u8, u128),
+    Comes(u128),
+    Cancelled(u128),
+    Wait(u64),
+    ScreenReads,
+    ScreenBreaks,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..5_u8, 0..4_u128).prop_map(|(action, bits)| Step::Act(action, bits)),
+        2 => (0..4_u128).prop_map(Step::Comes),
+        1 => (0..4_u128).prop_map(Step::Cancelled),
+        1 => (1..30_u64).prop_map(Step::Wait),
+        3 => Just(Step::ScreenReads),
+        2 => Just(Step::ScreenBreaks),
+    ]
+}
+
+/// A screen that shows what it was sent last, and comes back with the cursor of that.
+struct Screen {
+    changes: Changes,
+    cursor: String,
+    shown: BTreeMap<String, i64>,
+}
+
+impl Screen {
+    async fn read(&mut self, patience: Duration) -> bool {
+        let Ok(Some(change)) = tokio::time::timeout(patience, self.changes.next()).await else {
+            return false;
+        };
+        let change = change.unwrap();
+        self.cursor = change.cursor;
+        let ticket = change.ticket.unwrap();
+        let shown = self.shown.entry(ticket.id).or_default();
+        // An older change that comes once more does not turn the screen back.
+        *shown = ticket.version.max(*shown);
+        true
+    }
+}
+
+async fn a_screen_comes_and_goes(steps: Vec<Step>) {
+    let bench = Bench::new();
+    let mut screen =
+        Screen { changes: watch(&bench, "", ""), cursor: String::new(), shown: BTreeMap::new() };
+    for step in steps {
+        match step {
+            Step::Act(action, bits) => {
+                let action = [Start, Bump, Recall, Hold, Fire][usize::from(action)];
+                // Refused where it cannot be taken.
+                drop(bench.act(action, bits, None).await);
+            }
+            Step::Comes(bits) => bench.ticket(bits, vec![line("", 1)]).await,
+            Step::Cancelled(bits) => bench.told(&cancelled(bits)).await,
+            Step::Wait(seconds) => bench.clock.advance(Duration::from_secs(seconds)),
+            Step::ScreenReads => drop(screen.read(Duration::from_millis(20)).await),
+            Step::ScreenBreaks => screen.changes = watch(&bench, &screen.cursor, ""),
+        }
+    }
+    let page = bistro_core::PageRequest::first(100);
+    let since = crate::changes::since(bench.engine(), restaurant(), Timestamp::default(), &page);
+    let truth: BTreeMap<String, i64> =
+        since.await.unwrap().items.iter().map(|one| (one.id.to_string(), one.version)).collect();
+    let began = tokio::time::Instant::now();
+    let misses = |screen: &Screen| {
+        let unseen = |(id, version): (&String, &i64)| {
+            screen.shown.get(id).is_none_or(|shown| shown < version)
+        };
+        truth.iter().any(unseen)
+    };
+    while misses(&screen) {
+        screen.read(Duration::from_secs(2)).await;
+        let shown = &screen.shown;
+        assert!(began.elapsed() < Duration::from_secs(10), "{shown:?} for {truth:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_screen_that_comes_and_goes_misses_nothing(
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(a_screen_comes_and_goes(steps));
+    }
 }
