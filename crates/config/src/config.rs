@@ -26,6 +26,7 @@ pub struct Config {
     pub catalog: Catalog,
     pub payments: Payments,
     pub delivery: Delivery,
+    pub audit: Audit,
     pub log: Log,
     pub shutdown: Shutdown,
     pub eventing: Eventing,
@@ -55,6 +56,28 @@ pub enum Bus {
 pub enum PaymentProvider {
     /// Moves no money.
     Sandbox,
+    /// Stripe, as [`Payments::stripe`] says.
+    Stripe,
+}
+
+/// What the audit trail records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Every request that changes something, and what support and administrators read of others.
+    All,
+    /// What support, administrators and the operator do.
+    Privileged,
+}
+
+/// How much of an asker's address the audit trail keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordedAddress {
+    /// Nothing.
+    None,
+    /// The network that it is in.
+    Network,
+    /// All of it.
+    Full,
 }
 
 /// How log lines look.
@@ -103,14 +126,17 @@ section! {
     Gateway {
         listen: SocketAddr,
         request_timeout: Duration,
+        header_timeout: Duration,
+        body_timeout: Duration,
         body_limit: usize,
         trusted_proxies: usize,
         rate_limit: RateLimit,
+        user_rate_limit: RateLimit,
     }
 }
 
 section! {
-    /// See [`crate::RawRateLimit`].
+    /// See [`crate::RawRateLimit`] and [`crate::RawUserRateLimit`].
     RateLimit {
         per_second: u32,
         burst: u32,
@@ -178,9 +204,19 @@ section! {
 }
 
 section! {
-    /// See [`crate::RawPayments`].
+    /// See [`crate::RawPayments`]. `stripe` is there where its secrets are.
     Payments {
         provider: PaymentProvider,
+        stripe: Option<Stripe>,
+    }
+}
+
+section! {
+    /// See [`crate::RawStripe`].
+    Stripe {
+        url: String,
+        secret_key: Secret,
+        webhook_secret: Secret,
     }
 }
 
@@ -189,6 +225,17 @@ section! {
     Delivery {
         offer_timeout: Duration,
         assignment_retry: Duration,
+        batch_radius_m: u32,
+        proof_by_code: bool,
+    }
+}
+
+section! {
+    /// See [`crate::RawAudit`].
+    Audit {
+        record: Recorded,
+        address: RecordedAddress,
+        retention: Duration,
     }
 }
 
@@ -223,6 +270,7 @@ section! {
     /// See [`crate::RawLimits`]. `grpc_message` in bytes.
     Limits {
         concurrent_requests: usize,
+        connections: usize,
         grpc_message: usize,
     }
 }

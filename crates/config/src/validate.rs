@@ -5,9 +5,9 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 use crate::{
     check::{Checker, Key},
     config::{
-        Admin, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc, Limits,
-        Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Shutdown, Store,
-        StoreOptions,
+        Admin, Audit, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc,
+        Limits, Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Recorded,
+        RecordedAddress, Shutdown, Store, StoreOptions, Stripe,
     },
     raw::RawConfig,
     secret::SecretUrl,
@@ -66,10 +66,9 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
     let catalog = check
         .duration(&key!(written, catalog.reservation_ttl), SECOND..=DAY)
         .map(|reservation_ttl| Catalog { reservation_ttl });
-    let payments = check
-        .choice(&key!(written, payments.provider), &[("sandbox", PaymentProvider::Sandbox)])
-        .map(|provider| Payments { provider });
+    let payments = payments(check, written);
     let delivery = delivery(check, written);
+    let audit = audit(check, written);
     let log = log(check, written);
     let shutdown = shutdown(check, written);
     let eventing = eventing(check, written);
@@ -91,6 +90,7 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
         catalog: catalog?,
         payments: payments?,
         delivery: delivery?,
+        audit: audit?,
         log: log?,
         shutdown: shutdown?,
         eventing: eventing?,
@@ -178,16 +178,25 @@ fn gateway(check: &mut Checker<'_>, written: Written<'_>) -> Option<Gateway> {
     let listen = check.address(&key!(written, gateway.listen));
     let request_timeout =
         check.duration(&key!(written, gateway.request_timeout), 100 * MILLISECOND..=10 * MINUTE);
+    let header_timeout =
+        check.duration(&key!(written, gateway.header_timeout), 100 * MILLISECOND..=HOUR);
+    let body_timeout =
+        check.duration(&key!(written, gateway.body_timeout), 100 * MILLISECOND..=10 * MINUTE);
     let body_limit = check.size(&key!(written, gateway.body_limit), KIB..=256 * MIB);
     let trusted_proxies = check.integer(&key!(written, gateway.trusted_proxies), 0..=16);
     let per_second = check.integer(&key!(written, gateway.rate_limit.per_second), COUNT);
     let burst = check.integer(&key!(written, gateway.rate_limit.burst), COUNT);
+    let user_per_second = check.integer(&key!(written, gateway.user_rate_limit.per_second), COUNT);
+    let user_burst = check.integer(&key!(written, gateway.user_rate_limit.burst), COUNT);
     Some(Gateway {
         listen: listen?,
         request_timeout: request_timeout?,
+        header_timeout: header_timeout?,
+        body_timeout: body_timeout?,
         body_limit: body_limit?,
         trusted_proxies: trusted_proxies?,
         rate_limit: RateLimit { per_second: per_second?, burst: burst? },
+        user_rate_limit: RateLimit { per_second: user_per_second?, burst: user_burst? },
     })
 }
 
@@ -263,11 +272,74 @@ fn orders(check: &mut Checker<'_>, written: Written<'_>) -> Option<Orders> {
     })
 }
 
+fn payments(check: &mut Checker<'_>, written: Written<'_>) -> Option<Payments> {
+    let provider = check.choice(
+        &key!(written, payments.provider),
+        &[("sandbox", PaymentProvider::Sandbox), ("stripe", PaymentProvider::Stripe)],
+    );
+    let url = check.text(&key!(written, payments.stripe.url), stripe_url);
+    let secret_key = check.credential(
+        &key!(written, payments.stripe.secret_key),
+        &key!(written, payments.stripe.secret_key_file),
+        &["sk_", "rk_"],
+    );
+    let webhook_secret = check.credential(
+        &key!(written, payments.stripe.webhook_secret),
+        &key!(written, payments.stripe.webhook_secret_file),
+        &["whsec_"],
+    );
+    let stripe = match (url?, secret_key.ok()?, webhook_secret.ok()?) {
+        (url, Some(secret_key), Some(webhook_secret)) => {
+            Some(Stripe { url, secret_key, webhook_secret })
+        }
+        // A rule between keys says which one is missing.
+        _ => None,
+    };
+    Some(Payments { provider: provider?, stripe })
+}
+
+/// Checks where Stripe answers: the secret key must not cross a network in the open.
+fn stripe_url(text: &str) -> Result<String, String> {
+    let url = peer(text)?;
+    let host = url.strip_prefix("http://").map(|rest| match rest.rsplit_once(':') {
+        Some((host, _)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => host,
+        _ => rest,
+    });
+    match host {
+        None | Some("localhost" | "127.0.0.1" | "[::1]") => Ok(url),
+        Some(_) => Err("would send the secret key in the open: begin with https://".to_owned()),
+    }
+}
+
 fn delivery(check: &mut Checker<'_>, written: Written<'_>) -> Option<Delivery> {
     let offer_timeout = check.duration(&key!(written, delivery.offer_timeout), SECOND..=HOUR);
     let assignment_retry =
         check.duration(&key!(written, delivery.assignment_retry), 100 * MILLISECOND..=HOUR);
-    Some(Delivery { offer_timeout: offer_timeout?, assignment_retry: assignment_retry? })
+    let batch_radius_m = check.integer(&key!(written, delivery.batch_radius_m), 0..=100_000);
+    let proof = key!(written, delivery.proof_by_code);
+    Some(Delivery {
+        offer_timeout: offer_timeout?,
+        assignment_retry: assignment_retry?,
+        batch_radius_m: batch_radius_m?,
+        proof_by_code: *proof.value()?,
+    })
+}
+
+fn audit(check: &mut Checker<'_>, written: Written<'_>) -> Option<Audit> {
+    let record = check.choice(
+        &key!(written, audit.record),
+        &[("all", Recorded::All), ("privileged", Recorded::Privileged)],
+    );
+    let address = check.choice(
+        &key!(written, audit.address),
+        &[
+            ("none", RecordedAddress::None),
+            ("network", RecordedAddress::Network),
+            ("full", RecordedAddress::Full),
+        ],
+    );
+    let retention = check.duration(&key!(written, audit.retention), HOUR..=3660 * DAY);
+    Some(Audit { record: record?, address: address?, retention: retention? })
 }
 
 fn log(check: &mut Checker<'_>, written: Written<'_>) -> Option<Log> {
@@ -327,5 +399,10 @@ fn eventing(check: &mut Checker<'_>, written: Written<'_>) -> Option<Eventing> {
 fn limits(check: &mut Checker<'_>, written: Written<'_>) -> Option<Limits> {
     let concurrent_requests = check.integer(&key!(written, limits.concurrent_requests), COUNT);
     let grpc_message = check.size(&key!(written, limits.grpc_message), 16 * KIB..=256 * MIB);
-    Some(Limits { concurrent_requests: concurrent_requests?, grpc_message: grpc_message? })
+    let connections = check.integer(&key!(written, limits.connections), COUNT);
+    Some(Limits {
+        concurrent_requests: concurrent_requests?,
+        connections: connections?,
+        grpc_message: grpc_message?,
+    })
 }

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::Authority;
+use super::{Authority, key_fetches::KeyFetches};
 use crate::{PeerChannel, error_of};
 
 /// Who signs access tokens, and for whom.
@@ -17,8 +17,6 @@ const ISSUER: &str = "bistro";
 const AUDIENCE: &str = "bistro";
 /// Checked tokens that are remembered; signature checks cost more than everything else here.
 const REMEMBERED: usize = 16_384;
-/// How often an unknown key may make the keys be asked for again.
-const KEY_REFRESH: Duration = Duration::from_secs(2);
 
 /// What an access token says. Signed by accounts with EdDSA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +84,7 @@ struct Inner {
     accounts: PeerChannel,
     clock: Arc<dyn Clock>,
     keys: RwLock<HashMap<String, DecodingKey>>,
-    asked_at: tokio::sync::Mutex<Timestamp>,
+    fetches: tokio::sync::Mutex<KeyFetches>,
     checked: Mutex<HashMap<[u8; 32], (Principal, Timestamp)>>,
 }
 
@@ -100,7 +98,7 @@ impl TokenVerifier {
             accounts: accounts.as_workload(),
             clock,
             keys: RwLock::default(),
-            asked_at: tokio::sync::Mutex::new(Timestamp::from_millis(i64::MIN)),
+            fetches: tokio::sync::Mutex::new(KeyFetches::new()),
             checked: Mutex::default(),
         }))
     }
@@ -151,12 +149,12 @@ impl TokenVerifier {
         if let Some(key) = known() {
             return Ok(key);
         }
-        let mut asked_at = self.0.asked_at.lock().await;
+        let mut fetches = self.0.fetches.lock().await;
         // Somebody else may have asked while this waited for the lock.
         if let Some(key) = known() {
             return Ok(key);
         }
-        if self.0.clock.now().since(*asked_at) >= KEY_REFRESH {
+        if fetches.allowed(self.0.clock.now()) {
             let mut client = AccountsClient::new(self.0.accounts.clone());
             let keys = client
                 .list_keys(ListKeysRequest {})
@@ -168,7 +166,7 @@ impl TokenVerifier {
                 .iter()
                 .map(|key| (key.kid.clone(), DecodingKey::from_ed_der(&key.ed25519)))
                 .collect();
-            *asked_at = self.0.clock.now();
+            fetches.made(self.0.clock.now());
         }
         known().ok_or_else(Error::unauthenticated)
     }

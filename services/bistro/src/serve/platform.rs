@@ -1,13 +1,16 @@
 //! The roles of this process, put together and taken apart.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use bistro_config::{Config, Shutdown};
 use bistro_core::{Clock, Error, ErrorCode};
 use bistro_eventing::{Engine, Options, Parts};
 use bistro_runtime::{
-    Authority, Ending, GrpcHealth, GrpcPort, GrpcServer, Peers, Readiness, RoleContext, RoleParts,
-    RoleSpec, Supervisor, TokenVerifier, serve_admin,
+    Authority, Ending, GrpcHealth, GrpcPort, GrpcServer, OPERATIONS_SERVICE, Peers, Readiness,
+    RoleContext, RoleParts, RoleSpec, Supervisor, TokenVerifier, operations, serve_admin,
 };
 use bistro_store::Collection;
 use futures::future::join_all;
@@ -36,11 +39,22 @@ pub(crate) struct Platform {
     backends: Backends,
     /// None without the gateway.
     public: Option<Server>,
+    /// What the public port's role still has to write when the port is closed.
+    edge: Option<Ending>,
+    /// None without the gateway.
+    door: Option<Door>,
     grpc: Server,
     /// The roles' own tasks and those of their engines.
     tasks: Vec<Ending>,
     /// Last of all.
     admin: Server,
+}
+
+/// How the operator gets in.
+pub(crate) struct Door {
+    /// Where the public API answers to who is on this machine.
+    pub(crate) url: String,
+    pub(crate) operator_token: String,
 }
 
 /// Something that serves until it is told to stop.
@@ -127,10 +141,22 @@ impl Platform {
             built.push((*role, engine, (role.build)(context)?));
         }
 
+        let operations = operations(
+            Arc::clone(&backends.bus),
+            order.iter().flat_map(|role| role.queues).cloned().collect(),
+            Arc::clone(&clock),
+            config.limits.grpc_message,
+        );
+        // One service for the roles of this process: each can be asked for its own part without a
+        // socket, and the port has room for one of that name.
+        let mut on_port = Some(OPERATIONS_SERVICE);
         let (mut routes, mut engines, mut tasks) = (None, Vec::new(), Vec::new());
+        let mut edge = None;
         for (role, engine, parts) in built {
-            let RoleParts { grpc, services, reactor, http, tasks: own } = parts;
+            let RoleParts { grpc, mut services, reactor, http, tasks: own } = parts;
             if let Some(routes) = grpc {
+                let routes = routes.add_service(operations.clone());
+                services.extend(on_port.take());
                 let server = GrpcServer::new(role.name, routes, verifier.clone(), registry)?;
                 served.add(&services, &server);
                 peers.provide(role.name, server);
@@ -140,23 +166,50 @@ impl Platform {
                     role.queues.iter().map(|queue| queue.name).collect();
                 tasks.push(supervisor.adopt(role.name, engine.start(&reactor, &queues)));
             }
+            let own = supervisor.adopt(role.name, own);
+            if http.is_some() {
+                edge = Some(own.clone());
+            }
             routes = http.or(routes);
-            tasks.push(supervisor.adopt(role.name, own));
+            tasks.push(own);
             engines.push(engine);
         }
         served.open();
-        let mut public = None;
+        let (mut public, mut door) = (None, None);
         if let (Some(routes), Some(listener)) = (routes, listeners.public) {
             let address = listener.local_addr().map_err(Error::internal)?;
-            secrets::write_operator_token(&config, &authority)?;
+            let operator_token = secrets::write_operator_token(&config, &authority)?;
+            let url = format!("http://{}", reachable(address));
+            door = Some(Door { url, operator_token });
             public = Some(Server::start(supervisor, "the public port", |stop| {
-                http::serve(listener, routes, readiness.clone(), stop)
+                let limits = http::Limits {
+                    connections: config.limits.connections,
+                    header_timeout: config.gateway.header_timeout,
+                };
+                http::serve(listener, routes, readiness.clone(), limits, stop)
             }));
             info!(url = format!("http://{address}"), "the public API answers");
         }
         readiness.started(Arc::clone(&backends.store), Arc::clone(&backends.bus));
         health.serving().await;
-        Ok(Self { config, engines, readiness, health, backends, public, grpc, tasks, admin })
+        Ok(Self {
+            config,
+            engines,
+            readiness,
+            health,
+            backends,
+            public,
+            edge,
+            door,
+            grpc,
+            tasks,
+            admin,
+        })
+    }
+
+    /// How the operator gets in; none without the gateway.
+    pub(crate) fn door(&self) -> Option<&Door> {
+        self.door.as_ref()
     }
 
     /// Not ready; no new requests; what is under way ends; what is written is flushed.
@@ -176,6 +229,10 @@ impl Platform {
         if let Some(public) = &self.public {
             public.stop().await;
         }
+        // What it recorded of the last requests is told to a role that is still asked here.
+        if let Some(edge) = &self.edge {
+            edge.reached().await;
+        }
         self.health.end().await;
         self.grpc.stop().await;
         let left = |engine: Engine| async move {
@@ -191,6 +248,17 @@ impl Platform {
         self.backends.close().await;
         self.admin.stop().await;
     }
+}
+
+/// Where `address` is reached from this machine: a port that is open on every interface is open on
+/// the one that leads back here.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let loopback: IpAddr = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(loopback, address.port())
 }
 
 fn process_name(order: &[&RoleSpec]) -> String {
@@ -217,7 +285,7 @@ fn peers(
     config: &Config,
     order: &[&'static RoleSpec],
     authority: &Arc<Authority>,
-    grpc: std::net::SocketAddr,
+    grpc: SocketAddr,
 ) -> Result<Peers, Error> {
     let peers = Peers::new(Arc::clone(authority));
     for role in roles::TABLE.iter().filter(|role| role.name != "gateway") {

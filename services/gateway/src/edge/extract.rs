@@ -214,6 +214,17 @@ impl FromRequestParts<Edge> for RoleAt {
     }
 }
 
+/// The dead letter's id in the path's `{id}`; any text.
+pub(crate) struct LetterAt(pub(crate) String);
+
+impl FromRequestParts<Edge> for LetterAt {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
+        Ok(Self(parameter(&path(parts, edge).await?, "id").to_owned()))
+    }
+}
+
 async fn path(parts: &mut Parts, edge: &Edge) -> Result<RawPathParams, Problem> {
     RawPathParams::from_request_parts(parts, edge)
         .await

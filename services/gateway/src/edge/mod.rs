@@ -8,18 +8,21 @@ mod limits;
 mod metrics;
 mod problem;
 mod query;
+mod recorder;
 mod request_id;
 pub(crate) mod rules;
 mod serve;
+mod trail;
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
-use bistro_config::{Gateway, Limits};
+use bistro_config::{Audit, Gateway, Limits};
 use bistro_core::{Clock, Error, Id, IdSource, kinds};
 use bistro_proto::{
     accounts::v1::accounts_client::AccountsClient, catalog::v1::catalog_client::CatalogClient,
     delivery::v1::delivery_client::DeliveryClient, kitchen::v1::kitchen_client::KitchenClient,
-    orders::v1::orders_client::OrdersClient, payments::v1::payments_client::PaymentsClient,
+    operations::v1::operations_client::OperationsClient, orders::v1::orders_client::OrdersClient,
+    payments::v1::payments_client::PaymentsClient,
 };
 use bistro_runtime::{PeerChannel, Peers, TokenVerifier};
 use parking_lot::Mutex;
@@ -28,18 +31,20 @@ use rand::rngs::SmallRng;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::dto::AUDITED_ROLES;
 use limits::Limiter;
 use metrics::Metrics;
 
 pub(crate) use answer::{Answer, IfNoneMatch};
-pub(crate) use body::Json;
+pub(crate) use body::{Json, Raw};
 pub(crate) use extract::{
-    At, Command, LastEventCursor, LastEventId, LineAt, MemberAt, Reading, Repeatable, RoleAt,
-    Version, Wait,
+    At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable,
+    RoleAt, Version, Wait,
 };
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};
 pub(crate) use query::{Query, empty_as_none};
+pub(crate) use recorder::{Trail, trail};
 pub(crate) use serve::serve;
 
 /// What the edge is made from.
@@ -47,6 +52,8 @@ pub(crate) struct Parts {
     pub(crate) peers: Peers,
     pub(crate) gateway: Gateway,
     pub(crate) limits: Limits,
+    pub(crate) audit: Audit,
+    pub(crate) trail: Trail,
     pub(crate) verifier: TokenVerifier,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: Registry,
@@ -67,14 +74,20 @@ pub(crate) struct Inner {
     payments: PaymentsClient<PeerChannel>,
     kitchen: KitchenClient<PeerChannel>,
     delivery: DeliveryClient<PeerChannel>,
+    /// By role, of those that have queues.
+    operations: HashMap<&'static str, OperationsClient<PeerChannel>>,
     verifier: TokenVerifier,
     clock: Arc<dyn Clock>,
-    limiter: Limiter,
+    by_address: Limiter<IpAddr>,
+    by_user: Limiter<Id<kinds::User>>,
+    audit: Audit,
+    trail: Trail,
     /// One for each request in progress.
     permits: Semaphore,
     metrics: Metrics,
     rng: Mutex<SmallRng>,
     request_timeout: Duration,
+    body_timeout: Duration,
     body_limit: usize,
     trusted_proxies: usize,
     stopping: CancellationToken,
@@ -93,6 +106,11 @@ impl Edge {
     pub(crate) fn new(parts: Parts) -> Result<Self, Error> {
         let peer = |role| parts.peers.channel(role);
         let limit = parts.limits.grpc_message;
+        let mut operations = HashMap::new();
+        for role in AUDITED_ROLES {
+            let client = OperationsClient::new(peer(role)?).max_decoding_message_size(limit);
+            operations.insert(role, client);
+        }
         Ok(Self(Arc::new(Inner {
             accounts: AccountsClient::new(peer("accounts")?).max_decoding_message_size(limit),
             catalog: CatalogClient::new(peer("catalog")?).max_decoding_message_size(limit),
@@ -100,13 +118,18 @@ impl Edge {
             payments: PaymentsClient::new(peer("payments")?).max_decoding_message_size(limit),
             kitchen: KitchenClient::new(peer("kitchen")?).max_decoding_message_size(limit),
             delivery: DeliveryClient::new(peer("delivery")?).max_decoding_message_size(limit),
+            operations,
             verifier: parts.verifier,
             clock: parts.clock,
-            limiter: Limiter::new(&parts.gateway.rate_limit),
+            by_address: Limiter::new("address", ", or log in", &parts.gateway.rate_limit),
+            by_user: Limiter::new("user", "", &parts.gateway.user_rate_limit),
+            audit: parts.audit,
+            trail: parts.trail,
             permits: Semaphore::new(parts.limits.concurrent_requests),
             metrics: Metrics::register(&parts.registry)?,
             rng: Mutex::new(parts.rng),
             request_timeout: parts.gateway.request_timeout,
+            body_timeout: parts.gateway.body_timeout,
             body_limit: parts.gateway.body_limit,
             trusted_proxies: parts.gateway.trusted_proxies,
             stopping: parts.stopping,
@@ -145,6 +168,12 @@ impl Inner {
         self.delivery.clone()
     }
 
+    /// A client of what `role` answers to whoever operates the platform.
+    pub(crate) fn operations(&self, role: &str) -> Result<OperationsClient<PeerChannel>, Error> {
+        let client = self.operations.get(role).cloned();
+        client.ok_or_else(|| Error::not_found(format_args!("role {role:?} with queues")))
+    }
+
     /// Cancelled when live streams are to end.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
@@ -158,5 +187,10 @@ impl Inner {
     /// A request id that no other request has.
     fn new_request_id(&self) -> Id<kinds::Request> {
         IdSource::random(self.clock.now(), &mut *self.rng.lock()).id("")
+    }
+
+    /// The id of a new entry of the audit trail.
+    fn new_activity_id(&self) -> Id<kinds::Activity> {
+        IdSource::random(self.clock.now(), &mut *self.rng.lock()).id("activity")
     }
 }

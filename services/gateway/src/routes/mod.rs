@@ -1,16 +1,23 @@
 //! The routes: each a handler with its description, from which the OpenAPI document is made.
 
 mod audit;
+mod couriers;
+mod dead_letters;
 mod deliveries;
+mod docs;
 mod items;
 mod keys;
 mod kitchen;
 mod ledger;
 mod members;
 mod orders;
+mod payments;
+mod quotes;
+mod ratings;
 mod restaurants;
 mod sessions;
 mod tickets;
+mod trail;
 mod users;
 
 use std::sync::LazyLock;
@@ -38,13 +45,19 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(members::routes())
         .merge(restaurants::routes())
         .merge(items::routes())
+        .merge(quotes::routes())
         .merge(orders::routes())
+        .merge(ratings::routes())
         .merge(tickets::routes())
         .merge(kitchen::routes())
+        .merge(couriers::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
+        .merge(payments::routes())
         .merge(audit::routes())
+        .merge(dead_letters::routes())
         .merge(keys::routes())
+        .merge(trail::routes())
         .routes(routes!(get_openapi))
 }
 
@@ -52,6 +65,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
 pub(crate) fn router(edge: Edge) -> Router {
     let (routes, _) = described().split_for_parts();
     routes
+        .merge(docs::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(edge.clone(), serve))
@@ -61,7 +75,8 @@ pub(crate) fn router(edge: Edge) -> Router {
 /// Show this document
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "operations",
-    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value,
+        example = json!({"openapi": "3.1.0", "info": {"title": "Bistro", "version": "1"}, "paths": {}})))
 )]
 async fn get_openapi() -> Response {
     /// The same for every request of a program, so it is made once.
