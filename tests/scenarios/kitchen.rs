@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
-use bistro_client::{Client, ClientError};
+use bistro_client::{Client, ClientError, Insistence, Request};
 use bistro_testkit::wait;
 use futures::{StreamExt as _, stream::BoxStream};
 use http_body_util::{BodyExt as _, Empty};
 use serde_json::{Value, json};
 
 use crate::{
-    people::{PASSWORD, Person, Restaurant, code, delete, get, in_state, post, put, text},
+    people::{PASSWORD, Person, Restaurant, code, delete, fresh, get, in_state, post, put, text},
     platform::{Platform, SOON, Topology, on_every_topology},
+    slots::say,
 };
 
 on_every_topology!(
@@ -19,6 +20,8 @@ on_every_topology!(
     stations_and_nonsense,
     what_a_station_loses_goes_to_the_default,
     held_fired_and_bumped,
+    what_people_wrote_is_on_the_ticket,
+    scheduled_and_routed,
     two_chefs_bump_one_item,
     a_cancelled_ticket_is_acknowledged,
     how_busy_a_kitchen_is,
@@ -215,6 +218,97 @@ async fn held_fired_and_bumped(topology: Topology) {
     ] {
         assert_eq!(code(act(&chef, &ticket, what).await), why, "{what}");
     }
+}
+
+async fn what_people_wrote_is_on_the_ticket(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let (restaurant, chef) = kitchen(platform).await;
+    let ada = Person::new(platform, "ada", &[]).await;
+    let profile = json!({ "allergens": ["nuts"], "mode": "warn" });
+    put(&ada.client, "/me/allergy-profile", Some(&json!(0)), &profile).await.expect("a profile");
+    let basket = json!({
+        "restaurant_id": restaurant.id, "fulfilment": "delivery",
+        "lines": [
+            { "item_id": restaurant.items[0].1, "quantity": 1 },
+            { "item_id": restaurant.items[1].1, "quantity": 2, "note": "no chilli, please" },
+        ],
+    });
+    let order = place(&ada, &basket).await;
+    restaurant.accept(&order).await;
+    let ticket = restaurant.ticket(&order).await;
+    let path = format!("/tickets/{}", text(&ticket, "/id"));
+    let shown = wait::until("the notes are on the ticket", SOON, async || {
+        let ticket = get(&chef.client, &path).await.map_err(|error| error.to_string())?;
+        if ticket["notes_missing"] == false { Ok(ticket) } else { Err(ticket.to_string()) }
+    })
+    .await;
+    assert_eq!((&shown["allergies"], text(&shown, "/fulfilment")), (&json!(["nuts"]), "delivery"));
+    assert_eq!(
+        (&shown["items"][0]["note"], &shown["items"][1]["note"]),
+        (&Value::Null, &json!("no chilli, please"))
+    );
+    let events = format!("/restaurants/{}/kitchen/events", restaurant.id);
+    let mut screen = Screen::open(platform, &chef, &events, None).await.expect("a screen");
+    let (_, live) = screen.shows(text(&ticket, "/id"), "queued").await;
+    assert_eq!(live["allergies"], json!(["nuts"]));
+
+    let delay = format!("/orders/{}/delay", text(&order, "/id"));
+    let body = json!({ "minutes": 15, "reason": "the oven is full" });
+    let delayed = post(&restaurant.owner.client, &delay, &body).await.expect("it is put off");
+    loop {
+        let (_, live) = screen.shows(text(&ticket, "/id"), "queued").await;
+        if live["ready_at"] == delayed["ready_at"] {
+            break;
+        }
+    }
+}
+
+async fn scheduled_and_routed(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let (restaurant, chef) = kitchen(platform).await;
+    let grill = add_station(&restaurant, &station("Grill", false)).await.unwrap();
+    let pass = add_station(&restaurant, &station("Pass", true)).await.unwrap();
+    let (_, dish, version) = &restaurant.items[1];
+    let path = format!("/items/{dish}");
+    let body = json!({ "station": "GRILL" });
+    put(&restaurant.owner.client, &path, Some(&json!(version)), &body).await.expect("a station");
+    let slots = json!({ "minutes": 15, "capacity": 4, "ahead_hours": 48 });
+    say(&restaurant, &json!({ "slots": slots })).await;
+    let ada = Person::new(platform, "ada", &[]).await;
+    let listed = get(&ada.client, &format!("/restaurants/{}/slots", restaurant.id)).await.unwrap();
+    let chosen = text(&listed, "/items/20/from");
+    let basket = json!({
+        "restaurant_id": restaurant.id, "fulfilment": "pick_up", "scheduled_for": chosen,
+        "lines": [
+            { "item_id": restaurant.items[0].1, "quantity": 1 },
+            { "item_id": dish, "quantity": 4 },
+        ],
+    });
+    let order = place(&ada, &basket).await;
+    restaurant.accept(&order).await;
+    let ticket = restaurant.ticket(&order).await;
+    let stations = [&ticket["items"][0]["station_id"], &ticket["items"][1]["station_id"]];
+    assert_eq!(stations, [&pass["id"], &grill["id"]]);
+    // Four at the grill, two at once, ten minutes each, and a margin.
+    let at =
+        |pointer: &Value| pointer.as_str().expect("a time").parse::<jiff::Timestamp>().unwrap();
+    let prep = jiff::SignedDuration::from_mins(26);
+    assert_eq!(at(&ticket["fire_at"]), at(&json!(chosen)) - prep, "{ticket}");
+    assert_eq!(code(act(&chef, &ticket, "start").await), "wrong_state");
+    let fired = act(&chef, &ticket, "fire").await.unwrap();
+    assert_eq!((&fired["fire_at"], &fired["items"][1]["held"]), (&Value::Null, &json!(false)));
+    assert_eq!(act(&chef, &ticket, "start").await.unwrap()["state"], "in_preparation");
+}
+
+/// Orders a basket, and waits until it is confirmed.
+async fn place(who: &Person, basket: &Value) -> Value {
+    let quote = post(&who.client, "/quotes", basket).await.expect("a quote");
+    let body = Restaurant::placing(&quote, "card_ok");
+    let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(20);
+    let order = who.client.insist(&request, &mut Insistence::lasting(SOON)).await;
+    let order = order.expect("an order").body;
+    assert_eq!(order["state"], "confirmed", "{order}");
+    order
 }
 
 async fn two_chefs_bump_one_item(topology: Topology) {
