@@ -19,6 +19,7 @@ mod dead_letters;
 mod delivering;
 mod demo;
 mod disk;
+mod kitchen;
 mod life;
 mod metric_names;
 mod money;

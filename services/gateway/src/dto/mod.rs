@@ -21,6 +21,7 @@ mod restaurants;
 mod quotes;
 mod ratings;
 mod sessions;
+mod stations;
 
 pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
 pub(crate) use activity::{Activity, ActivityFilter, ErrorCatalogue};
@@ -39,7 +40,7 @@ pub(crate) use delivery::{
 pub(crate) use full_menu::RestaurantMenu;
 pub(crate) use items::{Item, ItemChange, NewItem, StockChange};
 pub(crate) use keys::KeySet;
-pub(crate) use kitchen::Ticket;
+pub(crate) use kitchen::{StationFilter, Ticket, TicketFilter};
 pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
 pub(crate) use menu_import::{MenuImport, MenuImportReport};
 pub(crate) use menus::{
@@ -63,3 +64,4 @@ pub(crate) use sessions::{
     ForgottenPassword, LogIn, NewPassword, PasswordChange, PasswordReset, Refresh, Revoked,
     Session, Tokens,
 };
+pub(crate) use stations::{Load, Station, StationContent};

@@ -39,8 +39,8 @@ use metrics::Metrics;
 pub(crate) use answer::{Answer, IfNoneMatch};
 pub(crate) use body::{Json, Raw};
 pub(crate) use extract::{
-    At, Command, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable, RoleAt, Version,
-    Wait,
+    At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable,
+    RoleAt, Version, Wait,
 };
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};

@@ -110,6 +110,7 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
                 | "/api/v1/orders/{id}"
                 | "/api/v1/orders/{id}/rating"
                 | "/api/v1/users/{id}"
+                | "/api/v1/stations/{id}"
                 | "/api/v1/couriers/me"
                 | "/api/v1/couriers/{id}"
         )

@@ -7,6 +7,7 @@ mod deliveries;
 mod docs;
 mod items;
 mod keys;
+mod kitchen;
 mod ledger;
 mod members;
 mod menus;
@@ -52,6 +53,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(orders::routes())
         .merge(ratings::routes())
         .merge(tickets::routes())
+        .merge(kitchen::routes())
         .merge(couriers::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
