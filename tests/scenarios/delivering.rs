@@ -2,21 +2,22 @@
 
 use std::collections::HashMap;
 
-use bistro_client::{Client, ClientError, Event, Events, Request};
+use bistro_client::{Client, ClientError, Event, Events, Insistence, Request};
 use bistro_testkit::wait;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::{
     people::{
-        Person, Restaurant, assigned, code, courier, delete, duty, get, in_state, post, put, step,
-        text,
+        Person, Restaurant, assigned, code, courier, delete, duty, fresh, get, in_state, post, put,
+        step, text,
     },
     platform::{Platform, SOON, Topology, on_every_topology},
 };
 
 on_every_topology!(
     couriers_come_and_go,
+    the_nearest_is_sent_and_neighbours_go_together,
     deliveries_are_claimed_and_looked_after,
     nobody_takes_what_is_still_cooking,
     a_courier_follows_the_work_live,
@@ -122,6 +123,54 @@ async fn couriers_come_and_go(topology: Topology) {
         if left["deleted"] == true { Ok(left) } else { Err(left.to_string()) }
     });
     assert_eq!(left.await["name"], "");
+}
+
+/// A cooked order of `customer`, to go so many thousandths of a degree north of the restaurant.
+async fn cooked_for(restaurant: &Restaurant, customer: &Person, north: f64) -> Value {
+    let drop_off = json!({ "latitude": 51.5 + north / 1000.0, "longitude": -0.12 });
+    let body = json!({
+        "restaurant_id": restaurant.id, "fulfilment": "delivery", "drop_off": drop_off,
+        "lines": [{ "item_id": restaurant.items[0].1, "quantity": 1 }],
+    });
+    let quote = post(&customer.client, "/quotes", &body).await.expect("a quote");
+    let body = Restaurant::placing(&quote, "card_ok");
+    let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);
+    let placed = customer.client.insist(&request, &mut Insistence::lasting(SOON)).await;
+    let order = placed.expect("an order").body;
+    restaurant.cook(&order).await;
+    order
+}
+
+async fn the_nearest_is_sent_and_neighbours_go_together(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
+    let path = format!("/restaurants/{}", restaurant.id);
+    let now = get(&restaurant.owner.client, &path).await.expect("the restaurant");
+    let place = json!({
+        "name": now["name"], "time_zone": now["time_zone"],
+        "location": { "latitude": 51.5, "longitude": -0.12 },
+    });
+    put(&restaurant.owner.client, &path, Some(&now["version"]), &place).await.expect("a place");
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let (far, near) = (courier(&platform, 2).await, courier(&platform, 2).await);
+    for (who, north) in [(&far, 9.0), (&near, 1.0)] {
+        let here = json!({ "latitude": 51.5 + north / 1000.0, "longitude": -0.12 });
+        put(&who.client, "/couriers/me/position", None, &here).await.expect("a position");
+    }
+    let first = cooked_for(&restaurant, &customer, 20.0).await;
+    let given = assigned(&near, &first).await;
+    assert_eq!(given["from"]["latitude"], 51.5);
+    // A hundred metres from the first one, and ten kilometres from it.
+    let second = cooked_for(&restaurant, &customer, 21.0).await;
+    let neighbour = assigned(&near, &second).await;
+    let elsewhere = cooked_for(&restaurant, &customer, 110.0).await;
+    let other = assigned(&far, &elsewhere).await;
+    let path = |delivery: &Value| format!("/deliveries/{}", text(delivery, "/id"));
+    let shown = get(&near.client, &path(&given)).await.expect("the delivery");
+    assert_eq!(shown["with"], json!([neighbour["id"]]));
+    assert_eq!(shown["to"]["latitude"], 51.52);
+    let shown = get(&far.client, &path(&other)).await.expect("the delivery");
+    assert_eq!(shown["with"], json!([]));
 }
 
 async fn deliveries_are_claimed_and_looked_after(topology: Topology) {
