@@ -10,6 +10,8 @@ mod keys;
 mod kitchen;
 mod ledger;
 mod members;
+mod menus;
+mod options;
 mod orders;
 mod payments;
 mod quotes;
@@ -44,7 +46,9 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(sessions::routes())
         .merge(members::routes())
         .merge(restaurants::routes())
+        .merge(menus::routes())
         .merge(items::routes())
+        .merge(options::routes())
         .merge(quotes::routes())
         .merge(orders::routes())
         .merge(ratings::routes())
