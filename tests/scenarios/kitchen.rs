@@ -270,7 +270,7 @@ async fn scheduled_and_routed(topology: Topology) {
     let pass = add_station(&restaurant, &station("Pass", true)).await.unwrap();
     let (_, dish, version) = &restaurant.items[1];
     let path = format!("/items/{dish}");
-    let body = json!({ "station": "GRILL" });
+    let body = json!({ "name": "Dal", "price_minor": 595, "available": true, "station": "GRILL" });
     put(&restaurant.owner.client, &path, Some(&json!(version)), &body).await.expect("a station");
     let slots = json!({ "minutes": 15, "capacity": 4, "ahead_hours": 48 });
     say(&restaurant, &json!({ "slots": slots })).await;
