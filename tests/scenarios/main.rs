@@ -9,18 +9,23 @@
 
 mod accounts;
 mod api;
+mod changes;
 mod command;
 mod compensation;
 mod dead_letters;
+mod delivering;
 mod demo;
 mod disk;
 mod life;
 mod metric_names;
+mod money;
 mod operations;
+mod ordering;
 mod people;
 mod platform;
 mod refunds;
 mod replay;
+mod slots;
 mod stopping;
 mod timers;
 mod traces;

@@ -22,8 +22,18 @@ use crate::{
 };
 
 /// What is answered with its version as the entity tag.
-const TAGGED: &[&str] =
-    &["Restaurant", "Item", "Order", "Payment", "Ticket", "Courier", "Delivery", "User"];
+const TAGGED: &[&str] = &[
+    "Restaurant",
+    "Item",
+    "Order",
+    "Payment",
+    "Ticket",
+    "Courier",
+    "Delivery",
+    "User",
+    "Rating",
+    "AllergyProfile",
+];
 /// The security scheme's name.
 const BEARER: &str = "bearer";
 
@@ -203,6 +213,7 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
         (_, "items") => (id("itm"), "The item"),
         (_, "tickets") => (id("tkt"), "The ticket"),
         (_, "deliveries") => (id("dlv"), "The delivery"),
+        (_, "couriers") => (id("cou"), "The courier"),
         ("user_id", _) | (_, "users") => (id("usr"), "The user"),
         (_, "sessions") => (id("ses"), "The session"),
         (_, "invitations") => (id("inv"), "The invitation"),

@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod catalog;
 mod common;
+mod couriers;
 mod dead_letters;
 mod delivery;
 mod keys;
@@ -11,6 +12,8 @@ mod kitchen;
 mod members;
 mod orders;
 mod payments;
+mod quotes;
+mod ratings;
 mod sessions;
 
 pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
@@ -20,20 +23,29 @@ pub(crate) use catalog::{
     RestaurantFilter, StockChange,
 };
 pub(crate) use common::{Cursor, Page};
+pub(crate) use couriers::{
+    Courier, CourierChange, CourierFilter, DutyChange, NewCourier, Point, Shift,
+};
 pub(crate) use dead_letters::{
     DeadLetter, DeadLetterFilter, DropReason, RetriedOne, Retry, RetryReport,
 };
 pub(crate) use delivery::{
-    ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode,
-    NewCourier,
+    ActiveDeliveryState, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode,
+    delivery_has_ended,
 };
 pub(crate) use keys::KeySet;
 pub(crate) use kitchen::Ticket;
 pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
 pub(crate) use orders::{
-    Acceptance, EndReason, NewOrder, NewQuote, Order, OrderFilter, Quote, has_ended,
+    Acceptance, Delay, EndReason, NewOrder, Order, OrderChange, OrderFilter, has_ended,
 };
-pub(crate) use payments::{Balances, LedgerFilter, NewRefund, Payment};
+pub(crate) use payments::{
+    Balances, LedgerFilter, NewRefund, NewTip, Payment, PaymentFilter, Statement, StatementDay,
+};
+pub(crate) use quotes::{NewQuote, Quote, Reorder};
+pub(crate) use ratings::{
+    AllergyProfile, NewAllergyProfile, Opinion, Rating, Ratings, SlotFilter, Slots,
+};
 pub(crate) use sessions::{
     ForgottenPassword, LogIn, NewPassword, PasswordChange, PasswordReset, Refresh, Revoked,
     Session, Tokens,

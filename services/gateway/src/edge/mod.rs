@@ -34,7 +34,7 @@ use limits::Limiter;
 use metrics::Metrics;
 
 pub(crate) use answer::{Answer, IfNoneMatch};
-pub(crate) use body::Json;
+pub(crate) use body::{Json, Raw};
 pub(crate) use extract::{
     At, Command, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable, RoleAt, Version,
     Wait,

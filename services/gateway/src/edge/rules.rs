@@ -31,20 +31,32 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             "/api/v1/restaurants"
             | "/api/v1/restaurants/{id}"
             | "/api/v1/restaurants/{id}/items"
+            | "/api/v1/restaurants/{id}/ratings"
+            | "/api/v1/restaurants/{id}/slots"
             | "/api/v1/items/{id}"
             | "/api/v1/openapi.json"
             | "/.well-known/jwks.json",
-        ) => Access::Public,
+        )
+        // The provider's signature says who sends it.
+        | (&Method::POST, "/api/v1/webhooks/stripe") => Access::Public,
         _ => Access::Protected,
     }
 }
 
 /// Whether `method` on `route` must bring an `Idempotency-Key`.
 ///
-/// Logging in and refreshing make new tokens each time, and a quote is stored nowhere.
+/// Logging in and refreshing make new tokens each time, a quote is stored nowhere, and a provider's
+/// message brings an id of its own.
 pub(crate) fn needs_key(method: &Method, route: &str) -> bool {
     *method == Method::POST
-        && !matches!(route, "/api/v1/sessions" | "/api/v1/sessions/refresh" | "/api/v1/quotes")
+        && !matches!(
+            route,
+            "/api/v1/sessions"
+                | "/api/v1/sessions/refresh"
+                | "/api/v1/quotes"
+                | "/api/v1/orders/{id}/reorder"
+                | "/api/v1/webhooks/stripe"
+        )
 }
 
 /// Whether `method` on `route` must name the version that it changes in `If-Match`.
@@ -55,11 +67,17 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
             "/api/v1/restaurants/{id}/open"
                 | "/api/v1/items/{id}"
                 | "/api/v1/items/{id}/stock"
+                | "/api/v1/me/allergy-profile"
+                | "/api/v1/orders/{id}"
+                | "/api/v1/orders/{id}/rating"
                 | "/api/v1/users/{id}"
+                | "/api/v1/couriers/me"
+                | "/api/v1/couriers/{id}"
         )
 }
 
 /// Whether `route` heeds `Prefer: wait`.
 pub(crate) fn heeds_wait(method: &Method, route: &str) -> bool {
-    *method == Method::POST && route == "/api/v1/orders"
+    (*method == Method::POST && route == "/api/v1/orders")
+        || (*method == Method::PUT && route == "/api/v1/orders/{id}")
 }

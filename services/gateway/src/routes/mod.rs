@@ -1,6 +1,7 @@
 //! The routes: each a handler with its description, from which the OpenAPI document is made.
 
 mod audit;
+mod couriers;
 mod dead_letters;
 mod deliveries;
 mod items;
@@ -8,6 +9,9 @@ mod keys;
 mod ledger;
 mod members;
 mod orders;
+mod payments;
+mod quotes;
+mod ratings;
 mod restaurants;
 mod sessions;
 mod tickets;
@@ -38,10 +42,14 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(members::routes())
         .merge(restaurants::routes())
         .merge(items::routes())
+        .merge(quotes::routes())
         .merge(orders::routes())
+        .merge(ratings::routes())
         .merge(tickets::routes())
+        .merge(couriers::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
+        .merge(payments::routes())
         .merge(audit::routes())
         .merge(dead_letters::routes())
         .merge(keys::routes())
