@@ -304,7 +304,10 @@ async fn the_customer_sees_the_courier_come(topology: Topology) {
             }
         });
         let seen = seen.await;
-        assert_eq!((seen.name.as_str(), &seen.data["position"]["latitude"]), ("position", &json!(lat)));
+        assert_eq!(
+            (seen.name.as_str(), &seen.data["position"]["latitude"]),
+            ("position", &json!(lat))
+        );
     }
     let me = get(&cora.client, "/couriers/me").await.expect("the courier");
     assert_eq!(me["position"]["latitude"], lat);
@@ -389,10 +392,15 @@ async fn many_orders_and_few_couriers(topology: Topology) {
     let operator = platform.operator();
     let room: u64 = capacities.iter().map(|capacity| u64::from(*capacity)).sum();
     let deliveries = wait::until("whoever has room has something", SOON, async || {
-        let all = get(&operator, "/deliveries?limit=200").await.map_err(|error| error.to_string())?;
+        let all =
+            get(&operator, "/deliveries?limit=200").await.map_err(|error| error.to_string())?;
         let all = all["items"].as_array().cloned().unwrap_or_default();
         let given = all.iter().filter(|one| one["state"] == "assigned").count() as u64;
-        if all.len() == 32 && given == room { Ok(all) } else { Err(format!("{given} of {}", all.len())) }
+        if all.len() == 32 && given == room {
+            Ok(all)
+        } else {
+            Err(format!("{given} of {}", all.len()))
+        }
     })
     .await;
     let mut given: HashMap<&str, u64> = HashMap::new();

@@ -91,7 +91,11 @@ async fn tipped_after_the_fact(topology: Topology) {
         json!({ "amount_minor": 200, "payment_method": "" }),
         json!({ "amount_minor": 200, "for": "the chef" }),
     ] {
-        assert_eq!(code(post(&customer.client, &path, &wrong).await), "invalid_argument", "{wrong}");
+        assert_eq!(
+            code(post(&customer.client, &path, &wrong).await),
+            "invalid_argument",
+            "{wrong}"
+        );
     }
     let declined = json!({ "amount_minor": 200, "payment_method": "card_declined" });
     assert_eq!(code(post(&customer.client, &path, &declined).await), "card_declined");
@@ -101,7 +105,10 @@ async fn tipped_after_the_fact(topology: Topology) {
     for _ in 0..2 {
         let answer = customer.client.insist(&request, &mut Insistence::lasting(SOON)).await;
         let payment = answer.expect("a tip").body;
-        assert_eq!((text(&payment, "/state"), &payment["tip"]["amount_minor"]), ("captured", &json!(200)));
+        assert_eq!(
+            (text(&payment, "/state"), &payment["tip"]["amount_minor"]),
+            ("captured", &json!(200))
+        );
         assert_eq!(payment["captured"]["amount_minor"], 1200);
         let expected =
             [("order", "captured", 1000), ("tip", "failed", 200), ("tip", "captured", 200)];
@@ -113,9 +120,7 @@ async fn tipped_after_the_fact(topology: Topology) {
 
     // Of the tip alone, and then of everything, the last tender first.
     let refunds = of(&order, "refunds");
-    let ask = |minor: Option<i64>, tender: Option<u32>| {
-        json!({ "amount_minor": minor, "tender": tender, "reason": "the wrong card" })
-    };
+    let ask = |minor: Option<i64>, tender: Option<u32>| json!({ "amount_minor": minor, "tender": tender, "reason": "the wrong card" });
     for wrong in [ask(Some(201), Some(3)), ask(None, Some(9)), ask(None, Some(0))] {
         let refused = post(&restaurant.owner.client, &refunds, &wrong).await;
         assert_eq!(code(refused), "invalid_argument", "{wrong}");
@@ -124,7 +129,8 @@ async fn tipped_after_the_fact(topology: Topology) {
     assert_eq!(payment["refunds"][0]["parts"][0]["tender"], 3, "{payment}");
     let payment = post(&restaurant.owner.client, &refunds, &ask(None, None)).await.unwrap();
     let parts = payment["refunds"][1]["parts"].as_array().expect("parts");
-    let parts: Vec<_> = parts.iter().map(|part| (&part["tender"], &part["amount"]["amount_minor"])).collect();
+    let parts: Vec<_> =
+        parts.iter().map(|part| (&part["tender"], &part["amount"]["amount_minor"])).collect();
     assert_eq!(parts, [(&json!(3), &json!(150)), (&json!(1), &json!(1000))]);
     assert_eq!(payment["state"], "refunded");
     assert_eq!(balance(&restaurant, "cards_receivable").await, 0);
@@ -173,9 +179,23 @@ async fn told_in_statements_and_lists(topology: Topology) {
         })
     );
     let long_ago = get(owner, &format!("{path}?day=2026-03-29")).await.unwrap();
-    assert_eq!((text(&long_ago, "/time_zone"), &long_ago["captures"]), ("Europe/London", &json!(0)));
-    for wrong in ["", "?day=", "?day=yesterday", "?day=2026-02-30", "?day=2026-03-29&time_zone=Mars", "?day=2026-03-29&x=1"] {
-        assert_eq!(code(get(owner, &format!("{path}{wrong}")).await), "invalid_argument", "{wrong}");
+    assert_eq!(
+        (text(&long_ago, "/time_zone"), &long_ago["captures"]),
+        ("Europe/London", &json!(0))
+    );
+    for wrong in [
+        "",
+        "?day=",
+        "?day=yesterday",
+        "?day=2026-02-30",
+        "?day=2026-03-29&time_zone=Mars",
+        "?day=2026-03-29&x=1",
+    ] {
+        assert_eq!(
+            code(get(owner, &format!("{path}{wrong}")).await),
+            "invalid_argument",
+            "{wrong}"
+        );
     }
     for who in [&stranger.owner.client, &customer.client] {
         assert_eq!(code(get(who, &format!("{path}?day={day}")).await), "permission_denied");
@@ -198,7 +218,11 @@ async fn told_in_statements_and_lists(topology: Topology) {
     let wrong = format!("{list}?state=authorized&cursor={cursor}");
     assert_eq!(code(get(owner, &wrong).await), "invalid_argument");
     for wrong in ["state=eaten", "limit=0", "limit=201", "cursor=rubbish"] {
-        assert_eq!(code(get(owner, &format!("{list}?{wrong}")).await), "invalid_argument", "{wrong}");
+        assert_eq!(
+            code(get(owner, &format!("{list}?{wrong}")).await),
+            "invalid_argument",
+            "{wrong}"
+        );
     }
 }
 
@@ -284,8 +308,8 @@ async fn charged_by_stripe(topology: Topology) {
     stand_in.fail(&[StripeFault::LoseAnswer; 2]);
     let lost = ordered(&restaurant, &customer, visa()).await;
     in_state(&customer.client, &lost, "confirmed").await;
-    let rejected = post(&restaurant.owner.client, &of(&lost, "reject"), &json!({ "reason": "no more dal" }));
-    rejected.await.expect("a rejection");
+    let (path, body) = (of(&lost, "reject"), json!({ "reason": "no more dal" }));
+    post(&restaurant.owner.client, &path, &body).await.expect("a rejection");
     paid(&customer.client, &lost, "voided").await;
 
     let intents = stand_in.intents();

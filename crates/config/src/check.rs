@@ -210,9 +210,9 @@ impl<'a> Checker<'a> {
     ) -> Result<Option<Secret>, Noted> {
         let Some((path, secret)) = self.hidden(inline, file)? else { return Ok(None) };
         let text = secret.expose();
-        let begins = beginnings.iter().any(|beginning| {
-            text.strip_prefix(beginning).is_some_and(|rest| !rest.is_empty())
-        });
+        let begins = beginnings
+            .iter()
+            .any(|beginning| text.strip_prefix(beginning).is_some_and(|rest| !rest.is_empty()));
         let is_one_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         if is_one_word && (begins || file.given.is_some()) {
             return Ok(Some(secret));
@@ -225,8 +225,7 @@ impl<'a> Checker<'a> {
             }
             None => {
                 let wanted = beginnings.join("… or ");
-                let problem =
-                    format!("the secret is not {wanted}…, or has white space in it");
+                let problem = format!("the secret is not {wanted}…, or has white space in it");
                 (problem, line(path, &origin, &format!("{wanted}…").into()))
             }
         };
@@ -251,9 +250,7 @@ impl<'a> Checker<'a> {
             }
             (Some(secret), None) => Ok(Some((inline.path, secret.clone()))),
             (None, Some(name)) => match (self.read_file)(Path::new(name)) {
-                Ok(text) => {
-                    Ok(Some((file.path, Secret::new(text.trim_end_matches(['\r', '\n'])))))
-                }
+                Ok(text) => Ok(Some((file.path, Secret::new(text.trim_end_matches(['\r', '\n']))))),
                 Err(error) => {
                     let problem = format!("cannot read {}: {error}", quote(name));
                     self.wrong(file.path, problem, name.as_str());

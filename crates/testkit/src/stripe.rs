@@ -270,8 +270,11 @@ impl State {
             let wanted = query.get("query").map_or("", String::as_str);
             let wanted = wanted.split('\'').rev().nth(1).unwrap_or_default();
             let found = self.intents.values().filter(|one| one.key == wanted && !self.search_lags);
-            return (200, json!({ "object": "search_result",
-                "data": found.map(shown).collect::<Vec<_>>() }));
+            return (
+                200,
+                json!({ "object": "search_result",
+                "data": found.map(shown).collect::<Vec<_>>() }),
+            );
         }
         let found = if let Some(id) = path.strip_prefix("/v1/payment_intents/") {
             self.intents.get(id).map(shown)

@@ -3,9 +3,7 @@
 use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
 
 use crate::{
-    documents::{
-        Bill, Part, Payment, ProviderName, Purpose, RefundIntent, Revision, Tender, Wish,
-    },
+    documents::{Bill, Part, Payment, ProviderName, Purpose, RefundIntent, Revision, Tender, Wish},
     states::{self, State},
 };
 
@@ -163,9 +161,10 @@ pub(crate) fn kept(
 /// The payment whose other totals than the kept one are to be given back.
 fn without_others(mut payment: Payment, now: Timestamp) -> Payment {
     let kept = Purpose::Order(payment.kept);
-    let others = payment.tenders.iter_mut().filter(|tender| {
-        !matches!(tender.purpose, Purpose::Tip) && tender.purpose != kept
-    });
+    let others = payment
+        .tenders
+        .iter_mut()
+        .filter(|tender| !matches!(tender.purpose, Purpose::Tip) && tender.purpose != kept);
     for tender in others {
         if tender.state.is_open() && tender.wish != Wish::Release {
             tender.wish = Wish::Release;
@@ -292,7 +291,8 @@ pub(crate) fn tipping(
         return Err(Error::new(ErrorCode::WrongState, message));
     }
     if minor < 1 || minor > left {
-        let message = format!("write 1 to {left} minor units: tips come to the order's total at most");
+        let message =
+            format!("write 1 to {left} minor units: tips come to the order's total at most");
         return Err(Error::field("amount_minor", message));
     }
     let first = payment.tenders.iter().find(|tender| tender.is_of(payment.kept));

@@ -82,11 +82,7 @@ fn with(
 
 /// The tender after a step.
 fn stepped(tender: &Tender, step: Step) -> Result<Tender, Error> {
-    Ok(Tender {
-        state: states::next(tender.state, step)?,
-        reason: String::new(),
-        ..tender.clone()
-    })
+    Ok(Tender { state: states::next(tender.state, step)?, reason: String::new(), ..tender.clone() })
 }
 
 fn authorized(

@@ -78,8 +78,8 @@ impl Payments {
     ) -> Result<Settled, Error> {
         let mut tried: HashSet<Errand> = HashSet::new();
         let mut settled = Settled { payment, entries: Vec::new() };
-        while let Some(errand) = (errands::errands(&settled.payment).into_iter())
-            .find(|errand| !tried.contains(errand))
+        while let Some(errand) =
+            (errands::errands(&settled.payment).into_iter()).find(|errand| !tried.contains(errand))
         {
             tried.insert(errand);
             let payment = &settled.payment;
@@ -138,8 +138,7 @@ impl Payments {
         let Some((name, at)) = before.timer() else {
             return;
         };
-        let timer =
-            DueTimer { document: Payment::reference(order), name: name.to_owned(), at };
+        let timer = DueTimer { document: Payment::reference(order), name: name.to_owned(), at };
         let done = async {
             let work = self.engine.work(Cause::Timer(timer));
             let payment = before.value.clone();

@@ -22,7 +22,8 @@ pub(crate) enum Waits {
 
 impl Waits {
     /// Every one.
-    pub(crate) const ALL: [Self; 4] = [Self::Authorization, Self::Void, Self::Capture, Self::Refund];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Authorization, Self::Void, Self::Capture, Self::Refund];
 
     /// The word in the index and the gauges.
     pub(crate) const fn as_str(self) -> &'static str {

@@ -150,7 +150,10 @@ mod tests {
         assert_eq!(hours("2026-10-25", "Europe/London").1, 25);
         assert_eq!(hours("2026-07-01", "Asia/Kolkata").0, "2026-06-30T18:30:00.000Z");
         // There the clocks were set forward at midnight.
-        assert_eq!(hours("2018-11-04", "America/Sao_Paulo"), ("2018-11-04T03:00:00.000Z".into(), 23));
+        assert_eq!(
+            hours("2018-11-04", "America/Sao_Paulo"),
+            ("2018-11-04T03:00:00.000Z".into(), 23)
+        );
         // There a whole day was left out.
         assert_eq!(hours("2011-12-29", "Pacific/Apia").1, 24);
     }
@@ -168,7 +171,9 @@ mod tests {
 
     #[test]
     fn what_is_no_day_or_zone_is_refused() {
-        for text in ["", "2026-2-3", "2026-02-30", "21.11.2026", "20261121", "9999-12-31", "0000-01-01"] {
+        for text in
+            ["", "2026-2-3", "2026-02-30", "21.11.2026", "20261121", "9999-12-31", "0000-01-01"]
+        {
             assert_eq!(date(text).unwrap_err().field_errors()[0].path, "day", "{text}");
         }
         for name in ["Europe/Atlantis", "..", "/etc/passwd", &"a".repeat(65)] {

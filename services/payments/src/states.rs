@@ -103,8 +103,7 @@ pub(crate) const TABLE: &[(State, Step, State)] = &[
 /// The state after `step`, or the error that says it cannot be.
 pub(crate) fn next(state: State, step: Step) -> Result<State, Error> {
     let row = TABLE.iter().find(|(from, by, _)| *from == state && *by == step);
-    row.map(|(_, _, to)| *to)
-        .ok_or_else(|| forbidden(state, &format!("{step:?}").to_lowercase()))
+    row.map(|(_, _, to)| *to).ok_or_else(|| forbidden(state, &format!("{step:?}").to_lowercase()))
 }
 
 /// The error of a payment in `state` of which `what` was asked.

@@ -78,8 +78,8 @@ impl WebhookSecret {
             }
         }
         let time = time.ok_or_else(forged)?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose().as_bytes())
-            .map_err(Error::internal)?;
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.0.expose().as_bytes()).map_err(Error::internal)?;
         mac.update(time.as_bytes());
         mac.update(b".");
         mac.update(body);

@@ -292,7 +292,8 @@ mod tests {
         let two = read(&asked("", &[("card_ok", 2), ("card_late", 3)])).unwrap();
         assert_eq!(two.cards.len(), 2);
         let max = i64::MAX;
-        for tenders in [&[("card_ok", 2), ("card_ok", 2)][..], &[("card_ok", max), ("card_ok", max)]]
+        for tenders in
+            [&[("card_ok", 2), ("card_ok", 2)][..], &[("card_ok", max), ("card_ok", max)]]
         {
             assert_eq!(read(&asked("", tenders)).unwrap_err(), ["tenders"], "{tenders:?}");
         }

@@ -3,7 +3,9 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use bistro_core::{ErrorCode, Id, Principal, kinds};
-use bistro_proto::delivery::v1::{DeliveryRecord, DropOffRequest, GetOrderDeliveryRequest, ListDeliveriesRequest};
+use bistro_proto::delivery::v1::{
+    DeliveryRecord, DropOffRequest, GetOrderDeliveryRequest, ListDeliveriesRequest,
+};
 
 use super::bench::{
     Bench, asked, away, carla, customer, keyed, manager, refusal, restaurant, rider, staff, support,

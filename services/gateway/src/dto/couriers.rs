@@ -214,9 +214,8 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_refused_with_all_that_is_wrong() {
-        let wrong = |latitude, longitude| {
-            GeoPoint::try_from(Point { latitude, longitude }).unwrap_err()
-        };
+        let wrong =
+            |latitude, longitude| GeoPoint::try_from(Point { latitude, longitude }).unwrap_err();
         let paths = |error: &Error| -> Vec<String> {
             error.field_errors().iter().map(|one| one.path.clone()).collect()
         };

@@ -76,9 +76,7 @@ impl Reply {
                 let words = [text(error, "decline_code"), text(error, "code"), "card_declined"];
                 Answer::Declined(first(&words))
             }
-            "processing" | "requires_action" | "requires_confirmation" => {
-                Answer::Pending(Some(id))
-            }
+            "processing" | "requires_action" | "requires_confirmation" => Answer::Pending(Some(id)),
             other => return Err(Trouble::Unknown(format!("its status is {other:?}"))),
         })
     }
@@ -114,9 +112,9 @@ fn trouble(status: u16, error: &Value) -> Trouble {
             Trouble::Unknown("Stripe refuses our secret key; see payments.stripe".to_owned())
         }
         // Another request of this key is under way; too many at once; it is Stripe's mistake.
-        (408 | 409 | 425 | 429 | 500.., ..) => {
-            Trouble::Unknown(format!("Stripe answered {status} {kind} {code}").trim_end().to_owned())
-        }
+        (408 | 409 | 425 | 429 | 500.., ..) => Trouble::Unknown(
+            format!("Stripe answered {status} {kind} {code}").trim_end().to_owned(),
+        ),
         (400..=499, ..) => refused(),
         _ => Trouble::Unknown(format!("Stripe answered {status}")),
     }
@@ -186,7 +184,10 @@ mod tests {
     #[test]
     fn amounts_are_in_the_units_of_stripe() {
         let of = |minor, code: &str| units(Money::new(minor, code.parse::<Currency>().unwrap()));
-        assert_eq!((of(1295, "GBP"), of(700, "JPY"), of(700, "ISK")), (Some(1295), Some(700), Some(70_000)));
+        assert_eq!(
+            (of(1295, "GBP"), of(700, "JPY"), of(700, "ISK")),
+            (Some(1295), Some(700), Some(70_000))
+        );
         assert_eq!((of(1230, "KWD"), of(1234, "KWD")), (Some(1230), None));
         assert_eq!((of(1200, "MGA"), of(1201, "MGA")), (Some(12), None));
         assert_eq!(of(i64::MAX, "UGX"), None);

@@ -203,8 +203,7 @@ pub(super) fn user(id: Id<kinds::User>) -> Principal {
 
 /// A manager of the restaurant with these bits.
 pub(super) fn manager(restaurant: u128) -> Principal {
-    let membership =
-        Membership { restaurant: Id::from_bits(restaurant), role: StaffRole::Manager };
+    let membership = Membership { restaurant: Id::from_bits(restaurant), role: StaffRole::Manager };
     let (id, session, roles) = (Id::from_bits(6), Id::from_bits(2), vec![Role::Restaurateur]);
     Principal::User { id, session, roles, memberships: vec![membership] }
 }
@@ -311,9 +310,10 @@ impl Bench {
         let Some(work) = self.payments.on_timer(work, &timer).await.unwrap() else {
             return Vec::new();
         };
-        let told = work.events.iter().map(|event| {
-            event.kind.rsplit('.').next().unwrap_or_default().to_owned()
-        });
+        let told = work
+            .events
+            .iter()
+            .map(|event| event.kind.rsplit('.').next().unwrap_or_default().to_owned());
         let told = told.collect();
         self.payments.engine.commit(work).await.unwrap();
         told

@@ -77,8 +77,7 @@ fn happen(payment: &Payment, what: &Happening) -> Result<(Payment, Option<Entry>
 /// What holds of every payment.
 fn sound(before: &Payment, payment: &Payment) -> Result<(), TestCaseError> {
     for (old, tender) in before.tenders.iter().zip(&payment.tenders) {
-        let follows =
-            TABLE.iter().any(|(from, _, to)| (*from, *to) == (old.state, tender.state));
+        let follows = TABLE.iter().any(|(from, _, to)| (*from, *to) == (old.state, tender.state));
         prop_assert!(follows || old.state == tender.state, "{:?} {:?}", old.state, tender.state);
     }
     for (tender, number) in payment.tenders.iter().zip(1..) {

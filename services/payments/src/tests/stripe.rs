@@ -38,7 +38,10 @@ fn standing(intents: &[Intent]) -> Vec<(&str, i64, &str, i64)> {
         (key, intent.amount, intent.status, intent.refunded)
     };
     let shown: Vec<_> = intents.iter().map(shown).collect();
-    shown.into_iter().map(|(key, amount, status, back)| (&*key.leak(), amount, status, back)).collect()
+    shown
+        .into_iter()
+        .map(|(key, amount, status, back)| (&*key.leak(), amount, status, back))
+        .collect()
 }
 
 async fn webhook(bench: &Bench, webhook: &Webhook) -> Result<(), ErrorCode> {
@@ -56,7 +59,10 @@ async fn an_order_is_paid_refunded_and_tipped() {
     let (bench, stand_in) = bench().await;
     let cards = [("pm_card_visa", 700), ("pm_card_visa", 300)];
     let payment = bench.authorize(0, &cards, "a").await.unwrap();
-    assert_eq!((payment.state.as_str(), payment.tenders[1].provider.as_str()), ("authorized", "stripe"));
+    assert_eq!(
+        (payment.state.as_str(), payment.tenders[1].provider.as_str()),
+        ("authorized", "stripe")
+    );
     assert_eq!(bench.capture("c").await.unwrap().state, "captured");
     assert_eq!(bench.refund(400, 0, "r").await.unwrap().refunded_minor, 400);
     let tipped = bench.tip(user(customer()), 200, "pm_card_visa", "t").await.unwrap();
