@@ -99,6 +99,8 @@ impl Platform {
             // By address, for those who are not logged in: all who register here share one.
             .env("BISTRO__GATEWAY__RATE_LIMIT__PER_SECOND", "1000")
             .env("BISTRO__GATEWAY__RATE_LIMIT__BURST", "1000")
+            .env("BISTRO__GATEWAY__USER_RATE_LIMIT__PER_SECOND", "1000000")
+            .env("BISTRO__GATEWAY__USER_RATE_LIMIT__BURST", "1000000")
             // The clients log in once.
             .env("BISTRO__AUTH__ACCESS_TOKEN_TTL", "1h")
             // Orders that are placed and left must not begin to expire while others are placed.

@@ -9,6 +9,8 @@
 
 mod accounts;
 mod api;
+mod audit_trail;
+mod bad_input;
 mod changes;
 mod command;
 mod compensation;

@@ -308,8 +308,9 @@ async fn charged_by_stripe(topology: Topology) {
     stand_in.fail(&[StripeFault::LoseAnswer; 2]);
     let lost = ordered(&restaurant, &customer, visa()).await;
     in_state(&customer.client, &lost, "confirmed").await;
-    let (path, body) = (of(&lost, "reject"), json!({ "reason": "no more dal" }));
-    post(&restaurant.owner.client, &path, &body).await.expect("a rejection");
+    let (path, why) = (of(&lost, "reject"), json!({ "reason": "no more dal" }));
+    let rejected = post(&restaurant.owner.client, &path, &why);
+    rejected.await.expect("a rejection");
     paid(&customer.client, &lost, "voided").await;
 
     let intents = stand_in.intents();

@@ -174,6 +174,23 @@ impl Platform {
         self.ready().await;
     }
 
+    /// Asks process `index` to stop, waits until it has, and starts it again.
+    pub(crate) async fn restart(&mut self, index: usize) {
+        let id = self.processes[index].process.id().to_string();
+        let sent = Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill");
+        assert!(sent.success(), "{sent}");
+        let process = &mut self.processes[index].process;
+        let status = wait::until("it ends", SOON, async || {
+            process.ended().unwrap().ok_or_else(|| process.last_words())
+        })
+        .await;
+        assert!(status.success(), "{status}");
+        let serve = &self.processes[index];
+        let again = self.spawn(serve.role, &serve.grpc, &serve.admin);
+        self.processes[index].process = again;
+        self.ready().await;
+    }
+
     /// Kills process `index`, does `work` on its data directory while nobody holds it, and starts
     /// the process again.
     pub(crate) async fn interlude(&mut self, index: usize, work: impl AsyncFnOnce(&Path)) {

@@ -48,6 +48,7 @@ macro_rules! example {
 
 const GENERATED: &[Generated] = &[
     whole("services/gateway/openapi.json", example!("bistro-gateway", "openapi")),
+    whole("docs/errors.md", example!("bistro-gateway", "errors")),
     Generated { promises: true, ..whole("proto/surface.txt", example!("bistro-proto", "surface")) },
     whole("docs/reference/config.schema.json", bistro!("config", "schema")),
     whole("docs/reference/bistro.default.yaml", bistro!("config", "default")),

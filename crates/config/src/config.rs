@@ -26,6 +26,7 @@ pub struct Config {
     pub catalog: Catalog,
     pub payments: Payments,
     pub delivery: Delivery,
+    pub audit: Audit,
     pub log: Log,
     pub shutdown: Shutdown,
     pub eventing: Eventing,
@@ -57,6 +58,26 @@ pub enum PaymentProvider {
     Sandbox,
     /// Stripe, as [`Payments::stripe`] says.
     Stripe,
+}
+
+/// What the audit trail records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Every request that changes something, and what support and administrators read of others.
+    All,
+    /// What support, administrators and the operator do.
+    Privileged,
+}
+
+/// How much of an asker's address the audit trail keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordedAddress {
+    /// Nothing.
+    None,
+    /// The network that it is in.
+    Network,
+    /// All of it.
+    Full,
 }
 
 /// How log lines look.
@@ -105,14 +126,17 @@ section! {
     Gateway {
         listen: SocketAddr,
         request_timeout: Duration,
+        header_timeout: Duration,
+        body_timeout: Duration,
         body_limit: usize,
         trusted_proxies: usize,
         rate_limit: RateLimit,
+        user_rate_limit: RateLimit,
     }
 }
 
 section! {
-    /// See [`crate::RawRateLimit`].
+    /// See [`crate::RawRateLimit`] and [`crate::RawUserRateLimit`].
     RateLimit {
         per_second: u32,
         burst: u32,
@@ -207,6 +231,15 @@ section! {
 }
 
 section! {
+    /// See [`crate::RawAudit`].
+    Audit {
+        record: Recorded,
+        address: RecordedAddress,
+        retention: Duration,
+    }
+}
+
+section! {
     /// See [`crate::RawLog`].
     Log {
         format: LogFormat,
@@ -237,6 +270,7 @@ section! {
     /// See [`crate::RawLimits`]. `grpc_message` in bytes.
     Limits {
         concurrent_requests: usize,
+        connections: usize,
         grpc_message: usize,
     }
 }

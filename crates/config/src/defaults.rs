@@ -2,9 +2,9 @@
 
 use crate::{
     raw::{
-        RawAdmin, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery, RawEventing,
-        RawGateway, RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers, RawRateLimit,
-        RawShutdown, RawStoreOptions, RawStripe,
+        RawAdmin, RawAudit, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery,
+        RawEventing, RawGateway, RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers,
+        RawRateLimit, RawShutdown, RawStoreOptions, RawStripe, RawUserRateLimit,
     },
     secret::SecretUrl,
 };
@@ -27,9 +27,12 @@ impl RawConfig {
             gateway: RawGateway {
                 listen: text("127.0.0.1:8080"),
                 request_timeout: text("30s"),
+                header_timeout: text("30s"),
+                body_timeout: text("10s"),
                 body_limit: text("1MiB"),
                 trusted_proxies: Some(0),
                 rate_limit: RawRateLimit { per_second: Some(10), burst: Some(50) },
+                user_rate_limit: RawUserRateLimit { per_second: Some(100), burst: Some(1000) },
             },
             grpc: RawGrpc { listen: text("127.0.0.1:50051"), in_process: Some(true) },
             admin: RawAdmin { listen: text("127.0.0.1:9090") },
@@ -76,6 +79,11 @@ impl RawConfig {
                 batch_radius_m: Some(1_500),
                 proof_by_code: Some(false),
             },
+            audit: RawAudit {
+                record: text("all"),
+                address: text("network"),
+                retention: text("90d"),
+            },
             log: RawLog { format: text("auto"), level: text("info") },
             shutdown: RawShutdown { not_ready_delay: text("0s"), drain_timeout: text("20s") },
             eventing: RawEventing {
@@ -85,7 +93,11 @@ impl RawConfig {
                 sweep_interval: text("5s"),
                 call_timeout: text("5s"),
             },
-            limits: RawLimits { concurrent_requests: Some(1024), grpc_message: text("4MiB") },
+            limits: RawLimits {
+                concurrent_requests: Some(1024),
+                connections: Some(10_000),
+                grpc_message: text("4MiB"),
+            },
         }
     }
 }

@@ -30,16 +30,16 @@ use shape::{Origins, Shaped};
 use validate::{Written, validate};
 
 pub use config::{
-    Admin, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc, Limits, Log,
-    LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Shutdown, Store, StoreOptions,
-    Stripe,
+    Admin, Audit, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc,
+    Limits, Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Recorded,
+    RecordedAddress, Shutdown, Store, StoreOptions, Stripe,
 };
 pub use env::{Environment, process_environment};
 pub use mistake::{ConfigError, Mistake, Mistakes, Origin};
 pub use raw::{
-    RawAdmin, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery, RawEventing, RawGateway,
-    RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers, RawRateLimit, RawShutdown,
-    RawStoreOptions, RawStripe,
+    RawAdmin, RawAudit, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery, RawEventing,
+    RawGateway, RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers, RawRateLimit,
+    RawShutdown, RawStoreOptions, RawStripe, RawUserRateLimit,
 };
 pub use secret::{Secret, SecretUrl};
 

@@ -62,6 +62,9 @@ pub struct RawConfig {
     /// Couriers.
     #[serde(skip_serializing_if = "is_default")]
     pub delivery: RawDelivery,
+    /// The trail of who did what, which administrators read at /api/v1/audit-trail.
+    #[serde(skip_serializing_if = "is_default")]
+    pub audit: RawAudit,
     /// Logs. Traces are configured by the standard OTEL_* variables.
     #[serde(skip_serializing_if = "is_default")]
     pub log: RawLog,
@@ -131,6 +134,15 @@ pub struct RawGateway {
     #[schemars(with = "Option<written::Duration>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_timeout: Option<String>,
+    /// How long a connection may take until it has sent the headers of its next request, also
+    /// while it is idle; then it is closed.
+    #[schemars(with = "Option<written::Duration>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_timeout: Option<String>,
+    /// How long a request's body may take to arrive before it is answered 408.
+    #[schemars(with = "Option<written::Duration>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_timeout: Option<String>,
     /// The largest request body that is read.
     #[schemars(with = "Option<written::Size>")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,6 +154,9 @@ pub struct RawGateway {
     /// Limits by address, for requests without a token only.
     #[serde(skip_serializing_if = "is_default")]
     pub rate_limit: RawRateLimit,
+    /// Limits by user, for requests with a user's token. The operator has none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub user_rate_limit: RawUserRateLimit,
 }
 
 section! {
@@ -150,6 +165,16 @@ section! {
         /// Requests per second and address that are always let through, on average.
         per_second: u64,
         /// Requests that one address may make at once beyond that.
+        burst: u64,
+    }
+}
+
+section! {
+    /// Limits by user, for requests with a user's token. The operator has none.
+    RawUserRateLimit {
+        /// Requests per second and user that are always let through, on average.
+        per_second: u64,
+        /// Requests that one user may make at once beyond that.
         burst: u64,
     }
 }
@@ -323,6 +348,24 @@ section! {
 }
 
 section! {
+    /// The trail of who did what, which administrators read at /api/v1/audit-trail.
+    RawAudit {
+        /// What is recorded: all (every request that changes something, and what support and
+        /// administrators read of others) or privileged (only what support, administrators and
+        /// the operator do).
+        #[schemars(extend("enum" = ["all", "privileged", null]))]
+        record: String,
+        /// How much of the asker's address is kept: none, network (the first 24 bits of an IPv4
+        /// address, 48 of an IPv6 one) or full, which is personal data.
+        #[schemars(extend("enum" = ["none", "network", "full", null]))]
+        address: String,
+        /// How long entries are kept.
+        #[schemars(with = "Option<written::Duration>")]
+        retention: String,
+    }
+}
+
+section! {
     /// Logs. Traces are configured by the standard OTEL_* variables.
     RawLog {
         /// auto (pretty on a terminal, json otherwise), json (one line each) or pretty.
@@ -372,6 +415,8 @@ section! {
     RawLimits {
         /// Requests in progress on the public port; more are told to come back later.
         concurrent_requests: u64,
+        /// Connections to the public port; more wait until one is closed.
+        connections: u64,
         /// The largest gRPC message that is read.
         #[schemars(with = "Option<written::Size>")]
         grpc_message: String,

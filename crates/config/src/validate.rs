@@ -5,9 +5,9 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 use crate::{
     check::{Checker, Key},
     config::{
-        Admin, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc, Limits,
-        Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Shutdown, Store,
-        StoreOptions, Stripe,
+        Admin, Audit, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc,
+        Limits, Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Recorded,
+        RecordedAddress, Shutdown, Store, StoreOptions, Stripe,
     },
     raw::RawConfig,
     secret::SecretUrl,
@@ -68,6 +68,7 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
         .map(|reservation_ttl| Catalog { reservation_ttl });
     let payments = payments(check, written);
     let delivery = delivery(check, written);
+    let audit = audit(check, written);
     let log = log(check, written);
     let shutdown = shutdown(check, written);
     let eventing = eventing(check, written);
@@ -89,6 +90,7 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
         catalog: catalog?,
         payments: payments?,
         delivery: delivery?,
+        audit: audit?,
         log: log?,
         shutdown: shutdown?,
         eventing: eventing?,
@@ -176,16 +178,25 @@ fn gateway(check: &mut Checker<'_>, written: Written<'_>) -> Option<Gateway> {
     let listen = check.address(&key!(written, gateway.listen));
     let request_timeout =
         check.duration(&key!(written, gateway.request_timeout), 100 * MILLISECOND..=10 * MINUTE);
+    let header_timeout =
+        check.duration(&key!(written, gateway.header_timeout), 100 * MILLISECOND..=HOUR);
+    let body_timeout =
+        check.duration(&key!(written, gateway.body_timeout), 100 * MILLISECOND..=10 * MINUTE);
     let body_limit = check.size(&key!(written, gateway.body_limit), KIB..=256 * MIB);
     let trusted_proxies = check.integer(&key!(written, gateway.trusted_proxies), 0..=16);
     let per_second = check.integer(&key!(written, gateway.rate_limit.per_second), COUNT);
     let burst = check.integer(&key!(written, gateway.rate_limit.burst), COUNT);
+    let user_per_second = check.integer(&key!(written, gateway.user_rate_limit.per_second), COUNT);
+    let user_burst = check.integer(&key!(written, gateway.user_rate_limit.burst), COUNT);
     Some(Gateway {
         listen: listen?,
         request_timeout: request_timeout?,
+        header_timeout: header_timeout?,
+        body_timeout: body_timeout?,
         body_limit: body_limit?,
         trusted_proxies: trusted_proxies?,
         rate_limit: RateLimit { per_second: per_second?, burst: burst? },
+        user_rate_limit: RateLimit { per_second: user_per_second?, burst: user_burst? },
     })
 }
 
@@ -314,6 +325,23 @@ fn delivery(check: &mut Checker<'_>, written: Written<'_>) -> Option<Delivery> {
     })
 }
 
+fn audit(check: &mut Checker<'_>, written: Written<'_>) -> Option<Audit> {
+    let record = check.choice(
+        &key!(written, audit.record),
+        &[("all", Recorded::All), ("privileged", Recorded::Privileged)],
+    );
+    let address = check.choice(
+        &key!(written, audit.address),
+        &[
+            ("none", RecordedAddress::None),
+            ("network", RecordedAddress::Network),
+            ("full", RecordedAddress::Full),
+        ],
+    );
+    let retention = check.duration(&key!(written, audit.retention), HOUR..=3660 * DAY);
+    Some(Audit { record: record?, address: address?, retention: retention? })
+}
+
 fn log(check: &mut Checker<'_>, written: Written<'_>) -> Option<Log> {
     let format = check.choice(
         &key!(written, log.format),
@@ -371,5 +399,10 @@ fn eventing(check: &mut Checker<'_>, written: Written<'_>) -> Option<Eventing> {
 fn limits(check: &mut Checker<'_>, written: Written<'_>) -> Option<Limits> {
     let concurrent_requests = check.integer(&key!(written, limits.concurrent_requests), COUNT);
     let grpc_message = check.size(&key!(written, limits.grpc_message), 16 * KIB..=256 * MIB);
-    Some(Limits { concurrent_requests: concurrent_requests?, grpc_message: grpc_message? })
+    let connections = check.integer(&key!(written, limits.connections), COUNT);
+    Some(Limits {
+        concurrent_requests: concurrent_requests?,
+        connections: connections?,
+        grpc_message: grpc_message?,
+    })
 }

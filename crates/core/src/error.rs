@@ -26,10 +26,13 @@ pub enum GrpcCode {
 }
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $grpc:ident, $http:literal, $title:literal;)*) => {
+    ($(
+        $(#[doc = $doc:literal])* $name:ident = $text:literal, $grpc:ident, $http:literal,
+        $title:literal, $remedy:literal;
+    )*) => {
         /// What went wrong, for programs. The text of each is part of the public API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum ErrorCode {$($(#[$doc])* $name,)*}
+        pub enum ErrorCode {$($(#[doc = $doc])* $name,)*}
 
         impl ErrorCode {
             /// Every code, in the order of the documentation.
@@ -59,6 +62,18 @@ macro_rules! error_codes {
                 match self {$(Self::$name => $title,)*}
             }
 
+            /// What it means, in a sentence or two, for the catalogue of errors.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {$(Self::$name => concat!($($doc),*).trim(),)*}
+            }
+
+            /// How whoever asked can mend it, for the catalogue of errors.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self {$(Self::$name => $remedy,)*}
+            }
+
             /// The code with this text.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
@@ -70,53 +85,80 @@ macro_rules! error_codes {
 
 error_codes! {
     /// A field is missing or malformed.
-    InvalidArgument = "invalid_argument", InvalidArgument, 422, "The request is not valid";
+    InvalidArgument = "invalid_argument", InvalidArgument, 422, "The request is not valid",
+        "Mend the fields that `errors` names, all of them at once, and send the request again.";
     /// The body is not what the content type says.
-    MalformedBody = "malformed_body", InvalidArgument, 400, "The body cannot be read";
+    MalformedBody = "malformed_body", InvalidArgument, 400, "The body cannot be read",
+        "Send one JSON value in UTF-8, whole, with `Content-Type: application/json`.";
     /// No token, or one that is expired or forged.
-    Unauthenticated = "unauthenticated", Unauthenticated, 401, "Log in first";
+    Unauthenticated = "unauthenticated", Unauthenticated, 401, "Log in first",
+        "Trade the refresh token for a new access token, or log in, and send it as `Authorization: Bearer`.";
     /// The e-mail address or the password is wrong.
-    WrongCredentials = "wrong_credentials", Unauthenticated, 401, "The address or password is wrong";
+    WrongCredentials = "wrong_credentials", Unauthenticated, 401, "The address or password is wrong",
+        "Write both again, or ask for a new password.";
     /// The token is good, but does not allow this.
-    PermissionDenied = "permission_denied", PermissionDenied, 403, "This is not allowed";
+    PermissionDenied = "permission_denied", PermissionDenied, 403, "This is not allowed",
+        "Ask as somebody who may; a role or membership that was given a moment ago is in the next access token.";
     /// No such thing, or none that the asker may know of.
-    NotFound = "not_found", NotFound, 404, "There is no such thing";
+    NotFound = "not_found", NotFound, 404, "There is no such thing",
+        "Check the path and the id. Who may not know of a thing finds none.";
     /// The path is right, the method is not.
-    MethodNotAllowed = "method_not_allowed", Unimplemented, 405, "This method is not allowed here";
+    MethodNotAllowed = "method_not_allowed", Unimplemented, 405, "This method is not allowed here",
+        "Use one of the methods that the header `Allow` names.";
+    /// The request's body came too slowly.
+    RequestTimeout = "request_timeout", DeadlineExceeded, 408, "The request came too slowly",
+        "Send the whole body at once; nothing has happened.";
     /// Something with this unique value is there already.
-    AlreadyExists = "already_exists", AlreadyExists, 409, "This exists already";
+    AlreadyExists = "already_exists", AlreadyExists, 409, "This exists already",
+        "Use what is there, or choose another name or address.";
     /// The thing is not in a state in which this can be done.
-    WrongState = "wrong_state", FailedPrecondition, 409, "This cannot be done in the present state";
+    WrongState = "wrong_state", FailedPrecondition, 409, "This cannot be done in the present state",
+        "Read the thing again; what can be done follows from its state.";
     /// Others changed it at the same time, again and again.
-    Conflict = "conflict", Aborted, 409, "Somebody else changed this at the same time";
+    Conflict = "conflict", Aborted, 409, "Somebody else changed this at the same time",
+        "Send the same request again, with the same `Idempotency-Key`.";
     /// The idempotency key was used with another body.
-    IdempotencyKeyReused = "idempotency_key_reused", FailedPrecondition, 422, "The idempotency key was used for another request";
+    IdempotencyKeyReused = "idempotency_key_reused", FailedPrecondition, 422, "The idempotency key was used for another request",
+        "Use a new key for a new request; repeat a request unchanged.";
     /// `If-Match` names another version than the present one.
-    VersionMismatch = "version_mismatch", FailedPrecondition, 412, "The thing changed since it was read";
+    VersionMismatch = "version_mismatch", FailedPrecondition, 412, "The thing changed since it was read",
+        "Read it again, make the change again, and send its new `ETag` as `If-Match`.";
     /// `If-Match` or `Idempotency-Key` is missing.
-    PreconditionRequired = "precondition_required", InvalidArgument, 428, "A precondition header is missing";
+    PreconditionRequired = "precondition_required", InvalidArgument, 428, "A precondition header is missing",
+        "Send the header that `detail` asks for.";
     /// Not enough in stock.
-    SoldOut = "sold_out", FailedPrecondition, 409, "Something is sold out";
+    SoldOut = "sold_out", FailedPrecondition, 409, "Something is sold out",
+        "Ask for a new quote without it, or for fewer.";
     /// The restaurant does not take orders now.
-    RestaurantClosed = "restaurant_closed", FailedPrecondition, 409, "The restaurant is closed";
+    RestaurantClosed = "restaurant_closed", FailedPrecondition, 409, "The restaurant is closed",
+        "Order when it is open.";
     /// The quote is too old; ask for a new one.
-    QuoteExpired = "quote_expired", FailedPrecondition, 409, "The quote has expired";
+    QuoteExpired = "quote_expired", FailedPrecondition, 409, "The quote has expired",
+        "Ask for a new quote and place that.";
     /// The card's issuer said no.
-    CardDeclined = "card_declined", FailedPrecondition, 402, "The card was declined";
+    CardDeclined = "card_declined", FailedPrecondition, 402, "The card was declined",
+        "Pay with another card, under a new `Idempotency-Key`.";
     /// Too many requests from this address or user.
-    RateLimited = "rate_limited", ResourceExhausted, 429, "Too many requests";
+    RateLimited = "rate_limited", ResourceExhausted, 429, "Too many requests",
+        "Wait for as many seconds as `Retry-After` says, and send fewer; `RateLimit` says how many are left.";
     /// The body or message is larger than allowed.
-    TooLarge = "too_large", ResourceExhausted, 413, "The request is too large";
+    TooLarge = "too_large", ResourceExhausted, 413, "The request is too large",
+        "Send less at once.";
     /// The data was written by a newer program that says this one cannot read it.
-    IncompatibleSchema = "incompatible_schema", FailedPrecondition, 500, "The data is newer than this program";
+    IncompatibleSchema = "incompatible_schema", FailedPrecondition, 500, "The data is newer than this program",
+        "Nothing to mend for whoever asks: the platform's operators run a newer version.";
     /// Something this needs does not answer; it did not happen.
-    Unavailable = "unavailable", Unavailable, 503, "The service is unavailable for the moment";
+    Unavailable = "unavailable", Unavailable, 503, "The service is unavailable for the moment",
+        "Wait for as many seconds as `Retry-After` says, then send the same request with the same `Idempotency-Key`.";
     /// It took too long; whether it happened is not known.
-    DeadlineExceeded = "deadline_exceeded", DeadlineExceeded, 504, "The request took too long";
+    DeadlineExceeded = "deadline_exceeded", DeadlineExceeded, 504, "The request took too long",
+        "Send the same request with the same `Idempotency-Key` to know what became of it.";
     /// It may have happened: repeat it with the same idempotency key to know.
-    OutcomeUnknown = "outcome_unknown", Unknown, 504, "Whether it happened is not known yet";
+    OutcomeUnknown = "outcome_unknown", Unknown, 504, "Whether it happened is not known yet",
+        "Send the same request with the same `Idempotency-Key` to know what became of it.";
     /// A mistake in the program.
-    Internal = "internal", Internal, 500, "Something is wrong on our side";
+    Internal = "internal", Internal, 500, "Something is wrong on our side",
+        "Report it with the `request_id`, under which the log has the cause.";
 }
 
 impl ErrorCode {
@@ -291,6 +333,12 @@ mod tests {
         for code in ErrorCode::ALL {
             assert_eq!(ErrorCode::parse(code.as_str()), Some(*code));
             assert!((400..600).contains(&code.http()), "{code}");
+            for sentence in [code.meaning(), code.remedy()] {
+                assert!(
+                    sentence.ends_with('.') && !sentence.starts_with(' '),
+                    "{code}: {sentence}"
+                );
+            }
         }
     }
 

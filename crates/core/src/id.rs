@@ -75,6 +75,8 @@ pub mod kinds {
         Courier = "cou";
         /// A time that a courier was on duty.
         Shift = "shf";
+        /// An entry of the audit trail.
+        Activity = "act";
         /// One HTTP request, as shown in errors and logs.
         Request = "req";
     }

@@ -7,10 +7,13 @@
 //! configured otherwise). The *refresh token* is traded for new tokens, here, against what is
 //! stored: it is never stale. Adding members is decided by what is stored, too.
 //!
+//! What the gateway saw people do is kept here too, beside the people: `activity`.
+//!
 //! `credentials`, `membership`, `session` and `throttle` hold the rules as plain
 //! functions; `service` and its parts `users` and `sessions` read, ask them, and commit what
 //! they say.
 
+mod activity;
 mod audit;
 mod credentials;
 mod documents;
@@ -61,6 +64,7 @@ pub static SPEC: RoleSpec = RoleSpec {
         &session::SESSIONS,
         &passwords::RESETS,
         &invitations::INVITATIONS,
+        &activity::ACTIVITY,
         &keys::KEY_RINGS,
     ],
     queues: &[],
@@ -84,7 +88,7 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     Ok(RoleParts {
         grpc: Some(Routes::new(AccountsServer::new(service))),
         services: vec![SERVICE_NAME],
-        reactor: Some(Arc::new(sweep::Sweeper { engine })),
+        reactor: Some(Arc::new(sweep::Sweeper { engine, activity: config.audit.retention })),
         tasks,
         ..RoleParts::default()
     })

@@ -305,6 +305,22 @@ impl Accounts for AccountsService {
         answer(self.keys.rotate(&asked).await.map(|keys| v1::ListKeysResponse { keys }))
     }
 
+    async fn record_activity(
+        &self,
+        request: Request<v1::RecordActivityRequest>,
+    ) -> Result<Response<v1::RecordActivityResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.record_activity(&asked.principal, request).await)
+    }
+
+    async fn list_activity(
+        &self,
+        request: Request<v1::ListActivityRequest>,
+    ) -> Result<Response<v1::ListActivityResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.activity(&asked.principal, request).await)
+    }
+
     async fn audit(&self, request: Request<AuditRequest>) -> Result<Response<AuditPage>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.audit_page(&asked.principal, request).await)

@@ -1,13 +1,14 @@
-//! Removes sessions, resets and invitations that have expired.
+//! Removes sessions, resets and invitations that have expired, and old entries of the audit trail.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bistro_core::Error;
+use bistro_core::{Error, Timestamp};
 use bistro_eventing::{Engine, Reactor, Tick};
 use bistro_store::{Cause, Document, Key, Query, StoreError, StoreExt as _};
 
 use crate::{
+    activity::{self, Activity},
     invitations::{self, Invitation},
     passwords::{self, PasswordReset},
     session::{self, Session},
@@ -23,6 +24,8 @@ const BATCH: u32 = 100;
 /// Reacts to nothing but the passing of time.
 pub(crate) struct Sweeper {
     pub(crate) engine: Engine,
+    /// How long entries of the audit trail are kept.
+    pub(crate) activity: Duration,
 }
 
 #[async_trait]
@@ -32,18 +35,24 @@ impl Reactor for Sweeper {
     }
 
     async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
-        remove_expired::<Session>(&self.engine, session::BY_EXPIRY).await?;
-        remove_expired::<PasswordReset>(&self.engine, passwords::BY_EXPIRY).await?;
-        remove_expired::<Invitation>(&self.engine, invitations::BY_EXPIRY).await
+        let now = self.engine.now();
+        remove_before::<Session>(&self.engine, session::BY_EXPIRY, now).await?;
+        remove_before::<PasswordReset>(&self.engine, passwords::BY_EXPIRY, now).await?;
+        remove_before::<Invitation>(&self.engine, invitations::BY_EXPIRY, now).await?;
+        remove_before::<Activity>(&self.engine, activity::BY_TIME, now - self.activity).await
     }
 }
 
-/// Removes documents whose moment in `index` is past. They change no more, unless by their removal.
-async fn remove_expired<D: Document>(engine: &Engine, index: &'static str) -> Result<(), Error> {
+/// Removes documents whose moment in `index` is before `end`. They change no more, unless by their
+/// removal.
+async fn remove_before<D: Document>(
+    engine: &Engine,
+    index: &'static str,
+    end: Timestamp,
+) -> Result<(), Error> {
     loop {
-        let query = Query::prefix::<D>(index, &Key::new())
-            .before(&Key::new().time(engine.now()))
-            .limit(BATCH);
+        let query =
+            Query::prefix::<D>(index, &Key::new()).before(&Key::new().time(end)).limit(BATCH);
         let expired = engine.store().list::<D>(query).await?.items;
         if expired.is_empty() {
             return Ok(());

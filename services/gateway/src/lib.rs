@@ -17,10 +17,12 @@ mod tests;
 
 use bistro_core::Error;
 use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
+use tokio::task::JoinSet;
 
+use bistro_proto::accounts::v1::accounts_client::AccountsClient;
 use edge::{Edge, Parts};
 
-pub use openapi::openapi;
+pub use openapi::{error_catalogue, openapi};
 
 /// The gateway's row in the table of roles.
 pub static SPEC: RoleSpec = RoleSpec {
@@ -33,8 +35,14 @@ pub static SPEC: RoleSpec = RoleSpec {
 };
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
+    let accounts = AccountsClient::new(context.peers.channel("accounts")?.as_workload());
+    let (trail, recorder) = edge::trail(accounts, &context.registry)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(recorder.run());
     let edge = Edge::new(Parts {
         peers: context.peers,
+        audit: context.config.audit.clone(),
+        trail,
         gateway: context.config.gateway.clone(),
         limits: context.config.limits.clone(),
         verifier: context.verifier,
@@ -43,5 +51,5 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
         stopping: context.engine.stopping(),
         rng: rand::make_rng(),
     })?;
-    Ok(RoleParts { http: Some(routes::router(edge)), ..RoleParts::default() })
+    Ok(RoleParts { http: Some(routes::router(edge)), tasks, ..RoleParts::default() })
 }

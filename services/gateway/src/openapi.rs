@@ -1,16 +1,25 @@
 //! The OpenAPI 3.1 document, made from the routes and the rules that they obey.
 
+mod example;
+mod integers;
+mod problems;
+
+use bistro_core::ErrorCode;
 use http::Method;
+use serde_json::Value;
 use utoipa::{
     OpenApi,
     openapi::{
         self, HeaderBuilder, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
         content::{Content, ContentBuilder},
-        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
         schema::{Schema, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
+
+use example::Fields;
+pub use problems::error_catalogue;
 
 use crate::{
     dto::{AUDITED_ROLES, ActiveDeliveryState},
@@ -90,19 +99,66 @@ fn complete(document: &mut openapi::OpenApi) {
     components
         .security_schemes
         .insert(BEARER.to_owned(), RefOr::T(SecurityScheme::Http(bearer.build())));
+    components.responses.extend(problems::responses());
+    integers::correct_all(&mut components.schemas);
+    if let Some(RefOr::T(Schema::Object(codes))) = components.schemas.get_mut("ErrorCode") {
+        codes.description = Some(codes_described());
+    }
+    // Schemas are read as JSON, so that one function knows all their forms.
+    let read = serde_json::to_value(&*document).unwrap_or_default();
     for (path, item) in &mut document.paths.paths {
-        let operations = [
-            (Method::GET, &mut item.get),
-            (Method::POST, &mut item.post),
-            (Method::PUT, &mut item.put),
-            (Method::DELETE, &mut item.delete),
-        ];
-        for (method, operation) in operations {
-            if let Some(operation) = operation {
-                describe(&method, path, operation);
+        for (method, operation) in operations(item) {
+            describe(&method, path, operation);
+            give_examples(operation, &read);
+        }
+    }
+}
+
+/// The operations of a path.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PUT, &mut item.put),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// The catalogue of errors in a few lines each.
+fn codes_described() -> String {
+    let line = |code: &ErrorCode| {
+        format!("* `{code}` ({}): {} {}", code.http(), code.meaning(), code.remedy())
+    };
+    let lines: Vec<String> = ErrorCode::ALL.iter().map(line).collect();
+    format!("What went wrong, for programs.\n\n{}", lines.join("\n"))
+}
+
+/// Gives an example to every JSON body that has none.
+fn give_examples(operation: &mut Operation, document: &Value) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            give_example(content, document, Fields::Required);
+        }
+    }
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            for content in response.content.values_mut() {
+                give_example(content, document, Fields::All);
             }
         }
     }
+}
+
+fn give_example(content: &mut RefOr<Content>, document: &Value, fields: Fields) {
+    let RefOr::T(content) = content else { return };
+    if content.example.is_some() || !content.examples.is_empty() {
+        return;
+    }
+    let schema = content.schema.as_ref().and_then(|schema| serde_json::to_value(schema).ok());
+    content.example = schema.map(|schema| example::of(&schema, document, fields));
 }
 
 fn describe(method: &Method, path: &str, operation: &mut Operation) {
@@ -112,6 +168,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
             "Idempotency-Key",
             "A text of your own, 1 to 255 printable ASCII characters: new for each new request, the same when you repeat one. It counts for this operation on this path",
             "5f0c2d9a-order-1",
+            "^[ -~]{1,255}$",
         ));
     }
     if rules::needs_version(method, path) {
@@ -119,6 +176,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
             "If-Match",
             "The ETag of what you read; 412 if it has changed since",
             "\"3\"",
+            "^\"[0-9]{1,18}\"$",
         ));
     }
     let own = operation.parameters.get_or_insert_default();
@@ -134,12 +192,20 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
         }
     }
     if has_tag && *method == Method::GET {
-        let mut known =
-            header("If-None-Match", "ETags of what you have; 304 if one is this one's", "\"3\"");
+        let mut known = header(
+            "If-None-Match",
+            "ETags of what you have; 304 if one is this one's",
+            "\"3\"",
+            "^[ -~]*$",
+        );
         known.required = Required::False;
         operation.parameters.get_or_insert_default().push(RefOr::T(known));
         let same = ResponseBuilder::new().description("What you have is what is here").build();
         operation.responses.responses.insert("304".to_owned(), RefOr::T(same));
+    }
+    for status in problems::statuses(method, path, operation) {
+        let problem = RefOr::Ref(Ref::from_response_name(problems::name(status)));
+        operation.responses.responses.entry(status.to_string()).or_insert(problem);
     }
     let problem = RefOr::Ref(Ref::from_response_name("Problem"));
     operation.responses.responses.insert("default".to_owned(), problem);
@@ -162,6 +228,11 @@ fn describe_headers(status: &str, response: &mut Response) -> bool {
     if status == "201" {
         add("Location", "Where it is from now on");
     }
+    add(
+        "RateLimit",
+        "How many requests are left, and the seconds until all are again (draft-ietf-httpapi-ratelimit-headers-10); not for the operator",
+    );
+    add("RateLimit-Policy", "How many requests are allowed in how many seconds");
     if has_tag {
         add("ETag", "Its version in quotes");
     }
@@ -176,13 +247,13 @@ fn problem() -> Response {
         .build()
 }
 
-fn header(name: &str, about: &str, example: &str) -> Parameter {
+fn header(name: &str, about: &str, example: &str, pattern: &str) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::True)
         .description(Some(about))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))))
         .example(Some(example.into()))
         .build()
 }

@@ -78,6 +78,8 @@ impl Platform {
             .env("BISTRO__ADMIN__LISTEN", admin.addr().to_string())
             .env("BISTRO__GATEWAY__RATE_LIMIT__PER_SECOND", "1000")
             .env("BISTRO__GATEWAY__RATE_LIMIT__BURST", "1000")
+            .env("BISTRO__GATEWAY__USER_RATE_LIMIT__PER_SECOND", "1000000")
+            .env("BISTRO__GATEWAY__USER_RATE_LIMIT__BURST", "1000000")
             .env("BISTRO__LOG__LEVEL", "warn")
             .env("BISTRO__ORDERS__ACCEPT_WITHIN", patience(self.engine))
             .env("BISTRO__ORDERS__CONFIRM_WITHIN", patience(self.engine))

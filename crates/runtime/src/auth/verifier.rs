@@ -8,9 +8,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
 
-use super::Authority;
+use super::{Authority, key_fetches::KeyFetches};
 use crate::{PeerChannel, error_of};
 
 /// Who signs access tokens, and for whom.
@@ -18,9 +17,6 @@ const ISSUER: &str = "bistro";
 const AUDIENCE: &str = "bistro";
 /// Checked tokens that are remembered; signature checks cost more than everything else here.
 const REMEMBERED: usize = 16_384;
-/// Between two times that unknown keys make the keys be asked for again. A token of a key that has
-/// just been made waits for the next of them.
-const KEY_REFRESH: Duration = Duration::from_millis(100);
 
 /// What an access token says. Signed by accounts with EdDSA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +84,7 @@ struct Inner {
     accounts: PeerChannel,
     clock: Arc<dyn Clock>,
     keys: RwLock<HashMap<String, DecodingKey>>,
-    asked_at: tokio::sync::Mutex<Option<Instant>>,
+    fetches: tokio::sync::Mutex<KeyFetches>,
     checked: Mutex<HashMap<[u8; 32], (Principal, Timestamp)>>,
 }
 
@@ -102,7 +98,7 @@ impl TokenVerifier {
             accounts: accounts.as_workload(),
             clock,
             keys: RwLock::default(),
-            asked_at: tokio::sync::Mutex::default(),
+            fetches: tokio::sync::Mutex::new(KeyFetches::new()),
             checked: Mutex::default(),
         }))
     }
@@ -153,14 +149,12 @@ impl TokenVerifier {
         if let Some(key) = known() {
             return Ok(key);
         }
-        let arrived = Instant::now();
-        let mut asked_at = self.0.asked_at.lock().await;
-        // Whoever asked while this waited for the lock has asked for it too.
-        if asked_at.is_none_or(|asked_at| asked_at < arrived) {
-            if let Some(before) = *asked_at {
-                tokio::time::sleep_until(before + KEY_REFRESH).await;
-            }
-            let asking_at = Instant::now();
+        let mut fetches = self.0.fetches.lock().await;
+        // Somebody else may have asked while this waited for the lock.
+        if let Some(key) = known() {
+            return Ok(key);
+        }
+        if fetches.allowed(self.0.clock.now()) {
             let mut client = AccountsClient::new(self.0.accounts.clone());
             let keys = client
                 .list_keys(ListKeysRequest {})
@@ -172,7 +166,7 @@ impl TokenVerifier {
                 .iter()
                 .map(|key| (key.kid.clone(), DecodingKey::from_ed_der(&key.ed25519)))
                 .collect();
-            *asked_at = Some(asking_at);
+            fetches.made(self.0.clock.now());
         }
         known().ok_or_else(Error::unauthenticated)
     }

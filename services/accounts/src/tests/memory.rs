@@ -111,6 +111,7 @@ impl Store for Memory {
 
     async fn find(&self, query: Query) -> Result<Page<Stored>, StoreError> {
         let collection = query.collection.full_name();
+        let descends = query.order == bistro_store::Order::Descending;
         let rows = self.rows.lock();
         let mut found: Vec<(Cursor, Stored)> = Vec::new();
         for ((_, id), row) in rows.iter().filter(|((of, _), _)| *of == collection) {
@@ -124,16 +125,19 @@ impl Store for Memory {
             };
             let Some(key) = key else { continue };
             let cursor = Cursor { key, id: id.clone() };
-            let after = query
-                .after
-                .as_ref()
-                .is_none_or(|after| (&cursor.key, &cursor.id) > (&after.key, &after.id));
+            let after = query.after.as_ref().is_none_or(|after| {
+                let order = (&cursor.key, &cursor.id).cmp(&(&after.key, &after.id));
+                if descends { order.is_lt() } else { order.is_gt() }
+            });
             let below = query.upper.as_ref().is_none_or(|upper| cursor.key < *upper);
             if after && below && cursor.key >= query.lower {
                 found.push((cursor, row.stored.clone()));
             }
         }
         found.sort_by(|(a, _), (b, _)| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
+        if descends {
+            found.reverse();
+        }
         let limit = query.limit as usize;
         let next = (found.len() > limit).then(|| found[limit - 1].0.encode());
         Ok(Page { items: found.into_iter().take(limit).map(|(_, stored)| stored).collect(), next })

@@ -1,12 +1,12 @@
 //! The role as others see it: over gRPC, with its tokens checked by the platform's verifier.
 
+mod activity;
 mod memory;
 mod platform;
 
 use std::{sync::Arc, time::Duration};
 
 use bistro_core::{ErrorCode, Id, Membership, Principal, Role, StaffRole, kinds};
-use bistro_eventing::Reactor as _;
 use bistro_proto::{
     accounts::v1::{
         AddMembershipRequest, GetMeRequest, ListKeysRequest, LogOutRequest, RegisterRequest, Tokens,
@@ -17,7 +17,7 @@ use prost::Message as _;
 use tokio::sync::Barrier;
 
 use self::platform::{ACCESS, GRACE, IDLE, PASSWORD, Platform, as_who, keyed, new_user, refusal};
-use crate::{keys::Keys, sweep::Sweeper};
+use crate::keys::Keys;
 
 async fn principal(platform: &Platform, tokens: &Tokens) -> Principal {
     let header = format!("Bearer {}", tokens.access_token);
@@ -264,7 +264,7 @@ async fn expired_sessions_are_removed() {
     let of_session = |line: &&str| line.starts_with("accounts.sessions/");
     let sessions = || platform.store.dump().lines().filter(of_session).count();
     assert_eq!(sessions(), 2);
-    Sweeper { engine: platform.engine.clone() }.on_tick("sessions").await.unwrap();
+    platform.sweep().await;
     assert_eq!(sessions(), 1);
     assert!(platform.refresh(&live.refresh_token).await.is_ok());
 }

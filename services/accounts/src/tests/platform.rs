@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bistro_config::Auth;
 use bistro_core::{Error, ErrorCode, FixedClock, Timestamp};
-use bistro_eventing::{Engine, Options, Parts};
+use bistro_eventing::{Engine, Options, Parts, Reactor as _};
 use bistro_proto::accounts::v1::{
     LogInRequest, RefreshRequest, RegisterRequest, Tokens, User,
     accounts_client::AccountsClient,
@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes};
 
 use super::memory::{Memory, NoBus};
-use crate::{keys::Keys, service::AccountsService};
+use crate::{keys::Keys, service::AccountsService, sweep::Sweeper};
 
 pub(super) const ACCESS: Duration = Duration::from_mins(10);
 pub(super) const IDLE: Duration = Duration::from_hours(720);
+pub(super) const RETENTION: Duration = Duration::from_hours(24);
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 pub(super) const PASSWORD: &str = "correct horse battery staple";
 
@@ -110,6 +111,12 @@ impl Platform {
     pub(super) async fn refresh(&self, token: &str) -> Result<Tokens, Error> {
         let request = RefreshRequest { refresh_token: token.into() };
         as_who(None, self.client().refresh(request)).await
+    }
+
+    /// Removes what is too old.
+    pub(super) async fn sweep(&self) {
+        let sweeper = Sweeper { engine: self.engine.clone(), activity: RETENTION };
+        sweeper.on_tick("expired").await.unwrap();
     }
 
     /// A registered and logged-in user.

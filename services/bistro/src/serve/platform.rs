@@ -39,6 +39,8 @@ pub(crate) struct Platform {
     backends: Backends,
     /// None without the gateway.
     public: Option<Server>,
+    /// What the public port's role still has to write when the port is closed.
+    edge: Option<Ending>,
     /// None without the gateway.
     door: Option<Door>,
     grpc: Server,
@@ -149,6 +151,7 @@ impl Platform {
         // socket, and the port has room for one of that name.
         let mut on_port = Some(OPERATIONS_SERVICE);
         let (mut routes, mut engines, mut tasks) = (None, Vec::new(), Vec::new());
+        let mut edge = None;
         for (role, engine, parts) in built {
             let RoleParts { grpc, mut services, reactor, http, tasks: own } = parts;
             if let Some(routes) = grpc {
@@ -163,8 +166,12 @@ impl Platform {
                     role.queues.iter().map(|queue| queue.name).collect();
                 tasks.push(supervisor.adopt(role.name, engine.start(&reactor, &queues)));
             }
+            let own = supervisor.adopt(role.name, own);
+            if http.is_some() {
+                edge = Some(own.clone());
+            }
             routes = http.or(routes);
-            tasks.push(supervisor.adopt(role.name, own));
+            tasks.push(own);
             engines.push(engine);
         }
         served.open();
@@ -175,13 +182,29 @@ impl Platform {
             let url = format!("http://{}", reachable(address));
             door = Some(Door { url, operator_token });
             public = Some(Server::start(supervisor, "the public port", |stop| {
-                http::serve(listener, routes, readiness.clone(), stop)
+                let limits = http::Limits {
+                    connections: config.limits.connections,
+                    header_timeout: config.gateway.header_timeout,
+                };
+                http::serve(listener, routes, readiness.clone(), limits, stop)
             }));
             info!(url = format!("http://{address}"), "the public API answers");
         }
         readiness.started(Arc::clone(&backends.store), Arc::clone(&backends.bus));
         health.serving().await;
-        Ok(Self { config, engines, readiness, health, backends, public, door, grpc, tasks, admin })
+        Ok(Self {
+            config,
+            engines,
+            readiness,
+            health,
+            backends,
+            public,
+            edge,
+            door,
+            grpc,
+            tasks,
+            admin,
+        })
     }
 
     /// How the operator gets in; none without the gateway.
@@ -205,6 +228,10 @@ impl Platform {
         }
         if let Some(public) = &self.public {
             public.stop().await;
+        }
+        // What it recorded of the last requests is told to a role that is still asked here.
+        if let Some(edge) = &self.edge {
+            edge.reached().await;
         }
         self.health.end().await;
         self.grpc.stop().await;

@@ -1,6 +1,7 @@
 //! The public API's JSON: what comes in and what goes out, and its making from the roles' messages.
 
 mod accounts;
+mod activity;
 mod audit;
 mod catalog;
 mod common;
@@ -17,6 +18,7 @@ mod ratings;
 mod sessions;
 
 pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
+pub(crate) use activity::{Activity, ActivityFilter, ErrorCatalogue};
 pub(crate) use audit::{AUDITED_ROLES, AuditPage};
 pub(crate) use catalog::{
     Item, ItemChange, MenuImport, MenuImportReport, NewRestaurant, OpenChange, Restaurant,

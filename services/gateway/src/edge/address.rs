@@ -13,6 +13,11 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// asker stands `trusted_proxies` places from the right; whatever stands further left was written
 /// by the asker.
 pub(crate) fn of(request: &Request, trusted_proxies: usize) -> IpAddr {
+    network(whole(request, trusted_proxies))
+}
+
+/// The address that `request` comes from.
+pub(crate) fn whole(request: &Request, trusted_proxies: usize) -> IpAddr {
     let peer = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
@@ -22,7 +27,7 @@ pub(crate) fn of(request: &Request, trusted_proxies: usize) -> IpAddr {
     } else {
         forwarded(request.headers(), trusted_proxies).unwrap_or(peer)
     };
-    network(asker)
+    asker.to_canonical()
 }
 
 fn forwarded(headers: &HeaderMap, trusted_proxies: usize) -> Option<IpAddr> {
@@ -47,7 +52,7 @@ fn forwarded(headers: &HeaderMap, trusted_proxies: usize) -> Option<IpAddr> {
 
 /// One asker of IPv6 usually has a whole /64; it counts as one address.
 fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
+    match address {
         IpAddr::V6(v6) => {
             let mut octets = v6.octets();
             octets[8..].fill(0);

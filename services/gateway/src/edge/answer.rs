@@ -9,7 +9,7 @@ use bistro_core::Error;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use serde::Serialize;
 
-use super::{Edge, Problem};
+use super::{Edge, Problem, trail::About};
 
 /// What most answers fit into.
 const USUAL_LENGTH: usize = 512;
@@ -21,12 +21,20 @@ pub(crate) struct Answer<T> {
     version: Option<i64>,
     location: Option<String>,
     is_secret: bool,
+    about: Option<String>,
 }
 
 impl<T> Answer<T> {
     /// 200 with `body`.
     pub(crate) fn ok(body: T) -> Self {
-        Self { status: StatusCode::OK, body, version: None, location: None, is_secret: false }
+        Self {
+            status: StatusCode::OK,
+            body,
+            version: None,
+            location: None,
+            is_secret: false,
+            about: None,
+        }
     }
 
     /// 201 with `body`, which from now on is at `location`.
@@ -49,6 +57,11 @@ impl<T> Answer<T> {
         }
     }
 
+    /// With the id of what it is about, for the audit trail, where the path does not say it.
+    pub(crate) fn about(self, id: String) -> Self {
+        Self { about: Some(id), ..self }
+    }
+
     /// Kept by nobody on the way.
     pub(crate) fn secret(self) -> Self {
         Self { is_secret: true, ..self }
@@ -68,6 +81,9 @@ impl<T: Serialize> IntoResponse for Answer<T> {
             response
                 .headers_mut()
                 .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(id) = self.about {
+            response.extensions_mut().insert(About(id));
         }
         let headers = response.headers_mut();
         if let Some(tag) = self.version.and_then(entity_tag) {

@@ -1,14 +1,22 @@
 //! Reads JSON bodies, and says which field is wrong.
 
-use axum::extract::{FromRequest, Request};
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::{FromRequest, Request},
+};
 use bistro_core::{Error, ErrorCode};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use http_body_util::LengthLimitError;
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use tokio::time::timeout;
 
 use super::{Edge, Problem};
+
+/// Bytes beyond the limit that are read and thrown away before a body is refused: who is still
+/// writing when the connection closes would not read why.
+const LINGER: usize = 16 << 20;
 
 /// A JSON body. An empty one is read as `{}`, so that what is missing is named.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -18,7 +26,7 @@ impl<T: DeserializeOwned> FromRequest<Edge> for Json<T> {
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
-        let body = read(request, edge.body_limit).await?;
+        let body = read(request, edge).await?;
         if body.is_empty() {
             return Ok(Self(parse(b"{}")?));
         }
@@ -37,7 +45,7 @@ impl FromRequest<Edge> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self, Problem> {
-        Ok(Self(read(request, edge.body_limit).await?))
+        Ok(Self(read(request, edge).await?))
     }
 }
 
@@ -49,22 +57,54 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-async fn read(request: Request, limit: usize) -> Result<Bytes, Error> {
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
+async fn read(request: Request, edge: &Edge) -> Result<Bytes, Error> {
+    let limit = edge.body_limit;
+    let beyond = announced(request.headers()).saturating_sub(limit as u64);
+    // Who waits to be told to go on, or has a great deal to say, is told at once.
+    let waits = request.headers().contains_key(header::EXPECT);
+    if beyond > LINGER as u64 || (beyond > 0 && waits) {
         return Err(too_large(limit));
     }
-    axum::body::to_bytes(request.into_body(), limit).await.map_err(|cause| {
-        let cause = cause.into_inner();
-        if cause.is::<LengthLimitError>() {
-            return too_large(limit);
+    let body = request.into_body();
+    let Ok(collected) = timeout(edge.body_timeout, collect(body, limit)).await else {
+        let message = "the body did not arrive in time; send all of it at once";
+        return Err(Error::new(ErrorCode::RequestTimeout, message));
+    };
+    collected
+}
+
+/// The length that is announced; 0 if none is.
+fn announced(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Error> {
+    let (mut held, mut seen) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(_) if seen > limit => break,
+            Err(cause) => {
+                let message = format!("the body broke off: {cause}");
+                return Err(Error::new(ErrorCode::MalformedBody, message));
+            }
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen > limit.saturating_add(LINGER) {
+            break;
         }
-        Error::new(ErrorCode::MalformedBody, format!("the body broke off: {cause}"))
-    })
+        if seen > limit {
+            held = BytesMut::new();
+        } else if held.is_empty() && body.is_end_stream() {
+            // Nearly every body comes in one piece.
+            return Ok(data);
+        } else {
+            held.extend_from_slice(&data);
+        }
+    }
+    if seen > limit { Err(too_large(limit)) } else { Ok(held.freeze()) }
 }
 
 fn too_large(limit: usize) -> Error {

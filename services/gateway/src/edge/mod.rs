@@ -8,13 +8,15 @@ mod limits;
 mod metrics;
 mod problem;
 mod query;
+mod recorder;
 mod request_id;
 pub(crate) mod rules;
 mod serve;
+mod trail;
 
-use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
-use bistro_config::{Gateway, Limits};
+use bistro_config::{Audit, Gateway, Limits};
 use bistro_core::{Clock, Error, Id, IdSource, kinds};
 use bistro_proto::{
     accounts::v1::accounts_client::AccountsClient, catalog::v1::catalog_client::CatalogClient,
@@ -42,6 +44,7 @@ pub(crate) use extract::{
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};
 pub(crate) use query::{Query, empty_as_none};
+pub(crate) use recorder::{Trail, trail};
 pub(crate) use serve::serve;
 
 /// What the edge is made from.
@@ -49,6 +52,8 @@ pub(crate) struct Parts {
     pub(crate) peers: Peers,
     pub(crate) gateway: Gateway,
     pub(crate) limits: Limits,
+    pub(crate) audit: Audit,
+    pub(crate) trail: Trail,
     pub(crate) verifier: TokenVerifier,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: Registry,
@@ -73,12 +78,16 @@ pub(crate) struct Inner {
     operations: HashMap<&'static str, OperationsClient<PeerChannel>>,
     verifier: TokenVerifier,
     clock: Arc<dyn Clock>,
-    limiter: Limiter,
+    by_address: Limiter<IpAddr>,
+    by_user: Limiter<Id<kinds::User>>,
+    audit: Audit,
+    trail: Trail,
     /// One for each request in progress.
     permits: Semaphore,
     metrics: Metrics,
     rng: Mutex<SmallRng>,
     request_timeout: Duration,
+    body_timeout: Duration,
     body_limit: usize,
     trusted_proxies: usize,
     stopping: CancellationToken,
@@ -112,11 +121,15 @@ impl Edge {
             operations,
             verifier: parts.verifier,
             clock: parts.clock,
-            limiter: Limiter::new(&parts.gateway.rate_limit),
+            by_address: Limiter::new("address", ", or log in", &parts.gateway.rate_limit),
+            by_user: Limiter::new("user", "", &parts.gateway.user_rate_limit),
+            audit: parts.audit,
+            trail: parts.trail,
             permits: Semaphore::new(parts.limits.concurrent_requests),
             metrics: Metrics::register(&parts.registry)?,
             rng: Mutex::new(parts.rng),
             request_timeout: parts.gateway.request_timeout,
+            body_timeout: parts.gateway.body_timeout,
             body_limit: parts.gateway.body_limit,
             trusted_proxies: parts.gateway.trusted_proxies,
             stopping: parts.stopping,
@@ -174,5 +187,10 @@ impl Inner {
     /// A request id that no other request has.
     fn new_request_id(&self) -> Id<kinds::Request> {
         IdSource::random(self.clock.now(), &mut *self.rng.lock()).id("")
+    }
+
+    /// The id of a new entry of the audit trail.
+    fn new_activity_id(&self) -> Id<kinds::Activity> {
+        IdSource::random(self.clock.now(), &mut *self.rng.lock()).id("activity")
     }
 }

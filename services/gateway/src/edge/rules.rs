@@ -35,12 +35,32 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             | "/api/v1/restaurants/{id}/slots"
             | "/api/v1/items/{id}"
             | "/api/v1/openapi.json"
+            | "/api/v1/errors"
+            | "/docs"
+            | "/docs/{file}"
             | "/.well-known/jwks.json",
         )
         // The provider's signature says who sends it.
         | (&Method::POST, "/api/v1/webhooks/stripe") => Access::Public,
         _ => Access::Protected,
     }
+}
+
+/// Whether `method` on `route` is there to change something. A quote is stored nowhere.
+pub(crate) fn changes(method: &Method, route: &str) -> bool {
+    !method.is_safe() && !matches!(route, "/api/v1/quotes")
+}
+
+/// Whether reading `route` may show who somebody else is. What is not named below may.
+pub(crate) fn shows_others(route: &str) -> bool {
+    !matches!(
+        route,
+        "/api/v1/me"
+            | "/api/v1/sessions"
+            | "/api/v1/couriers/me"
+            | "/api/v1/audit/{role}"
+            | "/api/v1/ledger/balances"
+    )
 }
 
 /// Whether `method` on `route` must bring an `Idempotency-Key`.

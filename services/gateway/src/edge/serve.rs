@@ -9,6 +9,7 @@ use axum::{
     response::Response,
 };
 use bistro_core::{Error, ErrorCode, Panicked, Principal};
+use bistro_proto::accounts::v1::Activity;
 use bistro_runtime::Scope;
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderValue, header};
@@ -18,10 +19,13 @@ use tracing::{Instrument as _, Span, field};
 use super::{
     Edge, Problem, address,
     extract::Arrived,
+    limits::Standing,
     metrics::method_label,
     problem,
+    recorder::Pending,
     request_id::{self, RequestId},
     rules::{self, Access},
+    trail::{self, About},
 };
 
 /// The longest that `Prefer: wait` can ask for, in seconds.
@@ -49,8 +53,10 @@ pub(crate) async fn serve(State(edge): State<Edge>, request: Request, next: Next
     if let Some(traceparent) = traceparent {
         bistro_telemetry::continue_from(&span, traceparent);
     }
+    let mut standing = None;
     let served = async {
-        let mut response = match answer(&edge, request, next, matched.as_ref(), began).await {
+        let arriving = Arriving { edge: &edge, id: &id, route, began };
+        let mut response = match answer(arriving, request, next, &mut standing).await {
             Ok(response) => response,
             Err(error) => {
                 let mut response = Response::new(Body::empty());
@@ -65,19 +71,29 @@ pub(crate) async fn serve(State(edge): State<Edge>, request: Request, next: Next
         response
     };
     let mut response = served.instrument(span).await;
+    if let Some(standing) = standing {
+        standing.write(response.headers_mut());
+    }
     response.headers_mut().insert(request_id::HEADER, id.into_header());
     edge.metrics.observe(method, route, response.status(), began.elapsed());
     response
 }
 
+/// A request as it arrives.
+struct Arriving<'a> {
+    edge: &'a Edge,
+    id: &'a RequestId,
+    route: &'a str,
+    began: Instant,
+}
+
 async fn answer(
-    edge: &Edge,
+    arriving: Arriving<'_>,
     mut request: Request,
     next: Next,
-    matched: Option<&MatchedPath>,
-    began: Instant,
+    standing: &mut Option<Standing>,
 ) -> Result<Response, Error> {
-    let route = matched.map_or(UNMATCHED, MatchedPath::as_str);
+    let Arriving { edge, route, began, .. } = arriving;
     let Ok(_permit) = edge.permits.try_acquire() else {
         let message = "more requests are in progress than are taken on at once; try again";
         return Err(Error::new(ErrorCode::Unavailable, message));
@@ -85,9 +101,15 @@ async fn answer(
     let access = rules::access(request.method(), route);
     let asker = address::of(&request, edge.trusted_proxies);
     let given = request.headers().get(header::AUTHORIZATION).cloned();
-    let (principal, authorization) = identify(edge, given, asker).await?;
-    if is_limited(access, &principal) {
-        limit(edge, asker)?;
+    let (principal, authorization) = identify(edge, given, asker, standing).await?;
+    match (&principal, access) {
+        (Principal::Anonymous, _) | (Principal::User { .. }, Access::Credentials) => {
+            count(standing, edge.by_address.admit(asker, edge.clock.now()))?;
+        }
+        (Principal::User { id, .. }, _) => {
+            count(standing, edge.by_user.admit(*id, edge.clock.now()))?;
+        }
+        (Principal::Workload(_) | Principal::Operator, _) => {}
     }
     let wait = if rules::heeds_wait(request.method(), route) {
         preferred_wait(request.headers())
@@ -95,6 +117,10 @@ async fn answer(
         None
     };
     let deadline = began + edge.request_timeout + Duration::from_secs(wait.unwrap_or(0).into());
+    let pending = match entry(&arriving, &request, &principal, access) {
+        Some(entry) => edge.trail.begin(entry, deadline).await?,
+        None => None,
+    };
     request.extensions_mut().insert(Arrived {
         deadline,
         wait,
@@ -103,13 +129,74 @@ async fn answer(
     });
     let scope = Scope { principal, authorization, deadline };
     let handled = AssertUnwindSafe(scope.run(next.run(request))).catch_unwind();
-    match timeout_at(deadline, handled).await {
+    let answered = match timeout_at(deadline, handled).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(panic)) => Err(Error::internal(Panicked::new("the request", &*panic))),
         Err(_elapsed) => Err(Error::new(
             ErrorCode::DeadlineExceeded,
             "no answer in time; repeat the request with the same Idempotency-Key to know what became of it",
         )),
+    };
+    if let Some(pending) = pending {
+        note(pending, &answered);
+    }
+    answered
+}
+
+/// Keeps how the asker stands, and passes the verdict on.
+fn count(
+    standing: &mut Option<Standing>,
+    (now, verdict): (Standing, Result<(), Error>),
+) -> Result<(), Error> {
+    *standing = Some(now);
+    verdict
+}
+
+/// What the audit trail is to say of this request, if it is to say anything.
+fn entry(
+    arriving: &Arriving<'_>,
+    request: &Request,
+    principal: &Principal,
+    access: Access,
+) -> Option<Activity> {
+    let Arriving { edge, id, route, .. } = arriving;
+    let method = request.method();
+    let is_recorded = *route != UNMATCHED
+        && trail::is_recorded(edge.audit.record, principal, access, method, route);
+    if !is_recorded {
+        return None;
+    }
+    let mut ids = trail::ids_in(request.uri().path()).into_iter();
+    Some(Activity {
+        id: edge.new_activity_id().to_string(),
+        at_ms: edge.clock.now().as_millis(),
+        actor: principal.name(),
+        privileged: trail::is_privileged(principal),
+        action: format!("{method} {route}"),
+        subject: ids.next().unwrap_or_default(),
+        also: ids.collect(),
+        request_id: id.as_str().to_owned(),
+        address: trail::kept(address::whole(request, edge.trusted_proxies), edge.audit.address),
+        ..Activity::default()
+    })
+}
+
+/// Writes into the trail how the request ended.
+fn note(mut pending: Pending, answered: &Result<Response, Error>) {
+    match answered {
+        Ok(response) => {
+            let problem = response.extensions().get::<Problem>();
+            let (status, code) = problem.map_or((response.status().as_u16(), ""), |problem| {
+                (problem.0.code().http(), problem.0.code().as_str())
+            });
+            let about = response.extensions().get::<About>().cloned();
+            trail::ended(&mut pending.entry, status, code, about, response.headers());
+        }
+        Err(error) => {
+            let code = error.code();
+            let (status, nothing) = (code.http(), HeaderMap::new());
+            trail::ended(&mut pending.entry, status, code.as_str(), None, &nothing);
+        }
     }
 }
 
@@ -118,6 +205,7 @@ async fn identify(
     edge: &Edge,
     given: Option<HeaderValue>,
     asker: IpAddr,
+    standing: &mut Option<Standing>,
 ) -> Result<(Principal, Option<String>), Error> {
     let Some(given) = given else {
         return Ok((Principal::Anonymous, None));
@@ -129,22 +217,10 @@ async fn identify(
     match checked {
         Ok((principal, text)) => Ok((principal, Some(text))),
         Err(error) => {
-            limit(edge, asker)?;
+            count(standing, edge.by_address.admit(asker, edge.clock.now()))?;
             Err(error)
         }
     }
-}
-
-fn is_limited(access: Access, principal: &Principal) -> bool {
-    match principal {
-        Principal::Anonymous => true,
-        Principal::User { .. } => access == Access::Credentials,
-        Principal::Workload(_) | Principal::Operator => false,
-    }
-}
-
-fn limit(edge: &Edge, asker: IpAddr) -> Result<(), Error> {
-    edge.limiter.admit(asker, edge.clock.now())
 }
 
 /// The seconds of `Prefer: wait=N` (RFC 7240), at most [`LONGEST_WAIT`]. A preference that cannot

@@ -4,6 +4,7 @@ mod audit;
 mod couriers;
 mod dead_letters;
 mod deliveries;
+mod docs;
 mod items;
 mod keys;
 mod ledger;
@@ -15,6 +16,7 @@ mod ratings;
 mod restaurants;
 mod sessions;
 mod tickets;
+mod trail;
 mod users;
 
 use std::sync::LazyLock;
@@ -53,6 +55,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(audit::routes())
         .merge(dead_letters::routes())
         .merge(keys::routes())
+        .merge(trail::routes())
         .routes(routes!(get_openapi))
 }
 
@@ -60,6 +63,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
 pub(crate) fn router(edge: Edge) -> Router {
     let (routes, _) = described().split_for_parts();
     routes
+        .merge(docs::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(edge.clone(), serve))
@@ -69,7 +73,8 @@ pub(crate) fn router(edge: Edge) -> Router {
 /// Show this document
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "operations",
-    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value,
+        example = json!({"openapi": "3.1.0", "info": {"title": "Bistro", "version": "1"}, "paths": {}})))
 )]
 async fn get_openapi() -> Response {
     /// The same for every request of a program, so it is made once.

@@ -6,7 +6,7 @@ use axum::{
 };
 use bistro_core::kinds;
 use bistro_proto::accounts::v1::{
-    CreatePasswordResetRequest, ListSessionsRequest, LogOutRequest, RevokeSessionRequest,
+    self, CreatePasswordResetRequest, ListSessionsRequest, LogOutRequest, RevokeSessionRequest,
     RevokeSessionsRequest,
 };
 use http::{StatusCode, header};
@@ -47,7 +47,7 @@ async fn log_in(
     let client = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let login = login.of_client(client.unwrap_or_default().to_owned());
     let tokens = edge.accounts().log_in(ask.with(login)).await?.into_inner();
-    Ok(Answer::ok(tokens.into()).secret())
+    Ok(of_user(tokens))
 }
 
 /// Trade a refresh token for new tokens
@@ -61,7 +61,12 @@ async fn refresh(
     Json(refresh): Json<Refresh>,
 ) -> Result<Answer<Tokens>, Problem> {
     let tokens = edge.accounts().refresh(ask.with(refresh.into())).await?.into_inner();
-    Ok(Answer::ok(tokens.into()).secret())
+    Ok(of_user(tokens))
+}
+
+fn of_user(tokens: v1::Tokens) -> Answer<Tokens> {
+    let user = tokens.user.as_ref().map(|user| user.id.clone()).unwrap_or_default();
+    Answer::ok(tokens.into()).secret().about(user)
 }
 
 /// Log out

@@ -110,6 +110,113 @@ async fn the_document_tells_the_truth_about_tokens_keys_and_versions() {
     }
 }
 
+#[test]
+fn every_operation_is_described_with_examples_and_problems() {
+    let document = document();
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let what = format!("{method} {path}");
+        let id = operation["operationId"].as_str().unwrap_or_default();
+        assert!(!id.is_empty() && ids.insert(id.to_owned()), "{what} has no name of its own");
+        let tag = operation["tags"][0].as_str().unwrap_or_default();
+        let tags = document["tags"].as_array().unwrap();
+        assert!(tags.iter().any(|known| known["name"] == tag), "{what}: the tag {tag:?}");
+        if let Some(contents) = operation["requestBody"]["content"].as_object() {
+            for (kind, content) in contents {
+                has_example(&document, &what, kind, content);
+            }
+        }
+        let responses = operation["responses"].as_object().unwrap();
+        let good: Vec<_> = responses.iter().filter(|(status, _)| status.starts_with('2')).collect();
+        assert!(!good.is_empty(), "{what} never succeeds");
+        for (_, response) in good {
+            for (kind, content) in response["content"].as_object().into_iter().flatten() {
+                has_example(&document, &what, kind, content);
+            }
+        }
+        let problems: Vec<&str> = responses
+            .values()
+            .filter_map(|response| response["$ref"].as_str())
+            .map(|target| document.pointer(&target[1..]).unwrap())
+            .map(|problem| {
+                let content = &problem["content"]["application/problem+json"];
+                assert!(problem["description"].as_str().unwrap().len() > 10, "{what}");
+                content["schema"]["$ref"].as_str().unwrap()
+            })
+            .collect();
+        assert!(problems.len() >= 4, "{what} names {} problems", problems.len());
+        for needed in ["429", "503", "default"] {
+            assert!(responses.contains_key(needed), "{what} does not name {needed}");
+        }
+        let is_protected = !operation["security"].as_array().unwrap().is_empty();
+        assert!(!is_protected || responses.contains_key("401"), "{what} does not name 401");
+    }
+    let catalogue = document["components"]["schemas"]["ErrorCode"]["description"].as_str().unwrap();
+    for code in bistro_core::ErrorCode::ALL {
+        assert!(catalogue.contains(&format!("`{code}`")), "{code} is not in the catalogue");
+    }
+}
+
+fn has_example(document: &Value, what: &str, kind: &str, content: &Value) {
+    let example = &content["example"];
+    assert!(!example.is_null() || content["examples"].is_object(), "{what}: {kind} has no example");
+    if kind == "application/json" {
+        fits(document, &content["schema"], example, &format!("{what} example"));
+    }
+}
+
+/// Checks that `value` is what `schema` describes, as far as types, words and fields go.
+fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(target) = schema["$ref"].as_str() {
+        return fits(document, document.pointer(&target[1..]).unwrap(), value, place);
+    }
+    if let Some(choices) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
+        if !value.is_null() {
+            let real: Vec<_> = choices.iter().filter(|one| one["type"] != "null").collect();
+            if let [only] = real[..] {
+                fits(document, only, value, place);
+            }
+        }
+        return;
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        assert!(words.contains(value), "{place}: {value} is none of {words:?}");
+    }
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => return,
+    };
+    let fits_kind = kinds.iter().any(|kind| match *kind {
+        "null" => value.is_null(),
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        _ => false,
+    });
+    assert!(fits_kind, "{place}: {value} is no {kinds:?}");
+    for item in value.as_array().into_iter().flatten() {
+        fits(document, &schema["items"], item, place);
+    }
+    let Some(fields) = value.as_object() else { return };
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(fields.contains_key(name.as_str().unwrap()), "{place}: {name} is missing");
+    }
+    let Some(known) = schema["properties"].as_object() else { return };
+    for (name, field) in fields {
+        match known.get(name) {
+            Some(schema) => fits(document, schema, field, &format!("{place}.{name}")),
+            None => assert!(
+                schema["additionalProperties"].is_object(),
+                "{place}: {name} is not in the schema"
+            ),
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_document_is_served() {
     let bench = Bench::new();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bistro_core::{Error, ErrorCode};
 use bistro_proto::{
+    accounts::v1::{self as accounts, accounts_server::Accounts},
     catalog::v1::{self as catalog, catalog_server::Catalog},
     common::v1::{AuditPage, AuditRequest, Money},
     orders::v1::{self as orders, orders_server::Orders},
@@ -26,6 +27,52 @@ macro_rules! fake {
             })*
         }
     };
+}
+
+/// The seed of the key that fake users' tokens are signed with.
+pub(super) const SEED: [u8; 32] = [5; 32];
+
+/// A fake of accounts: one key, and the audit trail.
+#[derive(Clone, Default)]
+pub(super) struct FakeAccounts {
+    /// What was recorded, in batches.
+    pub(super) recorded: Arc<Mutex<Vec<Vec<accounts::Activity>>>>,
+    /// How many attempts to record fail before one succeeds.
+    pub(super) failing: Arc<Mutex<u32>>,
+}
+
+impl FakeAccounts {
+    /// Every entry that was recorded.
+    pub(super) fn entries(&self) -> Vec<accounts::Activity> {
+        self.recorded.lock().concat()
+    }
+}
+
+#[tonic::async_trait]
+impl Accounts for FakeAccounts {
+    async fn list_keys(
+        &self,
+        _: Request<accounts::ListKeysRequest>,
+    ) -> Result<Response<accounts::ListKeysResponse>, Status> {
+        let key = ed25519_dalek::SigningKey::from_bytes(&SEED).verifying_key().to_bytes();
+        let key = accounts::PublicKey { kid: "fake".to_owned(), ed25519: key.to_vec() };
+        Ok(Response::new(accounts::ListKeysResponse { keys: vec![key] }))
+    }
+
+    async fn record_activity(
+        &self,
+        request: Request<accounts::RecordActivityRequest>,
+    ) -> Result<Response<accounts::RecordActivityResponse>, Status> {
+        let speaks = request.extensions().get::<bistro_core::Principal>().cloned();
+        assert_eq!(speaks, Some(bistro_core::Principal::Workload("gateway".to_owned())));
+        let mut failing = self.failing.lock();
+        if *failing > 0 {
+            *failing -= 1;
+            return Err(refuse(ErrorCode::Unavailable, "the store is away"));
+        }
+        self.recorded.lock().push(request.into_inner().entries);
+        Ok(Response::new(accounts::RecordActivityResponse {}))
+    }
 }
 
 /// What a method was asked.

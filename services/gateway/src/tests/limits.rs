@@ -1,8 +1,9 @@
-//! Limits by address, for whoever has no token.
+//! Limits by address, for whoever has no token, and by user.
 
 use std::time::Duration;
 
 use bistro_config::RateLimit;
+use bistro_core::Role;
 use http::Request;
 
 use super::Bench;
@@ -33,6 +34,36 @@ async fn without_a_token_an_address_has_its_share() {
     }
     bench.clock.advance(Duration::from_secs(1));
     assert_eq!(bench.send(anybody(), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_user_has_a_share_wherever_the_user_is() {
+    let bench = Bench::with(|gateway| {
+        gateway.user_rate_limit = RateLimit { per_second: 1, burst: 3 };
+        gateway.trusted_proxies = 1;
+    });
+    let (ada, eve) = (bench.user(1, vec![Role::Customer]), bench.user(2, vec![Role::Admin]));
+    let ask = async |who: &str, address: &str| {
+        let request = Request::builder().uri("/api/v1/orders").header("authorization", who);
+        bench.send(request.header("x-forwarded-for", address), "").await
+    };
+    for left in [2, 1, 0] {
+        let answer = ask(&ada, &format!("198.51.100.{left}")).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("ratelimit-policy"), "\"user\";q=3;w=3");
+        assert_eq!(answer.header("ratelimit"), format!("\"user\";r={left};t={}", 3 - left));
+    }
+    let refused = ask(&ada, "198.51.100.9").await;
+    refused.expect_problem(429, "rate_limited");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(refused.header("ratelimit"), "\"user\";r=0;t=3");
+    // Another user, from the same address, has a share too; so does whoever has no token.
+    assert_eq!(ask(&eve, "198.51.100.9").await.status, 200);
+    let anybody = bench.send(Request::builder().uri("/api/v1/restaurants"), "").await;
+    assert!(anybody.header("ratelimit").starts_with("\"address\";r=999"));
+    assert_eq!(bench.send(bench.get("/api/v1/orders"), "").await.header("ratelimit"), "");
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(ask(&ada, "198.51.100.9").await.status, 200);
 }
 
 #[tokio::test]

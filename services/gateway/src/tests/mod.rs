@@ -1,22 +1,28 @@
 //! The edge as clients see it, over fakes of the roles.
 
 mod conditions;
+mod docs;
 mod document;
 mod fakes;
 mod limits;
 mod live;
 mod problems;
+mod trail;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
-use bistro_config::{Gateway, Limits, RateLimit};
-use bistro_core::{Clock, FixedClock, Timestamp};
+use bistro_config::{Audit, Gateway, Limits, RateLimit, Recorded, RecordedAddress};
+use bistro_core::{Clock, FixedClock, Id, Role, Timestamp};
 use bistro_proto::{
+    accounts::v1::{
+        accounts_client::AccountsClient,
+        accounts_server::{self, AccountsServer},
+    },
     catalog::v1::catalog_server::{self, CatalogServer},
     orders::v1::orders_server::{self, OrdersServer},
 };
-use bistro_runtime::{Authority, GrpcPort, GrpcServer, Peers, TokenVerifier};
+use bistro_runtime::{AccessClaims, Authority, GrpcPort, GrpcServer, Peers, TokenVerifier};
 use http::{Method, Request, request::Builder};
 use http_body_util::BodyExt as _;
 use prometheus::Registry;
@@ -28,10 +34,10 @@ use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 use crate::{
-    edge::{Edge, Parts},
+    edge::{Edge, Parts, trail},
     routes,
 };
-use fakes::{FakeCatalog, FakeOrders};
+use fakes::{FakeAccounts, FakeCatalog, FakeOrders, SEED};
 
 /// An order's id as clients write it.
 const ORDER: &str = "ord_01jd3x8k4v9q2w7r5t6y8z0abc";
@@ -62,10 +68,11 @@ fn over_socket(peers: &Peers, role: &'static str, service: &'static str, server:
     });
 }
 
-/// The gateway over fakes of orders and catalog. The other roles are still starting.
+/// The gateway over fakes of accounts, orders and catalog. The other roles are still starting.
 struct Bench {
     router: Router,
     edge: Edge,
+    accounts: FakeAccounts,
     orders: FakeOrders,
     clock: Arc<FixedClock>,
     registry: Registry,
@@ -105,6 +112,9 @@ impl Bench {
             let server = GrpcServer::new(role, routes, verifier.clone(), &registry).unwrap();
             provide(&peers, role, service, server);
         };
+        let known = FakeAccounts::default();
+        let service = AccountsServer::new(known.clone());
+        provide("accounts", accounts_server::SERVICE_NAME, Routes::new(service));
         let service = OrdersServer::new(orders.clone());
         provide("orders", orders_server::SERVICE_NAME, Routes::new(service));
         let service = CatalogServer::new(FakeCatalog);
@@ -112,16 +122,32 @@ impl Bench {
         let mut gateway = Gateway {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             request_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(10),
             body_limit: 4096,
             trusted_proxies: 0,
             rate_limit: RateLimit { per_second: 10, burst: 1000 },
+            user_rate_limit: RateLimit { per_second: 10, burst: 1000 },
         };
         change(&mut gateway);
         let stopping = CancellationToken::new();
+        let recorded = AccountsClient::new(peers.channel("accounts").unwrap().as_workload());
+        let (trail, recorder) = trail(recorded, &registry).unwrap();
+        tokio::spawn(recorder.run());
         let edge = Edge::new(Parts {
             peers,
             gateway,
-            limits: Limits { concurrent_requests: CONCURRENT_REQUESTS, grpc_message: 4 << 20 },
+            limits: Limits {
+                concurrent_requests: CONCURRENT_REQUESTS,
+                connections: 100,
+                grpc_message: 4 << 20,
+            },
+            audit: Audit {
+                record: Recorded::All,
+                address: RecordedAddress::Network,
+                retention: Duration::from_hours(24),
+            },
+            trail,
             verifier,
             clock: shared,
             registry: registry.clone(),
@@ -132,6 +158,7 @@ impl Bench {
         Self {
             router: routes::router(edge.clone()),
             edge,
+            accounts: known,
             orders,
             clock,
             registry,
@@ -154,6 +181,22 @@ impl Bench {
         self.request(Method::POST, path)
             .header("idempotency-key", "key-1")
             .header("content-type", "application/json")
+    }
+
+    /// The token of user `number`, who has `roles`.
+    fn user(&self, number: u128, roles: Vec<Role>) -> String {
+        let (user, session) = (Id::from_bits(number), Id::from_bits(1));
+        let now = self.clock.now();
+        let claims = AccessClaims::new(user, session, roles, &[], now, Duration::from_mins(10));
+        let header = jsonwebtoken::Header {
+            kid: Some("fake".to_owned()),
+            ..jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA)
+        };
+        // What stands before the seed in PKCS #8 (RFC 8410).
+        let pkcs8 = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+        let key = [pkcs8.as_slice(), &SEED].concat();
+        let key = jsonwebtoken::EncodingKey::from_ed_der(&key);
+        format!("Bearer {}", jsonwebtoken::encode(&header, &claims, &key).unwrap())
     }
 
     async fn send(&self, request: Builder, body: impl Into<Body>) -> Answered {

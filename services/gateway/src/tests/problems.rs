@@ -108,7 +108,8 @@ async fn what_a_role_refuses_keeps_its_code() {
         .await
         .expect_problem(404, "not_found");
     // A role that has not started yet.
-    bench.send(bench.get("/api/v1/me"), "").await.expect_problem(503, "unavailable");
+    let balances = bench.get("/api/v1/ledger/balances");
+    bench.send(balances, "").await.expect_problem(503, "unavailable");
     bench.send(bench.get("/api/v1/audit/gateway"), "").await.expect_problem(404, "not_found");
 }
 
@@ -124,6 +125,36 @@ async fn a_role_that_does_not_answer() {
     let patient = bench.post("/api/v1/orders").header("prefer", "wait=20");
     bench.send(patient, slow).await.expect_problem(504, "deadline_exceeded");
     assert_eq!(began.elapsed().as_secs(), 3 + 23);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_too_slowly() {
+    let bench = Bench::paused(|_| {});
+    let pieces = tokio_stream::iter([Ok::<_, std::io::Error>("{")]);
+    let endless = tokio_stream::StreamExt::chain(pieces, tokio_stream::pending());
+    let began = tokio::time::Instant::now();
+    let slow = axum::body::Body::from_stream(endless);
+    let answer = bench.send(bench.post("/api/v1/orders"), slow).await;
+    answer.expect_problem(408, "request_timeout");
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test]
+async fn a_body_that_is_far_too_large_is_read_to_its_end_or_not_at_all() {
+    let bench = Bench::new();
+    let large = vec![b'x'; 10 << 20];
+    let announced = bench.post("/api/v1/orders").header("content-length", large.len());
+    bench.send(announced, large).await.expect_problem(413, "too_large");
+    // More than is worth reading: not a byte of it is.
+    let endless = tokio_stream::pending::<Result<&str, std::io::Error>>();
+    let announced = bench.post("/api/v1/orders").header("content-length", 1_u64 << 40);
+    let endless = axum::body::Body::from_stream(endless);
+    bench.send(announced, endless).await.expect_problem(413, "too_large");
+    let told = bench.post("/api/v1/orders").header("content-length", 10 << 20);
+    let told = told.header("expect", "100-continue");
+    let endless = tokio_stream::pending::<Result<&str, std::io::Error>>();
+    let endless = axum::body::Body::from_stream(endless);
+    bench.send(told, endless).await.expect_problem(413, "too_large");
 }
 
 async fn panics() -> String {
