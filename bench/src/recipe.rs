@@ -219,7 +219,7 @@ impl Recipe {
         vec![
             (self.by_customer, Key::new().id(customer).time(at)),
             (self.by_restaurant, Key::new().id(self.restaurant).time(at)),
-            (self.open_by_restaurant, Key::new().id(self.restaurant).text(state).time(at)),
+            (self.open_by_restaurant, Key::new().id(self.restaurant).time(at)),
             (self.open_by_state, Key::new().text(state).time(at)),
         ]
     }

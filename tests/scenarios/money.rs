@@ -168,7 +168,9 @@ async fn told_in_statements_and_lists(topology: Topology) {
     let owner = &restaurant.owner.client;
     let (zone, day) = noon();
     let path = format!("/restaurants/{}/statement", restaurant.id);
-    let statement = get(owner, &format!("{path}?day={day}&time_zone={zone}")).await.unwrap();
+    // A plus sign in a query is a space.
+    let written = zone.replace('+', "%2B");
+    let statement = get(owner, &format!("{path}?day={day}&time_zone={written}")).await.unwrap();
     let pence = |minor: i64| json!({ "amount_minor": minor, "currency": "GBP" });
     assert_eq!(
         statement,

@@ -13,6 +13,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     convert::Infallible,
+    fmt::Write as _,
     net::SocketAddr,
     sync::Arc,
 };
@@ -173,8 +174,12 @@ fn sign(secret: &str, body: Vec<u8>, at: Timestamp) -> Result<Webhook> {
     mac.update(format!("{seconds}.").as_bytes());
     mac.update(&body);
     let bytes = mac.finalize().into_bytes();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Webhook { body, signature: format!("t={seconds},v1={hex}") })
+    let signature = bytes.iter().fold(format!("t={seconds},v1="), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    Ok(Webhook { body, signature })
 }
 
 async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
@@ -311,16 +316,12 @@ impl State {
         let (id, what) = rest.split_once('/').unwrap_or((rest, ""));
         let Some(intent) = self.intents.get_mut(id) else { return missing() };
         let amount = form.get("amount_to_capture").and_then(|text| text.parse().ok());
-        let after = match (what, intent.status) {
+        let is_over = matches!(intent.status, "processing" | "succeeded" | "canceled");
+        intent.status = match (what, intent.status) {
             ("capture", "requires_capture") if amount == Some(intent.amount) => "succeeded",
-            ("cancel", "processing" | "succeeded" | "canceled") => "",
-            ("cancel", _) => "canceled",
-            _ => "",
+            ("cancel", _) if !is_over => "canceled",
+            _ => return (400, error("invalid_request_error", "payment_intent_unexpected_state")),
         };
-        if after.is_empty() {
-            return (400, error("invalid_request_error", "payment_intent_unexpected_state"));
-        }
-        intent.status = after;
         (200, shown(intent))
     }
 

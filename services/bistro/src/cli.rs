@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands,
-    help::{ALONE, AWAY, CHECKING, DISK, DONE, EXITS, FAILED, FOUND, USAGE, codes, teach},
+    help::{ALONE, ASKING, AWAY, CHECKING, DISK, DONE, EXITS, FAILED, FOUND, USAGE, codes, teach},
     output, serve,
 };
 
@@ -73,6 +73,11 @@ enum Command {
         #[command(subcommand)]
         command: ImportCommand,
     },
+    /// Write data out to files.
+    Export {
+        #[command(subcommand)]
+        command: ExportCommand,
+    },
     /// Load three invented restaurants with menus, stations, staff and couriers.
     Demo(commands::demo::Demo),
     /// Look at an order in every role.
@@ -107,6 +112,30 @@ enum ImportCommand {
         CHECKING,
     ))]
     Menu(commands::import::ImportMenu),
+    /// A restaurant with its menus from schema.org's JSON-LD; rejected nodes are reported.
+    #[command(after_help = teach(
+        &[
+            ("bistro import restaurant ada.jsonld", "a new restaurant, open at once"),
+            ("bistro import restaurant ada.jsonld --restaurant 'Chez Ada'", "change one that is there"),
+        ],
+        "the restaurant is made or changed, and its menus, options and items are added or changed; nothing is deleted.",
+        CHECKING,
+    ))]
+    Restaurant(commands::import::ImportRestaurant),
+}
+
+#[derive(Subcommand)]
+enum ExportCommand {
+    /// A restaurant's menu as CSV, or with the restaurant as schema.org's JSON-LD.
+    #[command(after_help = teach(
+        &[
+            ("bistro export menu --restaurant 'Chez Ada' > menu.csv", "for a table"),
+            ("bistro export menu --restaurant 'Chez Ada' --format json-ld", "for the web"),
+        ],
+        "nothing.",
+        ASKING,
+    ))]
+    Menu(commands::export::ExportMenu),
 }
 
 #[derive(Subcommand)]
@@ -158,6 +187,12 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Keys(command) => commands::keys::run(&command),
         Command::Import { command: ImportCommand::Menu(command) } => {
             commands::import::run(&command)
+        }
+        Command::Import { command: ImportCommand::Restaurant(command) } => {
+            commands::import::run_restaurant(&command)
+        }
+        Command::Export { command: ExportCommand::Menu(command) } => {
+            commands::export::run(&command).map(|()| true)
         }
         Command::Demo(command) => commands::demo::run(&command),
         Command::Orders(command) => commands::orders::run(&command),

@@ -166,7 +166,8 @@ impl Tracker {
         }
     }
 
-    /// Streams where the courier of `delivery` is, from now until it has ended.
+    /// Streams where the courier of `delivery` is, from now until it has ended. An end that
+    /// another process brings about is seen a second later at the latest.
     pub(crate) fn stream(&self, delivery: Versioned<Delivery>) -> Moves {
         // One at a time: a slow watcher is shown the latest position.
         let (to, moves) = mpsc::channel(1);
@@ -211,6 +212,8 @@ impl Tracker {
                     return Ok(());
                 }
                 position = tokio::select! {
+                    // An end comes before where the courier goes next.
+                    biased;
                     () = to.closed() => return Ok(()),
                     () = stopping.cancelled() => return Ok(()),
                     next = &mut changed => break next?,

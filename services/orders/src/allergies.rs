@@ -111,7 +111,8 @@ impl OrdersService {
         self.engine.store().load(&user.to_string()).await
     }
 
-    pub(crate) async fn get_allergy_profile(
+    /// The asker's profile, or another user's of whom support asks.
+    pub(crate) async fn allergies_of(
         &self,
         principal: &Principal,
         request: &v1::GetAllergyProfileRequest,
@@ -130,7 +131,7 @@ impl OrdersService {
     }
 
     /// Replaces the asker's profile at the version that was read.
-    pub(crate) async fn set_allergy_profile(
+    pub(crate) async fn set_allergies(
         &self,
         asked: &Asked,
         request: &v1::SetAllergyProfileRequest,

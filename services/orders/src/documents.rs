@@ -262,6 +262,8 @@ impl Order {
             content.drop_off = None;
             content.allergies.clear();
             content.lines.iter_mut().for_each(|line| line.note.clear());
+            // Payments keeps what it still needs.
+            content.tenders.iter_mut().for_each(|tender| tender.payment_method.clear());
         }
         // What the customer wrote when cancelling is a person's words too.
         for entry in order.timeline.iter_mut().filter(|entry| entry.by == self.customer) {

@@ -89,26 +89,4 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bistro_proto::{
-        accounts::v1 as accounts, delivery::v1 as delivery, kitchen::v1 as kitchen,
-        payments::v1 as payments,
-    };
-    use prost::Name as _;
-
-    #[test]
-    fn the_queue_names_kinds_as_the_protocols_do() {
-        let kinds = [
-            kitchen::TicketStarted::full_name(),
-            kitchen::TicketReady::full_name(),
-            kitchen::TicketRecalled::full_name(),
-            delivery::DeliveryPickedUp::full_name(),
-            delivery::DeliveryDelivered::full_name(),
-            delivery::DeliveryFailed::full_name(),
-            payments::PaymentAuthorized::full_name(),
-            payments::PaymentFailed::full_name(),
-            accounts::UserErased::full_name(),
-        ];
-        assert_eq!(super::QUEUE.kinds, kinds);
-    }
-}
+mod tests;

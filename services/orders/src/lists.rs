@@ -15,8 +15,9 @@ use crate::{
     state::State,
 };
 
-/// Orders that are read for one page at most: behind them the page ends, full or not.
-const MOST_READ: usize = 1_000;
+/// Pages of an index that are read for one page of a list at most: behind them it ends, full or
+/// not.
+const MOST_READ: usize = 20;
 /// Bytes of a cursor that say which list it is of.
 const TAG: usize = 6;
 
@@ -176,8 +177,8 @@ impl OrdersService {
     ) -> Result<Page<Versioned<Order>>, Error> {
         let mut read = 0;
         loop {
+            read += 1;
             let mut found = self.engine.store().list::<Order>(query.clone().page(&page)?).await?;
-            read += found.items.len();
             found.items.retain(|order| states.contain(order.state));
             if !found.items.is_empty() || found.next.is_none() || read >= MOST_READ {
                 return Ok(found);

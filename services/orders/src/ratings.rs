@@ -208,7 +208,7 @@ impl OrdersService {
         Ok(())
     }
 
-    pub(crate) async fn create_rating(
+    pub(crate) async fn rate(
         &self,
         asked: &Asked,
         request: &v1::CreateRatingRequest,
@@ -257,7 +257,7 @@ impl OrdersService {
         Ok(rating.message(rating.version))
     }
 
-    pub(crate) async fn get_rating(
+    pub(crate) async fn rating_of(
         &self,
         asked: &Asked,
         request: &v1::GetRatingRequest,
@@ -266,7 +266,7 @@ impl OrdersService {
         self.rating_now(order.id).await
     }
 
-    pub(crate) async fn update_rating(
+    pub(crate) async fn change_rating(
         &self,
         asked: &Asked,
         request: &v1::UpdateRatingRequest,
@@ -299,7 +299,7 @@ impl OrdersService {
         self.engine.request(&command, &mark_of(id), decide, |_| self.rating_now(id)).await
     }
 
-    pub(crate) async fn delete_rating(
+    pub(crate) async fn take_back(
         &self,
         asked: &Asked,
         request: &v1::DeleteRatingRequest,
@@ -326,7 +326,7 @@ impl OrdersService {
     }
 
     /// The ratings of a restaurant, newest first, and what they come to. Anybody may read them.
-    pub(crate) async fn list_ratings(
+    pub(crate) async fn ratings_of(
         &self,
         request: v1::ListRatingsRequest,
     ) -> Result<v1::ListRatingsResponse, Error> {

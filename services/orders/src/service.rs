@@ -245,7 +245,7 @@ impl Orders for OrdersService {
         request: Request<v1::ListSlotsRequest>,
     ) -> Result<Response<v1::ListSlotsResponse>, Status> {
         let (_, request) = ask(request)?;
-        answer(Self::list_slots(self, request).await)
+        answer(self.slots_of(request).await)
     }
 
     async fn create_rating(
@@ -253,7 +253,7 @@ impl Orders for OrdersService {
         request: Request<v1::CreateRatingRequest>,
     ) -> Result<Response<v1::Rating>, Status> {
         let (asked, request) = ask(request)?;
-        answer(Self::create_rating(self, &asked, &request).await)
+        answer(self.rate(&asked, &request).await)
     }
 
     async fn get_rating(
@@ -261,7 +261,7 @@ impl Orders for OrdersService {
         request: Request<v1::GetRatingRequest>,
     ) -> Result<Response<v1::Rating>, Status> {
         let (asked, request) = ask(request)?;
-        answer(Self::get_rating(self, &asked, &request).await)
+        answer(self.rating_of(&asked, &request).await)
     }
 
     async fn update_rating(
@@ -269,7 +269,7 @@ impl Orders for OrdersService {
         request: Request<v1::UpdateRatingRequest>,
     ) -> Result<Response<v1::Rating>, Status> {
         let (asked, request) = ask(request)?;
-        answer(Self::update_rating(self, &asked, &request).await)
+        answer(self.change_rating(&asked, &request).await)
     }
 
     async fn delete_rating(
@@ -277,7 +277,7 @@ impl Orders for OrdersService {
         request: Request<v1::DeleteRatingRequest>,
     ) -> Result<Response<v1::DeleteRatingResponse>, Status> {
         let (asked, request) = ask(request)?;
-        answer(Self::delete_rating(self, &asked, &request).await)
+        answer(self.take_back(&asked, &request).await)
     }
 
     async fn list_ratings(
@@ -285,7 +285,7 @@ impl Orders for OrdersService {
         request: Request<v1::ListRatingsRequest>,
     ) -> Result<Response<v1::ListRatingsResponse>, Status> {
         let (_, request) = ask(request)?;
-        answer(Self::list_ratings(self, request).await)
+        answer(self.ratings_of(request).await)
     }
 
     async fn get_allergy_profile(
@@ -293,7 +293,7 @@ impl Orders for OrdersService {
         request: Request<v1::GetAllergyProfileRequest>,
     ) -> Result<Response<v1::AllergyProfile>, Status> {
         let (asked, request) = ask(request)?;
-        answer(Self::get_allergy_profile(self, &asked.principal, &request).await)
+        answer(self.allergies_of(&asked.principal, &request).await)
     }
 
     async fn set_allergy_profile(
@@ -301,7 +301,7 @@ impl Orders for OrdersService {
         request: Request<v1::SetAllergyProfileRequest>,
     ) -> Result<Response<v1::AllergyProfile>, Status> {
         let (asked, request) = ask(request)?;
-        answer(Self::set_allergy_profile(self, &asked, &request).await)
+        answer(self.set_allergies(&asked, &request).await)
     }
 
     async fn get_kitchen_notes(

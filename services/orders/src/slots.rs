@@ -151,7 +151,7 @@ impl OrdersService {
     }
 
     /// When a restaurant takes orders for later, and how many.
-    pub(crate) async fn list_slots(
+    pub(crate) async fn slots_of(
         &self,
         request: v1::ListSlotsRequest,
     ) -> Result<v1::ListSlotsResponse, Error> {

@@ -11,7 +11,7 @@ use crate::{
     commands::missing,
     documents::Payment,
     service::Payments,
-    settling::{intended, replace, set_timer},
+    settling::{Run, intended, replace, set_timer},
     states::State,
     wire,
 };
@@ -19,13 +19,9 @@ use crate::{
 /// The answer of a command whose refusal may be committed with its Work.
 type Answered = Result<v1::Payment, Error>;
 
-/// What an authorization decided.
-enum Decided {
-    /// This is the answer.
-    Answered(Answered),
-    /// What is committed has to be asked for; then the payment says the answer.
-    Intended,
-}
+/// What an authorization decided: the answer; none when what is committed has to be asked for, and
+/// the payment says the answer then.
+type Decided = Option<Answered>;
 
 impl Payments {
     /// Authorizes a total of an order's. What the payment says is the answer, however often it is
@@ -43,13 +39,13 @@ impl Payments {
         let decide = |work: Work| self.decide_authorize(work, order, wanted);
         let replay = |_: Mark| async move {
             let present = self.payment(order).await?.ok_or_else(|| missing(order))?;
-            Ok(Decided::Answered(standing(&present, present.version, revision)))
+            Ok(Some(standing(&present, present.version, revision)))
         };
         let mark_at = MarkAt::Document(Payment::reference(order));
         match self.engine.request(&command, &mark_at, decide, replay).await? {
-            Decided::Answered(answer) => answer,
-            Decided::Intended => {
-                self.settle_now(order).await;
+            Some(answer) => answer,
+            None => {
+                self.settle_now(order, Some(revision)).await;
                 let present = self.payment(order).await?.ok_or_else(|| missing(order))?;
                 standing(&present, present.version, revision)
             }
@@ -70,11 +66,11 @@ impl Payments {
             // finds nothing written down knows its key. Of several, nobody could know how many
             // were asked for: they are written down first.
             let (after, decided) = if wanted.cards.len() == 1 {
-                let after = self.settle(payment, now, false).await?.payment;
+                let after = self.settle(payment, now, Run::AtOnce(Some(revision))).await?.payment;
                 let answer = standing(&after, 1, revision);
-                (after, Decided::Answered(answer))
+                (after, Some(answer))
             } else {
-                (intended(payment, now), Decided::Intended)
+                (intended(payment, now), None)
             };
             work.insert(&after)?;
             set_timer(&mut work, &after);
@@ -88,15 +84,15 @@ impl Payments {
                 self.void_at_provider(&pending, only).await?;
             }
             let answer = standing(&present, present.version, revision);
-            return Ok(Decision::Answer(Decided::Answered(answer)));
+            return Ok(Decision::Answer(Some(answer)));
         }
         if changes::knows(&present, wanted)? {
             let answer = standing(&present, present.version, revision);
-            return Ok(Decision::Answer(Decided::Answered(answer)));
+            return Ok(Decision::Answer(Some(answer)));
         }
         let after = intended(changes::revised(&present, wanted, now)?, now);
         replace(&mut work, &present, &after)?;
-        Ok(Decision::commit(work, Decided::Intended))
+        Ok(Decision::commit(work, None))
     }
 
     /// Keeps the authorizations of one revision, and has those of the others given back.
@@ -118,7 +114,7 @@ impl Payments {
         let replay = |_: Mark| async move { Ok(()) };
         let mark_at = MarkAt::Document(Payment::reference(order));
         self.engine.request(&command, &mark_at, decide, replay).await?;
-        self.settle_now(order).await;
+        self.settle_now(order, None).await;
         self.present(order).await
     }
 }

@@ -124,7 +124,7 @@ impl Charges {
 
     /// Gives back what the refund under way takes from the tender.
     async fn refund(&self, payment: &Payment, tender: &Tender) -> Result<Answer, Error> {
-        let part = payment.refund.iter().flat_map(|intent| {
+        let part = payment.refund.iter().filter_map(|intent| {
             let of_tender = intent.parts.iter().find(|part| part.tender == tender.number);
             of_tender.map(|part| (intent.number, part.minor))
         });

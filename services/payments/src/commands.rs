@@ -13,7 +13,7 @@ use crate::{
     provider::Answer,
     refunds,
     service::Payments,
-    settling::{intended, replace},
+    settling::{Run, intended, replace},
     wire,
 };
 
@@ -33,7 +33,8 @@ impl Payments {
                 return Ok(Decision::Answer(shown(&before)));
             }
             let wanted = changes::capturing(&before, work.time)?;
-            let (work, after) = self.settle_stored(work, &before, wanted, false).await?;
+            let (work, after) =
+                self.settle_stored(work, &before, wanted, Run::AtOnce(None)).await?;
             let answer = wire::payment_of(&after, before.version + 1, after.kept);
             Ok(Decision::commit(work, answer))
         };

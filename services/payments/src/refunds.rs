@@ -27,7 +27,7 @@ impl Payments {
     ) -> Result<v1::Payment, Error> {
         let order: Id<kinds::Order> = wire::id("order_id", &message.order_id)?;
         let found = self.payment(order).await?;
-        may_refund(&asked.principal, found.as_ref())?;
+        may_refund(&asked.principal, order, found.as_ref())?;
         let reason = &wire::reason(&message.reason)?;
         let command = asked.command("payments.refund", message)?;
         let of = (message.tender > 0).then_some(message.tender);
@@ -54,7 +54,7 @@ impl Payments {
         order: Id<kinds::Order>,
         number: u32,
     ) -> Result<v1::Payment, Error> {
-        self.settle_now(order).await;
+        self.settle_now(order, None).await;
         let payment = self.payment(order).await?.ok_or_else(|| missing(order))?;
         let answered = payment.answered.iter().find(|refund| refund.intent.number == number);
         match answered {
@@ -77,13 +77,23 @@ pub(crate) fn number(mark: &Mark) -> Result<Option<u32>, Error> {
 }
 
 /// Passes other roles, support, administrators, the operator, and the restaurant's owners and
-/// managers.
-fn may_refund(principal: &Principal, payment: Option<&Versioned<Payment>>) -> Result<(), Error> {
+/// managers. To who may not see the order, its payment does not exist.
+fn may_refund(
+    principal: &Principal,
+    order: Id<kinds::Order>,
+    payment: Option<&Versioned<Payment>>,
+) -> Result<(), Error> {
     if principal.require_workload().is_ok() || principal.require_support().is_ok() {
         return Ok(());
     }
-    match payment.and_then(|payment| payment.bill.as_ref()) {
-        Some(bill) => principal.require_staff(bill.restaurant, &[StaffRole::Manager]),
-        None => principal.require_admin(),
+    if *principal == Principal::Anonymous {
+        return Err(Error::unauthenticated());
     }
+    let Some(bill) = payment.and_then(|payment| payment.bill.as_ref()) else {
+        return Err(missing(order));
+    };
+    let works_there = principal.require_staff(bill.restaurant, &[StaffRole::Chef]).is_ok();
+    let is_customer = bill.customer.is_some() && bill.customer == principal.user();
+    let manages = principal.require_staff(bill.restaurant, &[StaffRole::Manager]);
+    manages.map_err(|denied| if works_there || is_customer { denied } else { missing(order) })
 }

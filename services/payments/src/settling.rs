@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::{
     documents::{Entry, Payment},
     errands::{self, Errand},
+    provider::Answer,
     service::Payments,
     states::State,
     wire,
@@ -23,6 +24,15 @@ pub(crate) const RECOVERY: Duration = Duration::from_secs(10);
 const LEAST: Duration = Duration::from_millis(500);
 /// How the time between asks grows.
 const BACKOFF: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_mins(1) };
+
+/// Why errands are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// A request has just intended them; it answers what becomes of this total, if it is about one.
+    AtOnce(Option<u32>),
+    /// They may have been run before.
+    Again,
+}
 
 /// How the errands of a payment went.
 pub(crate) struct Settled {
@@ -69,12 +79,12 @@ fn again(payment: &Payment, now: Timestamp) -> Timestamp {
 }
 
 impl Payments {
-    /// Runs every errand of the payment's, each once. `again`: they may have been run before.
+    /// Runs every errand of the payment's, each once.
     pub(crate) async fn settle(
         &self,
         payment: Payment,
         now: Timestamp,
-        again: bool,
+        run: Run,
     ) -> Result<Settled, Error> {
         let mut tried: HashSet<Errand> = HashSet::new();
         let mut settled = Settled { payment, entries: Vec::new() };
@@ -83,7 +93,10 @@ impl Payments {
         {
             tried.insert(errand);
             let payment = &settled.payment;
-            let answer = self.charges.run(payment, errand, again).await?;
+            let answer = self.charges.run(payment, errand, run == Run::Again).await?;
+            if let Answer::Unknown(reason) = &answer {
+                warn!(payment = %payment.id, ?errand, reason, "the card provider has not answered");
+            }
             let (payment, entry) = errands::answered(payment, errand, answer, now)?;
             settled.payment = payment;
             settled.entries.extend(entry);
@@ -98,17 +111,15 @@ impl Payments {
         mut work: Work,
         before: &Versioned<Payment>,
         wanted: Payment,
-        again: bool,
+        run: Run,
     ) -> Result<(Work, Payment), Error> {
-        let Settled { payment, entries } = self.settle(wanted, work.time, again).await?;
+        let Settled { payment, entries } = self.settle(wanted, work.time, run).await?;
         replace(&mut work, before, &payment)?;
         for entry in &entries {
             work.insert(entry)?;
         }
         tell_captures(&mut work, before, &payment);
-        if again {
-            tell_authorizations(&mut work, before, &payment);
-        }
+        tell_authorizations(&mut work, before, &payment, run);
         Ok((work, payment))
     }
 
@@ -124,14 +135,15 @@ impl Payments {
             return Ok(None);
         }
         let payment = before.value.clone();
-        Ok(Some(self.settle_stored(work, &before, payment, true).await?.0))
+        Ok(Some(self.settle_stored(work, &before, payment, Run::Again).await?.0))
     }
 
-    /// Runs the errands that the payment was committed with, as its timer would later.
+    /// Runs the errands that the payment was committed with, as its timer would later, for a request
+    /// that answers what becomes of a total, if it is about one.
     ///
     /// The Work consumes the timer, so that of this and the timer one has an effect. When anything
     /// goes wrong here, the timer takes over.
-    pub(crate) async fn settle_now(&self, order: Id<kinds::Order>) {
+    pub(crate) async fn settle_now(&self, order: Id<kinds::Order>, answers: Option<u32>) {
         let Ok(Some(before)) = self.payment(order).await else {
             return;
         };
@@ -142,7 +154,8 @@ impl Payments {
         let done = async {
             let work = self.engine.work(Cause::Timer(timer));
             let payment = before.value.clone();
-            let (work, _) = self.settle_stored(work, &before, payment, false).await?;
+            let run = Run::AtOnce(answers);
+            let (work, _) = self.settle_stored(work, &before, payment, run).await?;
             self.engine.commit(work).await?;
             Ok::<(), Error>(())
         };
@@ -159,7 +172,6 @@ fn put_off(payment: Payment, now: Timestamp) -> Payment {
     }
     let payment = Payment { attempts: payment.attempts.saturating_add(1), ..payment };
     let due_at = Some(again(&payment, now));
-    warn!(payment = %payment.id, attempts = payment.attempts, "a payment waits for its provider");
     Payment { due_at, ..payment }
 }
 
@@ -185,11 +197,11 @@ fn tell_captures(work: &mut Work, before: &Versioned<Payment>, after: &Payment) 
     }
 }
 
-/// Tells what became of totals that were pending.
-fn tell_authorizations(work: &mut Work, before: &Versioned<Payment>, after: &Payment) {
+/// Tells what became of totals that were pending, but for the one that is answered.
+fn tell_authorizations(work: &mut Work, before: &Versioned<Payment>, after: &Payment, run: Run) {
     for revision in &before.revisions {
         let number = revision.number;
-        if before.state_of(number) != State::Pending {
+        if before.state_of(number) != State::Pending || run == Run::AtOnce(Some(number)) {
             continue;
         }
         let (payment_id, order_id) = (before.id.to_string(), before.order().to_string());

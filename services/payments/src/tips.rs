@@ -58,7 +58,7 @@ impl Payments {
         };
         let mark_at = MarkAt::Document(Payment::reference(order));
         let number = self.engine.request(&command, &mark_at, decide, replay).await?;
-        self.settle_now(order).await;
+        self.settle_now(order, None).await;
         let payment = self.payment(order).await?.ok_or_else(|| missing(order))?;
         let tender = payment.tender(number)?;
         match tender.state {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 use tracing::debug;
 
-use crate::{documents::Payment, service::Payments};
+use crate::{documents::Payment, service::Payments, settling::Run};
 
 /// How far a message's time may be from ours.
 const TOLERANCE: Duration = Duration::from_mins(5);
@@ -135,9 +135,9 @@ impl Payments {
         &self,
         message: &v1::ReceiveWebhookRequest,
     ) -> Result<v1::ReceiveWebhookResponse, Error> {
-        let secret = match (message.provider.as_str(), &self.stripe_webhooks) {
-            ("stripe", Some(secret)) => secret,
-            _ => return Err(Error::not_found("such provider that sends messages here")),
+        let told = (message.provider.as_str(), &self.stripe_webhooks);
+        let ("stripe", Some(secret)) = told else {
+            return Err(Error::not_found("such provider that sends messages here"));
         };
         secret.check(&message.signature, &message.body, self.engine.now())?;
         let event: Event = serde_json::from_slice(&message.body).map_err(|cause| {
@@ -163,7 +163,7 @@ impl Payments {
                 return Ok(Decision::Answer(()));
             }
             let wanted = before.value.clone();
-            let (work, _) = self.settle_stored(work, &before, wanted, true).await?;
+            let (work, _) = self.settle_stored(work, &before, wanted, Run::Again).await?;
             Ok(Decision::commit(work, ()))
         };
         let replay = |_: Mark| async move { Ok(()) };
@@ -190,7 +190,7 @@ mod tests {
         mac.update(format!("{seconds}.").as_bytes());
         mac.update(body);
         let bytes = mac.finalize().into_bytes();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
     #[test]

@@ -122,11 +122,14 @@ pub(super) fn refusal<T>(result: Result<T, Error>) -> ErrorCode {
     }
 }
 
+/// The state of an order, and how far north of the restaurant it goes.
+type Known = (String, Option<i32>);
+
 /// A fake of orders and catalog.
 #[derive(Clone, Default)]
 pub(super) struct Others {
-    /// The state of each order, and how far north of the restaurant it goes.
-    pub(super) orders: Arc<Mutex<HashMap<String, (String, Option<i32>)>>>,
+    /// By id.
+    pub(super) orders: Arc<Mutex<HashMap<String, Known>>>,
     /// Whether orders tells drop-offs.
     pub(super) is_old: Arc<AtomicBool>,
     /// Whether orders answers nothing.
@@ -134,7 +137,7 @@ pub(super) struct Others {
 }
 
 impl Others {
-    fn order(&self, id: &str) -> Result<(String, Option<i32>), Status> {
+    fn order(&self, id: &str) -> Result<Known, Status> {
         if self.is_away.load(Ordering::Relaxed) {
             return Err(status_of(&Error::new(ErrorCode::Unavailable, "orders is away")));
         }

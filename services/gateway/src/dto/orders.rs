@@ -86,18 +86,21 @@ pub(crate) struct Delay {
 
 impl NewOrder {
     /// The request, to be answered after `wait` seconds at the latest.
-    pub(crate) fn into_request(self, wait: u32) -> v1::PlaceOrderRequest {
+    pub(crate) fn into_request(self, wait: u32) -> Result<v1::PlaceOrderRequest, Error> {
+        if self.payment_method.is_none() && self.tenders.is_empty() {
+            return Err(Error::field("payment_method", "say what pays it, or send tenders"));
+        }
         let tenders = self.tenders.into_iter().map(|tender| v1::Tender {
             payment_method: tender.payment_method,
             amount_minor: tender.amount_minor,
         });
-        v1::PlaceOrderRequest {
+        Ok(v1::PlaceOrderRequest {
             quote: self.quote,
             payment_method: self.payment_method.unwrap_or_default(),
             wait_ms: wait.saturating_mul(1000),
             address: self.address.unwrap_or_default(),
             tenders: tenders.collect(),
-        }
+        })
     }
 }
 

@@ -1,37 +1,26 @@
 //! Quotes: baskets as they come in, and what they come to.
 
-use bistro_core::{Error, GeoPoint, Id, Timestamp, kinds};
+use bistro_core::{Error, FieldError, Id, Timestamp, kinds};
 use bistro_proto::{common::v1 as common, orders::v1};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     common::{Money, Time, unless_empty},
+    couriers::Point,
     orders::Fulfilment,
 };
 
-/// Where something is to go: degrees, WGS 84.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"latitude": 51.5007, "longitude": -0.1246}))]
-pub(crate) struct DropOffPoint {
-    /// North of the equator.
-    #[schema(minimum = -90, maximum = 90)]
-    latitude: f64,
-    /// East of Greenwich.
-    #[schema(minimum = -180, maximum = 180)]
-    longitude: f64,
-}
-
-impl DropOffPoint {
-    fn message(self) -> Result<common::GeoPoint, Error> {
-        #[expect(clippy::cast_possible_truncation, reason = "what is too large is refused below")]
-        let e6 = |degrees: f64| (degrees * 1e6).round() as i32;
-        let point = GeoPoint::new(e6(self.latitude), e6(self.longitude)).ok_or_else(|| {
-            Error::field("drop_off", "write a latitude up to 90 degrees and a longitude up to 180")
-        })?;
-        Ok(common::GeoPoint { lat_e6: point.lat_e6, lon_e6: point.lon_e6 })
-    }
+/// Where it goes, as the roles have it.
+fn drop_off(point: Option<Point>) -> Result<Option<common::GeoPoint>, Error> {
+    let wrong = |error: Error| {
+        let fields = error.field_errors().iter().map(|field| FieldError {
+            path: format!("drop_off.{}", field.path),
+            message: field.message.clone(),
+        });
+        Error::fields(fields.collect())
+    };
+    point.map(|point| common::GeoPoint::try_from(point).map_err(wrong)).transpose()
 }
 
 /// A moment that comes in; RFC 3339.
@@ -76,7 +65,7 @@ pub(crate) struct NewQuote {
     lines: Vec<NewLine>,
     /// Where to, for a delivery: needed where a restaurant delivers within a radius.
     #[serde(default)]
-    drop_off: Option<DropOffPoint>,
+    drop_off: Option<Point>,
     /// The beginning of the slot that it is wanted in; without it, as soon as can be.
     #[serde(default)]
     scheduled_for: Option<Moment>,
@@ -122,7 +111,7 @@ impl TryFrom<NewQuote> for v1::CreateQuoteRequest {
             restaurant_id: quote.restaurant_id.to_string(),
             lines: lines.collect(),
             fulfilment: quote.fulfilment.into_inner(),
-            drop_off: quote.drop_off.map(DropOffPoint::message).transpose()?,
+            drop_off: drop_off(quote.drop_off)?,
             scheduled_for_ms: Moment::millis(quote.scheduled_for),
             tip_minor: quote.tip_minor,
             again: String::new(),
@@ -141,7 +130,7 @@ pub(crate) struct Reorder {
     fulfilment: Option<Fulfilment>,
     /// Where to, for a delivery; without it, as then.
     #[serde(default)]
-    drop_off: Option<DropOffPoint>,
+    drop_off: Option<Point>,
     /// The beginning of the slot that it is wanted in; without it, as soon as can be.
     #[serde(default)]
     scheduled_for: Option<Moment>,
@@ -161,7 +150,7 @@ impl Reorder {
             restaurant_id: String::new(),
             lines: Vec::new(),
             fulfilment: self.fulfilment.map(Fulfilment::into_inner).unwrap_or_default(),
-            drop_off: self.drop_off.map(DropOffPoint::message).transpose()?,
+            drop_off: drop_off(self.drop_off)?,
             scheduled_for_ms: Moment::millis(self.scheduled_for),
             tip_minor: self.tip_minor,
             again: order.to_string(),
@@ -348,15 +337,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn degrees_become_millionths_and_nonsense_is_refused() {
-        let point = |latitude, longitude| DropOffPoint { latitude, longitude }.message();
-        let there = point(51.500_7, -0.124_6).unwrap();
+    fn degrees_become_millionths_and_nonsense_is_said_of_its_field() {
+        let point = |json: &str| drop_off(serde_json::from_str(json).unwrap());
+        let there = point(r#"{"latitude": 51.5007, "longitude": -0.1246}"#).unwrap().unwrap();
         assert_eq!((there.lat_e6, there.lon_e6), (51_500_700, -124_600));
-        for (latitude, longitude) in
-            [(90.1, 0.0), (0.0, -180.1), (1e300, 0.0), (f64::NEG_INFINITY, 0.0)]
-        {
-            let refused = point(latitude, longitude).unwrap_err();
-            assert_eq!(refused.field_errors()[0].path, "drop_off");
-        }
+        let refused = point(r#"{"latitude": 1e300, "longitude": 0}"#).unwrap_err();
+        assert_eq!(refused.field_errors()[0].path, "drop_off.latitude");
+        assert_eq!(point("null").unwrap(), None);
     }
 }

@@ -31,6 +31,7 @@ use rand::rngs::SmallRng;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::menu_cache::MenuCache;
 use crate::dto::AUDITED_ROLES;
 use limits::Limiter;
 use metrics::Metrics;
@@ -38,8 +39,8 @@ use metrics::Metrics;
 pub(crate) use answer::{Answer, IfNoneMatch};
 pub(crate) use body::{Json, Raw};
 pub(crate) use extract::{
-    At, Command, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable, RoleAt, Version,
-    Wait,
+    At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable,
+    RoleAt, Version, Wait,
 };
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};
@@ -74,6 +75,7 @@ pub(crate) struct Inner {
     payments: PaymentsClient<PeerChannel>,
     kitchen: KitchenClient<PeerChannel>,
     delivery: DeliveryClient<PeerChannel>,
+    menus: MenuCache,
     /// By role, of those that have queues.
     operations: HashMap<&'static str, OperationsClient<PeerChannel>>,
     verifier: TokenVerifier,
@@ -118,6 +120,7 @@ impl Edge {
             payments: PaymentsClient::new(peer("payments")?).max_decoding_message_size(limit),
             kitchen: KitchenClient::new(peer("kitchen")?).max_decoding_message_size(limit),
             delivery: DeliveryClient::new(peer("delivery")?).max_decoding_message_size(limit),
+            menus: MenuCache::default(),
             operations,
             verifier: parts.verifier,
             clock: parts.clock,
@@ -166,6 +169,11 @@ impl Inner {
     /// A client of delivery.
     pub(crate) fn delivery(&self) -> DeliveryClient<PeerChannel> {
         self.delivery.clone()
+    }
+
+    /// Menus that were sent a moment ago.
+    pub(crate) fn menus(&self) -> &MenuCache {
+        &self.menus
     }
 
     /// A client of what `role` answers to whoever operates the platform.

@@ -7,8 +7,11 @@ mod deliveries;
 mod docs;
 mod items;
 mod keys;
+mod kitchen;
 mod ledger;
 mod members;
+mod menus;
+mod options;
 mod orders;
 mod payments;
 mod quotes;
@@ -43,11 +46,14 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(sessions::routes())
         .merge(members::routes())
         .merge(restaurants::routes())
+        .merge(menus::routes())
         .merge(items::routes())
+        .merge(options::routes())
         .merge(quotes::routes())
         .merge(orders::routes())
         .merge(ratings::routes())
         .merge(tickets::routes())
+        .merge(kitchen::routes())
         .merge(couriers::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())

@@ -60,7 +60,7 @@ async fn place_order(
     Wait(wait): Wait,
     Json(order): Json<NewOrder>,
 ) -> Result<Response, Problem> {
-    let request = ask.with(order.into_request(wait.unwrap_or(0)));
+    let request = ask.with(order.into_request(wait.unwrap_or(0))?);
     let order = Order::from(edge.orders().place_order(request).await?.into_inner());
     let (location, version) = (format!("/api/v1/orders/{}", order.id), order.sequence);
     let mut response = Answer::created(order, location).tagged(version).into_response();

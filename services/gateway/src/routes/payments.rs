@@ -109,7 +109,11 @@ fn wants_csv(headers: &HeaderMap) -> bool {
     params(("Stripe-Signature" = String, Header, description =
         "`t=<Unix seconds>,v1=<hex of the HMAC-SHA256 of t.body>`; at most 5 minutes old",
         example = "t=1800000000,v1=482e6337ac5272392d375c6fdc4d52a7e615dc2facedab0ffe155ddfd6a56e66")),
-    request_body(content = serde_json::Value, description = "An event of Stripe's"),
+    request_body(content = serde_json::Value, description = "An event of Stripe's", example = json!({
+        "id": "evt_1", "type": "payment_intent.succeeded", "data": { "object": {
+            "id": "pi_1", "metadata": { "bistro_key": "pay_01jd3x8k4v9q2w7r5t6y8z0abc/authorize" }
+        } }
+    })),
     responses((status = 204, description = "It is taken"))
 )]
 async fn receive_stripe_webhook(

@@ -51,7 +51,7 @@ pub(crate) fn delay(
         return Err(Error::new(ErrorCode::WrongState, message));
     }
     let mut order = before.value.clone();
-    let said = order.ready_at.unwrap_or(work.time);
+    let said = order.ready_at.or(order.content.scheduled_for).unwrap_or(work.time);
     let ready_at = said + Duration::from_secs(u64::from(minutes) * 60);
     order.ready_at = Some(ready_at);
     reason.clone_into(&mut order.delayed_because);

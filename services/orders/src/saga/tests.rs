@@ -1,6 +1,7 @@
 //! The saga under whatever comes: in any order, more than once, too late or too early.
 
 mod changes;
+mod models;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -3,7 +3,7 @@
 use bistro_core::Money;
 use serde_json::Value;
 
-use crate::provider::Answer;
+use crate::{provider::Answer, wire};
 
 /// The longest id of Stripe's, in bytes.
 const MAX_ID: usize = 255;
@@ -94,8 +94,10 @@ fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object[field].as_str().unwrap_or_default()
 }
 
+/// The first of `words` that there is, if it is a code: sentences are kept nowhere.
 fn first(words: &[&str]) -> String {
-    (*words.iter().find(|word| !word.is_empty()).unwrap_or(&"")).to_owned()
+    let word = words.iter().find(|word| !word.is_empty());
+    wire::code(word.copied().unwrap_or_default()).to_owned()
 }
 
 /// What an error with this `status` means.

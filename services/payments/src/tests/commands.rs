@@ -2,12 +2,13 @@
 
 use bistro_core::{Error, ErrorCode, Principal};
 use bistro_proto::payments::v1;
+use bistro_store::Cause;
 
 use super::{
     bench::{Bank, Bench, asked_by, authorization, customer, manager, set, user},
     one_card, order,
 };
-use crate::provider::Answer;
+use crate::{provider::Answer, settling::Run, states::State};
 
 const ONE: &[(&str, i64)] = &[("card_ok", 1000)];
 
@@ -222,6 +223,27 @@ async fn several_cards_whose_answers_are_lost_are_found_by_the_timer() {
 }
 
 #[tokio::test]
+async fn a_pending_total_is_told_of_whoever_finds_out() {
+    let (bench, bank) = Bench::new();
+    bench.authorize(0, ONE, "a").await.unwrap();
+    set(&bank.is_slow, true);
+    let pending = bench.authorize(1, &[("card_ok", 1200)], "b").await.unwrap();
+    assert_eq!((pending.state.as_str(), pending.amount.unwrap().amount_minor), ("pending", 1200));
+    assert_eq!(bench.present().await.state, "authorized");
+    set(&bank.is_slow, false);
+    // The request that asked for it answers; any other tells.
+    for (answers, told) in [(Some(1), 0), (Some(2), 1), (None, 1)] {
+        let before = bench.payments.payment(order()).await.unwrap().unwrap();
+        let work = bench.payments.engine.work(Cause::Tick { name: "test".to_owned() });
+        let (wanted, run) = (before.value.clone(), Run::AtOnce(answers));
+        let (work, after) = bench.payments.settle_stored(work, &before, wanted, run).await.unwrap();
+        assert_eq!((work.events.len(), after.state_of(1)), (told, State::Authorized));
+    }
+    assert_eq!(bench.keep(1, "k").await.unwrap().state, "authorized");
+    assert_eq!(bank.held(), 1200);
+}
+
+#[tokio::test]
 async fn a_total_is_refused_where_it_does_not_fit() {
     let (bench, _bank) = Bench::new();
     bench.authorize(2, ONE, "a").await.unwrap();
@@ -299,10 +321,15 @@ async fn refunds_and_lists_are_for_those_who_may() {
         };
         asked_by(principal, message, "r")
     };
-    for principal in [user(customer()), manager(4)] {
+    for (principal, expected) in [
+        (user(customer()), ErrorCode::PermissionDenied),
+        (user(bistro_core::Id::from_bits(77)), ErrorCode::NotFound),
+        (manager(4), ErrorCode::NotFound),
+        (Principal::Anonymous, ErrorCode::Unauthenticated),
+    ] {
         let (asked, message) = refund(principal);
         let refused = bench.payments.refund(&asked, &message).await;
-        assert_eq!(code(refused), ErrorCode::PermissionDenied);
+        assert_eq!(code(refused), expected);
     }
     let (asked, message) = refund(manager(3));
     assert_eq!(bench.payments.refund(&asked, &message).await.unwrap().refunded_minor, 1);

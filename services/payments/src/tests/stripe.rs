@@ -32,16 +32,13 @@ fn provider(stand_in: &StripeStandIn) -> Stripe {
     Stripe::new(&stand_in.url(), &Secret::new(StripeStandIn::SECRET_KEY)).unwrap()
 }
 
-fn standing(intents: &[Intent]) -> Vec<(&str, i64, &str, i64)> {
-    let shown = |intent: &'_ Intent| {
-        let key = intent.key.split_once('/').map_or("", |(_, key)| key).to_owned();
-        (key, intent.amount, intent.status, intent.refunded)
+/// What each intent was made for, its amount, where it stands, and what was given back of it.
+fn standing(intents: &[Intent]) -> Vec<String> {
+    let shown = |intent: &Intent| {
+        let key = intent.key.split_once('/').map_or("", |(_, key)| key);
+        format!("{key}: {} {}, {} back", intent.amount, intent.status, intent.refunded)
     };
-    let shown: Vec<_> = intents.iter().map(shown).collect();
-    shown
-        .into_iter()
-        .map(|(key, amount, status, back)| (&*key.leak(), amount, status, back))
-        .collect()
+    intents.iter().map(shown).collect()
 }
 
 async fn webhook(bench: &Bench, webhook: &Webhook) -> Result<(), ErrorCode> {
@@ -71,9 +68,9 @@ async fn an_order_is_paid_refunded_and_tipped() {
     assert_eq!(
         standing(&intents),
         [
-            ("authorize", 700, "succeeded", 100),
-            ("authorize/2", 300, "succeeded", 300),
-            ("authorize/3", 200, "succeeded", 0),
+            "authorize: 700 succeeded, 100 back",
+            "authorize/2: 300 succeeded, 300 back",
+            "authorize/3: 200 succeeded, 0 back",
         ]
     );
 }
@@ -95,7 +92,7 @@ async fn nothing_is_charged_twice_when_answers_are_lost() {
     bench.settle().await;
     assert_eq!(bench.present().await.refunded_minor, 400);
     let intents = stand_in.intents();
-    assert_eq!(standing(&intents), [("authorize", 1000, "succeeded", 400)]);
+    assert_eq!(standing(&intents), ["authorize: 1000 succeeded, 400 back"]);
 }
 
 #[tokio::test]
@@ -107,7 +104,7 @@ async fn trouble_of_stripes_is_waited_out_with_the_same_key() {
     assert_eq!(bench.authorize(0, VISA, "a").await.unwrap().state, "pending");
     bench.settle().await;
     assert_eq!(bench.present().await.state, "authorized");
-    assert_eq!(standing(&stand_in.intents()), [("authorize", 1000, "requires_capture", 0)]);
+    assert_eq!(standing(&stand_in.intents()), ["authorize: 1000 requires_capture, 0 back"]);
 }
 
 #[tokio::test]
@@ -130,7 +127,7 @@ async fn a_declined_card_says_why_and_holds_nothing() {
     let intents = stand_in.intents();
     assert_eq!(
         standing(&intents),
-        [("authorize", 700, "canceled", 0), ("authorize/2", 300, "requires_payment_method", 0)]
+        ["authorize: 700 canceled, 0 back", "authorize/2: 300 requires_payment_method, 0 back"]
     );
     let (bench, _stand_in) = self::bench().await;
     let refused = bench.authorize(0, &[("card_ok", 700)], "a").await.unwrap_err();
@@ -242,7 +239,7 @@ async fn a_void_finds_what_a_lost_process_authorized_and_keeps_it_from_coming() 
     assert_eq!(bench.void("v").await.unwrap_err().code(), ErrorCode::Unavailable);
     stand_in.lag(false);
     assert_eq!(bench.void("v").await.unwrap().state, "voided");
-    assert_eq!(standing(&stand_in.intents()), [("authorize", 1000, "canceled", 0)]);
+    assert_eq!(standing(&stand_in.intents()), ["authorize: 1000 canceled, 0 back"]);
     assert_eq!(bench.authorize(0, VISA, "a").await.unwrap_err().code(), ErrorCode::WrongState);
     assert!(stand_in.intents().iter().all(|intent| intent.status == "canceled"));
 }

@@ -6,136 +6,17 @@ use std::collections::BTreeSet;
 
 use bistro_proto::{catalog::v1 as catalog, payments::v1 as payments};
 use bistro_store::{CallChain, Write};
+use proptest::{strategy::ValueTree as _, test_runner::TestRunner};
 
-use super::*;
+use super::{
+    models::{Held, Money, PROVIDERS, Provider},
+    *,
+};
 use crate::{documents::Stage, slots};
 
 const CAPACITY: i64 = 1;
 const SLOTS: [Timestamp; 2] =
     [Timestamp::from_millis(2_000_000), Timestamp::from_millis(2_900_000)];
-
-/// What a role holds for the order, by revision.
-#[derive(Default)]
-struct Held {
-    now: BTreeMap<u32, i64>,
-    given_up: BTreeSet<u32>,
-    ended: bool,
-}
-
-impl Held {
-    /// Holds `amount` for `revision`; false if that cannot be any more.
-    fn take(&mut self, revision: u32, amount: i64) -> bool {
-        if self.ended || self.given_up.contains(&revision) {
-            return false;
-        }
-        self.now.insert(revision, amount);
-        // Never more than the two that an order stands between.
-        assert!(self.now.len() <= 2, "{:?}", self.now);
-        true
-    }
-
-    fn keep(&mut self, revision: u32) {
-        if self.now.contains_key(&revision) {
-            let others: Vec<u32> =
-                self.now.keys().copied().filter(|one| *one != revision).collect();
-            for other in others {
-                self.now.remove(&other);
-                self.given_up.insert(other);
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        self.now.clear();
-        self.ended = true;
-    }
-}
-
-/// What a card provider does with an authorization.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Provider {
-    Approves,
-    Declines,
-    ApprovesLate,
-    DeclinesLate,
-}
-
-const PROVIDERS: [Provider; 4] =
-    [Provider::Approves, Provider::Declines, Provider::ApprovesLate, Provider::DeclinesLate];
-
-/// Payments, as its protocol has it.
-#[derive(Default)]
-struct Money {
-    held: Held,
-    version: i64,
-    /// Authorizations that the provider has not decided: revision, amount, whether it will approve.
-    pending: BTreeMap<u32, (i64, bool)>,
-    declined: BTreeSet<u32>,
-    /// What is told, and when: whether it is authorized, and the version.
-    told: Vec<(bool, i64)>,
-}
-
-impl Money {
-    fn authorize(
-        &mut self,
-        request: &payments::AuthorizeRequest,
-        provider: Provider,
-    ) -> Result<payments::Payment, Error> {
-        let refuse = |code| Err(Error::new(code, WORDS));
-        let (revision, amount) = (request.revision, request.amount.as_ref().unwrap().amount_minor);
-        let known = self.held.now.contains_key(&revision)
-            || self.pending.contains_key(&revision)
-            || self.declined.contains(&revision);
-        if self.held.ended || self.held.given_up.contains(&revision) {
-            return refuse(ErrorCode::WrongState);
-        }
-        if !known {
-            self.version += 1;
-            match provider {
-                Provider::Approves => drop(self.held.take(revision, amount)),
-                Provider::Declines => drop(self.declined.insert(revision)),
-                Provider::ApprovesLate => drop(self.pending.insert(revision, (amount, true))),
-                Provider::DeclinesLate => drop(self.pending.insert(revision, (amount, false))),
-            }
-        }
-        if self.declined.contains(&revision) {
-            return refuse(ErrorCode::CardDeclined);
-        }
-        let pending = self.pending.contains_key(&revision);
-        let state = if pending { "pending" } else { "authorized" }.to_owned();
-        Ok(payments::Payment { state, version: self.version, ..payments::Payment::default() })
-    }
-
-    /// The provider decides.
-    fn decide(&mut self) {
-        if let Some((revision, (amount, approved))) = self.pending.pop_first() {
-            self.version += 1;
-            if approved {
-                self.held.take(revision, amount);
-            } else {
-                self.declined.insert(revision);
-            }
-            self.told.push((approved, self.version));
-        }
-    }
-
-    fn keep(&mut self, revision: u32) {
-        self.version += 1;
-        let undecided: Vec<u32> =
-            self.pending.keys().copied().filter(|one| *one != revision).collect();
-        for other in undecided {
-            self.pending.remove(&other);
-            self.held.given_up.insert(other);
-        }
-        self.held.keep(revision);
-    }
-
-    fn void(&mut self) {
-        self.version += 1;
-        self.pending.clear();
-        self.held.end();
-    }
-}
 
 /// A call that is being made.
 struct Call {
@@ -487,6 +368,51 @@ proptest! {
         platform.come_to_rest();
         platform.check()?;
         prop_assert!(platform.order.changes >= platform.adopted);
+    }
+}
+
+/// The walks above would prove nothing if they met no changes: they meet all that a change can come
+/// to.
+#[test]
+fn the_walks_meet_what_they_are_about() {
+    let mut runner = TestRunner::deterministic();
+    let walks = prop::collection::vec(any::<u16>(), 150);
+    let mut met: BTreeMap<&str, u32> = BTreeMap::new();
+    for _ in 0..500 {
+        let mut platform = Platform::new(Some(SLOTS[0]));
+        for pick in walks.new_tree(&mut runner).unwrap().current() {
+            let before = platform.order.value.clone();
+            platform.happen(pick);
+            let after = &platform.order.value;
+            if before.change == after.change {
+                continue;
+            }
+            let word = match after.change.as_ref().map(|change| (change.stage, &before.change)) {
+                Some((Stage::Taking, None)) => "proposed",
+                Some((Stage::GivenUp, Some(_))) => "given up",
+                Some((Stage::Authorizing { .. }, _)) => "left open by the provider",
+                Some((Stage::Settling, _)) if after.changes > before.changes => "made",
+                Some((Stage::Settling, _)) => "refused",
+                Some(_) => "ended while it was proposed",
+                None if after.state.is_end() && !before.state.is_end() => "ended with the order",
+                None if after.state.is_end() => "undone after the order's end",
+                None => "settled",
+            };
+            *met.entry(word).or_default() += 1;
+        }
+    }
+    for word in [
+        "proposed",
+        "given up",
+        "left open by the provider",
+        "made",
+        "refused",
+        "ended while it was proposed",
+        "ended with the order",
+        "undone after the order's end",
+        "settled",
+    ] {
+        assert!(met.get(word).is_some_and(|times| *times >= 10), "{word}: {met:?}");
     }
 }
 
