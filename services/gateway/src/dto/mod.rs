@@ -17,9 +17,9 @@ mod menu_import;
 mod menus;
 mod orders;
 mod payments;
-mod restaurants;
 mod quotes;
 mod ratings;
+mod restaurants;
 mod sessions;
 mod stations;
 

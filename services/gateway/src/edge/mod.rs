@@ -31,8 +31,8 @@ use rand::rngs::SmallRng;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::menu_cache::MenuCache;
 use crate::dto::AUDITED_ROLES;
+use crate::menu_cache::MenuCache;
 use limits::Limiter;
 use metrics::Metrics;
 
