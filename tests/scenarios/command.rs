@@ -139,3 +139,17 @@ async fn exit_codes_say_what_went_wrong() {
     let targets: Value = serde_json::from_str(&targets).unwrap();
     assert_eq!(targets["roles"].as_array().map(Vec::len), Some(crate::platform::ROLES.len()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_reports_to_programs_too() {
+    let platform = Platform::shared(Topology::Embedded).await;
+    let file = platform.sandbox.path().join(fresh("menu"));
+    std::fs::write(&file, "item,price\nNaan,2.50\nDal,cheap\n").unwrap();
+    let name = fresh("Chez");
+    let import = ["import", "menu", file.to_str().unwrap(), "--new", &name, "--output", "json"];
+    let (code, said, complaint) = platform.try_run(&import).await;
+    assert_eq!(code, 3, "a line was left out: {complaint}");
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&said["added"], &said["restaurant"]["name"]), (&json!(1), &json!(name)));
+    assert!(text(&said, "/rejected/0/place").contains('3'), "{said}");
+}

@@ -1,6 +1,8 @@
-//! The demonstration: loaded whole, loaded again, gone on with after it was cut.
+//! The demonstration: loaded whole, loaded again, gone on with after it was cut, and loaded by
+//! `serve`.
 
-use bistro_testkit::wait;
+use bistro_client::Client;
+use bistro_testkit::{Port, Process, wait};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,6 +24,50 @@ async fn demo(platform: &Platform) -> Value {
     std::fs::write(&file, PASSWORD).unwrap();
     let words = ["demo", "--output", "json", "--password-file", file.to_str().unwrap()];
     serde_json::from_str(&platform.run(&words).await).expect("JSON")
+}
+
+/// What `make run` does: it says once how to get in, and the next time that all is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn served_with_the_demonstration_it_says_once_how_to_get_in() {
+    let platform = Platform::shared(Topology::Embedded).await;
+    let public = Port::reserve().expect("a port");
+    let serve = |name: &str| -> Process {
+        let mut command = platform.command();
+        command
+            .args(["serve", "--demo"])
+            .env("BISTRO__DATA_DIR", platform.sandbox.path().join("demo-data"))
+            .env("BISTRO__GATEWAY__LISTEN", public.addr().to_string())
+            .env("BISTRO__GRPC__LISTEN", "127.0.0.1:0")
+            .env("BISTRO__ADMIN__LISTEN", "127.0.0.1:0");
+        platform.sandbox.spawn(command, name).expect("bistro serve --demo")
+    };
+    let told = async |process: &mut Process| {
+        wait::until("the demonstration is there", SOON, async || {
+            if let Some(status) = process.ended().unwrap() {
+                panic!("it ended with {status}: {}", process.last_words());
+            }
+            let said = std::fs::read_to_string(process.log()).unwrap_or_default();
+            if said.contains("The demonstration") { Ok(said) } else { Err(process.last_words()) }
+        })
+        .await
+    };
+    let mut first = serve("demo-first");
+    let said = told(&mut first).await;
+    assert!(said.contains("bistro admin create"), "it says where the operator's token is: {said}");
+    let line = said.lines().find_map(|line| line.strip_prefix("The password is "));
+    let password = line.and_then(|rest| rest.split(". ").next()).expect("a password");
+    let client = Client::new(&format!("http://{}", public.addr())).expect("a URL");
+    let body = json!({ "email": "ines@bistro.example", "password": password });
+    let tokens = post(&client, "/sessions", &body).await.expect("a session");
+    assert_eq!(tokens["user"]["roles"], json!(["customer", "admin"]));
+    first.stop(SOON).await.expect("it stops");
+
+    let mut second = serve("demo-second");
+    let said = told(&mut second).await;
+    assert!(said.contains("nothing was made") && !said.contains("The password is"), "{said}");
+    assert!(!said.contains("bistro admin create"), "{said}");
+    post(&client, "/sessions", &body).await.expect("the password still holds");
+    second.stop(SOON).await.expect("it stops");
 }
 
 /// The restaurant of this name, the only one.

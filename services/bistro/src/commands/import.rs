@@ -17,7 +17,7 @@ use crate::{
         menu_file::{self, Counts, Document, MenuFile, Profile, Rejected},
         restaurant::{self, Restaurant},
     },
-    output,
+    output::{self, Format},
 };
 
 /// The words of `bistro import menu`.
@@ -44,6 +44,9 @@ pub(crate) struct ImportMenu {
     /// IANA time zone, for a new restaurant.
     #[arg(long, default_value = "Europe/London", value_name = "ZONE")]
     time_zone: String,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
     #[command(flatten)]
     connection: Connection,
 }
@@ -62,6 +65,9 @@ pub(crate) struct ImportRestaurant {
     /// IANA time zone, if the file says none.
     #[arg(long, default_value = "Europe/London", value_name = "ZONE")]
     time_zone: String,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
     #[command(flatten)]
     connection: Connection,
 }
@@ -93,7 +99,7 @@ async fn import(command: &ImportMenu) -> Result<bool, Error> {
             (found, menu_file::read_csv(&bytes, currency)?)
         }
     };
-    bring(&client, &restaurant, &menu, rejected).await
+    bring(&client, &restaurant, &menu, rejected, command.output).await
 }
 
 async fn import_restaurant(command: &ImportRestaurant) -> Result<bool, Error> {
@@ -121,7 +127,7 @@ async fn import_restaurant(command: &ImportRestaurant) -> Result<bool, Error> {
             create(&client, &Value::Object(profile.fields)).await?
         }
     };
-    bring(&client, &restaurant, &menu, rejected).await
+    bring(&client, &restaurant, &menu, rejected, command.output).await
 }
 
 /// Gives a restaurant another profile.
@@ -143,12 +149,31 @@ async fn bring(
     restaurant: &Restaurant,
     menu: &MenuFile,
     mut rejected: Vec<Rejected>,
+    format: Format,
 ) -> Result<bool, Error> {
     let counts = menu_file::apply(client, &restaurant.id, menu, &mut rejected).await?;
-    report(restaurant, counts, &rejected)
+    report(restaurant, counts, &rejected, format)
 }
 
-fn report(restaurant: &Restaurant, counts: Counts, rejected: &[Rejected]) -> Result<bool, Error> {
+fn report(
+    restaurant: &Restaurant,
+    counts: Counts,
+    rejected: &[Rejected],
+    format: Format,
+) -> Result<bool, Error> {
+    if format == Format::Json {
+        let refused: Vec<Value> = rejected
+            .iter()
+            .map(|one| json!({ "place": one.place.to_string(), "reason": one.reason }))
+            .collect();
+        let report = json!({
+            "restaurant": { "id": restaurant.id, "name": restaurant.name },
+            "added": counts.added, "changed": counts.changed, "unchanged": counts.unchanged,
+            "rejected": refused,
+        });
+        output::print(&report.to_string())?;
+        return Ok(rejected.is_empty());
+    }
     let mut text = String::new();
     for one in rejected {
         // Writing to a String cannot fail.

@@ -126,7 +126,8 @@ fn commands() -> String {
         }
         for word in words {
             let help = word.get_help().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(text, "| `{}` | {}{} |", spelled(word), cell(&help), default_of(word));
+            let (spelled, help) = (spelled(word).replace('|', "\\|"), cell(&help));
+            let _ = writeln!(text, "| `{spelled}` | {help}{} |", default_of(word));
         }
         if let Some(after) = command.get_after_help() {
             let _ = write!(text, "\n```text\n{after}\n```\n");
@@ -164,10 +165,10 @@ fn default_of(word: &clap::Arg) -> String {
         .collect();
     let mut text = String::new();
     if !known.is_empty() {
-        let _ = write!(text, " One of {}.", known.join(", "));
+        let _ = write!(text, "; one of {}", known.join(", "));
     }
     if !defaults.is_empty() {
-        let _ = write!(text, " Default: {}.", defaults.join(", "));
+        let _ = write!(text, "; default {}", defaults.join(", "));
     }
     text
 }

@@ -85,8 +85,8 @@ pub(super) struct Address {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Location {
-    pub(super) lat: f64,
-    pub(super) lon: f64,
+    latitude: f64,
+    longitude: f64,
 }
 
 /// By day (`mon` to `sun`) and by date; a day that is not named is closed.
