@@ -29,6 +29,9 @@ on_every_topology!(
     large_orders,
 );
 
+/// Statuses and codes of problems, any of which is right.
+type Refusals<'a> = &'a [(u16, &'a str)];
+
 /// A client that sends what no well-behaved one does.
 #[derive(Clone)]
 struct Rude {
@@ -109,7 +112,7 @@ impl Reply {
     /// Checks that it is a whole problem, of one of these statuses and codes, without anything
     /// of the program's inside.
     #[track_caller]
-    fn is_problem(&self, expected: &[(u16, &str)], what: &str) -> Value {
+    fn is_problem(&self, expected: Refusals, what: &str) -> Value {
         let body = self.body();
         let code = body["code"].as_str().unwrap_or_default();
         assert!(expected.contains(&(self.status, code)), "{what}: {self:?}");
@@ -174,7 +177,7 @@ async fn bodies_that_cannot_be_read(topology: Topology) {
     let large = &[(413, "too_large")][..];
     // Which of two mistakes is met first depends on the route's fields.
     let either = &[(400, "malformed_body"), (422, "invalid_argument")][..];
-    let bodies: &[(&str, Vec<u8>, &[(u16, &str)])] = &[
+    let bodies: &[(&str, Vec<u8>, Refusals)] = &[
         ("cut off", b"{\"name\":".to_vec(), either),
         ("no JSON", b"name=Ada".to_vec(), malformed),
         ("a brace", b"{".to_vec(), malformed),

@@ -14,6 +14,7 @@ mod bad_input;
 mod compensation;
 mod disk;
 mod life;
+mod limits;
 mod metric_names;
 mod operations;
 mod people;
