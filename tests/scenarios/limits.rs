@@ -100,10 +100,8 @@ async fn a_flood_is_refused_and_others_are_served(topology: Topology) {
 }
 
 async fn slow_askers_are_not_waited_for(topology: Topology) {
-    let settings = &[
-        ("BISTRO__GATEWAY__HEADER_TIMEOUT", "300ms"),
-        ("BISTRO__GATEWAY__BODY_TIMEOUT", "300ms"),
-    ];
+    let settings =
+        &[("BISTRO__GATEWAY__HEADER_TIMEOUT", "300ms"), ("BISTRO__GATEWAY__BODY_TIMEOUT", "300ms")];
     let platform = Platform::start(topology, settings).await;
     let address = platform.url().trim_start_matches("http://").to_owned();
     let said = async |sent: &str| {
@@ -111,7 +109,8 @@ async fn slow_askers_are_not_waited_for(topology: Topology) {
         stream.write_all(sent.as_bytes()).await.expect("it is sent");
         let mut said = Vec::new();
         // A reset is an end, too.
-        let _ = timeout(SOON, stream.read_to_end(&mut said)).await.expect("the other side hangs up");
+        let _ =
+            timeout(SOON, stream.read_to_end(&mut said)).await.expect("the other side hangs up");
         String::from_utf8_lossy(&said).into_owned()
     };
     for slow in ["", "POST /api/v1/users HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n"] {

@@ -21,6 +21,7 @@ mod people;
 mod platform;
 mod refunds;
 mod replay;
+mod rude;
 mod stopping;
 mod timers;
 mod traces;
