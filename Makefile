@@ -7,8 +7,8 @@ DATA_DIR ?= bistro-data
 help: ## List the commands.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-run: ## Build and serve the platform on the embedded engine.
-	BISTRO__DATA_DIR=$(DATA_DIR) $(CARGO) run --release --locked --package bistro -- serve
+run: ## Build and serve the platform on the embedded engine, with invented restaurants in it.
+	BISTRO__DATA_DIR=$(DATA_DIR) $(CARGO) run --release --locked --package bistro -- serve --demo
 
 servers: provision ## Run a MongoDB and a RabbitMQ to try things out on, until Ctrl-C.
 	$(CARGO) run --quiet --locked --package bistro-testkit --example servers

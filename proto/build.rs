@@ -3,7 +3,7 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 const ROLES: &[&str] =
-    &["common", "accounts", "catalog", "orders", "payments", "kitchen", "delivery"];
+    &["common", "accounts", "catalog", "orders", "payments", "kitchen", "delivery", "operations"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let files: Vec<String> =

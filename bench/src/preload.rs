@@ -162,6 +162,7 @@ async fn templates(store: &dyn Store, id: &str) -> Result<Templates> {
         &[
             ("by_customer", &["customer", "placed_at"]),
             ("by_restaurant", &["restaurant", "placed_at"]),
+            ("ended_by_restaurant", &["restaurant", "state", "placed_at"]),
         ],
     )?;
     let order = Template::new(orders, "ord", &json, &of, order_keys);

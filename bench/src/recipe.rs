@@ -165,14 +165,18 @@ impl Recipe {
 
     fn authorize(&self, number: u64, order: Id<kinds::Order>, at: Timestamp) -> Work {
         let mut work = Work::new("payments", request("payments.authorize", number), at, None);
-        let id = order.sibling::<kinds::Payment>();
+        let (id, restaurant) = (order.sibling::<kinds::Payment>(), self.restaurant);
         let now = at.as_millis();
         let data = format!(
-            r#"{{"id":"{id}","tender":{{"restaurant":"{}","amount":{{"amount_minor":5700,"currency":"GBP"}},"method":"card_ok"}},"state":"authorized","authorization":"sandbox:card_ok:{id}/authorize","captured_minor":0,"refunded_minor":0,"refund":null,"refunds":0,"authorizations":1,"captures":0,"reason":"","attempts":0,"due_at":null,"changed_at":{now}}}"#,
-            self.restaurant
+            r#"{{"id":"{id}","bill":{{"restaurant":"{restaurant}","currency":"GBP"}},"revisions":[{{"number":0,"minor":5700,"tip_minor":0}}],"kept":0,"voided":null,"tenders":[{{"number":1,"purpose":{{"order":0}},"minor":5700,"method":"card_ok","provider":"sandbox","state":"authorized","wish":"hold","authorization":"sandbox:card_ok:{id}/authorize","captured_minor":0,"refunded_minor":0,"authorizations":1,"captures":0,"reason":""}}],"refund":null,"refunds":0,"attempts":0,"due_at":null,"changed_at":{now}}}"#
         );
+        let of_restaurant = Key::new().text(&restaurant.to_string());
+        let keys = vec![
+            ("restaurant", of_restaurant.clone().int(now)),
+            ("state", of_restaurant.text("authorized").int(now)),
+        ];
         let document = DocumentRef { collection: self.payments, id: id.to_string() };
-        work.writes.push(Write::Insert { document, data, keys: Vec::new(), by_request: false });
+        work.writes.push(Write::Insert { document, data, keys, by_request: false });
         work
     }
 
@@ -215,7 +219,7 @@ impl Recipe {
         vec![
             (self.by_customer, Key::new().id(customer).time(at)),
             (self.by_restaurant, Key::new().id(self.restaurant).time(at)),
-            (self.open_by_restaurant, Key::new().id(self.restaurant).text(state).time(at)),
+            (self.open_by_restaurant, Key::new().id(self.restaurant).time(at)),
             (self.open_by_state, Key::new().text(state).time(at)),
         ]
     }

@@ -32,4 +32,6 @@ roles! {
     kitchen: "bistro.kitchen.v1";
     /// Couriers, and who brings what to whom.
     delivery: "bistro.delivery.v1";
+    /// What whoever operates the platform does; every process answers for its roles.
+    operations: "bistro.operations.v1";
 }

@@ -1,5 +1,6 @@
-//! The README tells the truth: its blocks marked `walk` run in order, in one shell, against a
-//! running platform on every topology; its settings are settings; its cards are the sandbox's.
+//! The papers tell the truth: the blocks marked `walk` of the README and of docs/api.md run in order,
+//! in one shell, against a running platform on every topology; the README's settings are settings,
+//! and its cards are the sandbox's.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -17,34 +18,64 @@ use bistro_testkit::{Sandbox, wait};
 use platform::{Platform, SOON, Topology, on_every_topology};
 
 const README: &str = include_str!("../../README.md");
+const API: &str = include_str!("../../docs/api.md");
 /// How long `make servers` may take, which may have to build them.
 const BUILD_AND_START: Duration = Duration::from_mins(10);
 const SANDBOX: &str = include_str!("../../services/payments/src/sandbox.rs");
 
-on_every_topology!(walk);
+on_every_topology!(walk, ten_requests);
 
 async fn walk(topology: Topology) {
     take_the_walk(&Platform::start(topology, &[]).await).await;
 }
 
 async fn take_the_walk(platform: &Platform) {
-    let blocks = blocks("sh walk");
+    let blocks = blocks(README, "sh walk");
     assert_eq!(blocks.len(), 8, "a block was added or lost its mark");
-    let mut script = String::from("set -euo pipefail\n");
-    for (line, block) in blocks {
-        script.extend(["echo '--- README.md:", &line.to_string(), "'\n", &block]);
-    }
-    let mut command = Command::new("bash");
-    command.args(["-c", &script]).env("BISTRO_URL", platform.url());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
-    let output = output.expect("bash can be run");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{complaint}");
+    let said = run(platform, "README.md", &blocks, "").await;
     let events = said.lines().filter(|line| line.starts_with("data:")).count();
     assert!(events >= 3, "who follows the order's events sees it move: {said}");
     let last = said.lines().last().unwrap_or_default();
     assert!(last.contains(r#""amount_minor":2590"#), "the restaurant gets its money: {last}");
+}
+
+/// A developer's way from a key to a delivered order, on a platform with the demonstration in it.
+async fn ten_requests(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let (password, file) = ("a password for everybody", platform.sandbox.path().join("password"));
+    std::fs::write(&file, password).unwrap();
+    platform.run(&["demo", "--password-file", file.to_str().unwrap()]).await;
+    let steps = API.lines().filter(|line| {
+        let number = line.strip_prefix("**").and_then(|rest| rest.split_once(". "));
+        number.is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+    });
+    assert_eq!(steps.count(), 10, "ten requests");
+    let blocks = blocks(API, "sh walk");
+    assert_eq!(blocks.len(), 12, "a block was added or lost its mark");
+    let said = run(&platform, "docs/api.md", &blocks, password).await;
+    assert!(said.contains(r#""state":"captured""#), "{said}");
+}
+
+/// Runs the blocks of a paper in one shell, and gives what they say.
+async fn run(
+    platform: &Platform,
+    paper: &str,
+    blocks: &[(usize, String)],
+    password: &str,
+) -> String {
+    let mut script = String::from("set -euo pipefail\n");
+    for (line, block) in blocks {
+        script.extend(["echo '--- ", paper, ":", &line.to_string(), "'\n", block]);
+    }
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]).env("BISTRO_URL", platform.url());
+    command.env("BISTRO_PASSWORD", password);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+    let output = output.expect("bash can be run");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complaint}");
+    said
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +101,7 @@ async fn what_make_servers_prints_is_enough_for_the_walk() {
     })
     .await;
     let settings: Vec<(&str, &str)> = exports.lines().map(setting).collect();
-    let blocks = blocks("sh servers");
+    let blocks = blocks(README, "sh servers");
     let told: Vec<&str> = blocks[0].1.lines().map(|line| setting(line).0).collect();
     assert_eq!(settings.iter().map(|(name, _)| *name).collect::<Vec<_>>(), told);
     // One process that is told to use servers is what `make run` is after these lines.
@@ -89,7 +120,7 @@ async fn what_make_servers_prints_is_enough_for_the_walk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn its_settings_for_servers_are_settings() {
     let platform = Platform::shared(Topology::Embedded).await;
-    let blocks = blocks("sh servers");
+    let blocks = blocks(README, "sh servers");
     let [(_, block)] = blocks.as_slice() else { panic!("one block has the settings") };
     for (name, _) in block.lines().map(setting) {
         // What is missing is noticed before anything is opened or bound.
@@ -135,10 +166,10 @@ fn its_cards_are_those_of_the_sandbox() {
     assert_eq!(told, there);
 }
 
-/// The fenced blocks of the README with this mark, each with the line it begins on.
-fn blocks(mark: &str) -> Vec<(usize, String)> {
+/// The fenced blocks of a paper with this mark, each with the line it begins on.
+fn blocks(paper: &str, mark: &str) -> Vec<(usize, String)> {
     let (mut found, mut current) = (Vec::new(), None::<(usize, String)>);
-    for (number, line) in (1..).zip(README.lines()) {
+    for (number, line) in (1..).zip(paper.lines()) {
         match (line.strip_prefix("```"), &mut current) {
             (Some(_), Some(_)) => found.extend(current.take()),
             (Some(info), None) if info == mark => current = Some((number, String::new())),

@@ -191,6 +191,23 @@ impl Platform {
         self.ready().await;
     }
 
+    /// Kills process `index`, does `work` on its data directory while nobody holds it, and starts
+    /// the process again.
+    pub(crate) async fn interlude(&mut self, index: usize, work: impl AsyncFnOnce(&Path)) {
+        self.processes[index].process.kill().expect("kill -9");
+        work(&self.sandbox.path().join("data")).await;
+        let serve = &self.processes[index];
+        let again = self.spawn(serve.role, &serve.grpc, &serve.admin);
+        self.processes[index].process = again;
+        self.ready().await;
+    }
+
+    /// What the environment of its processes says of `name`.
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        let set = self.environment.iter().find(|(known, _)| known == name);
+        set.map_or("", |(_, value)| value)
+    }
+
     /// Waits until every process says that it is ready.
     async fn ready(&mut self) {
         let client = plain();

@@ -22,72 +22,66 @@ pub(crate) struct Args {
     breaking: bool,
 }
 
-/// A committed file, and the cargo command that prints it.
+/// A committed file, or a region of one, and the cargo command that prints it.
 struct Generated {
     path: &'static str,
+    /// Between which marks of the file it stands; none if it is the whole file.
+    region: Option<&'static str>,
     command: &'static [&'static str],
     /// Whether its lines are promises: new ones may come, none may go or change.
     promises: bool,
 }
 
+/// What prints a paper of the program's.
+macro_rules! bistro {
+    ($($word:literal),+) => {
+        &["run", "--quiet", "--locked", "--package", "bistro", "--", $($word),+]
+    };
+}
+
+/// What prints an example's paper.
+macro_rules! example {
+    ($package:literal, $example:literal) => {
+        &["run", "--quiet", "--locked", "--package", $package, "--example", $example]
+    };
+}
+
 const GENERATED: &[Generated] = &[
-    Generated {
-        path: "services/gateway/openapi.json",
-        command: &[
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "bistro-gateway",
-            "--example",
-            "openapi",
-        ],
-        promises: false,
-    },
-    Generated {
-        path: "docs/errors.md",
-        command: &[
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "bistro-gateway",
-            "--example",
-            "errors",
-        ],
-        promises: false,
-    },
-    Generated {
-        path: "proto/surface.txt",
-        command: &[
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "bistro-proto",
-            "--example",
-            "surface",
-        ],
-        promises: true,
-    },
-    Generated {
-        path: "docs/reference/config.schema.json",
-        command: &["run", "--quiet", "--locked", "--package", "bistro", "--", "config", "schema"],
-        promises: false,
-    },
-    Generated {
-        path: "docs/reference/bistro.default.yaml",
-        command: &["run", "--quiet", "--locked", "--package", "bistro", "--", "config", "default"],
-        promises: false,
-    },
+    whole("services/gateway/openapi.json", example!("bistro-gateway", "openapi")),
+    whole("docs/errors.md", example!("bistro-gateway", "errors")),
+    Generated { promises: true, ..whole("proto/surface.txt", example!("bistro-proto", "surface")) },
+    whole("docs/reference/config.schema.json", bistro!("config", "schema")),
+    whole("docs/reference/bistro.default.yaml", bistro!("config", "default")),
+    whole("docs/reference/commands.md", bistro!("reference", "commands")),
+    whole("docs/reference/configuration.md", bistro!("reference", "configuration")),
+    region("README.md", "commands", bistro!("reference", "command-table")),
+    region("README.md", "exit codes", bistro!("reference", "exit-table")),
+    region("README.md", "configuration", bistro!("reference", "key-table")),
 ];
+
+const fn whole(path: &'static str, command: &'static [&'static str]) -> Generated {
+    Generated { path, region: None, command, promises: false }
+}
+
+const fn region(
+    path: &'static str,
+    name: &'static str,
+    command: &'static [&'static str],
+) -> Generated {
+    Generated { path, region: Some(name), command, promises: false }
+}
 
 /// Writes every file, or names those that are stale.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut stale = 0;
     for file in GENERATED {
-        let fresh = generate(file)?;
         let present = fs::read_to_string(file.path).unwrap_or_default();
+        let made = generate(file)?;
+        let fresh = match file.region {
+            None => made,
+            Some(name) => replaced(&present, name, &made)
+                .with_context(|| format!("{} has no region {name:?}", file.path))?,
+        };
         if fresh == present {
             continue;
         }
@@ -113,8 +107,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         fs::write(file.path, fresh).with_context(|| format!("{} cannot be written", file.path))?;
         report::line(format_args!("{} written", file.path));
     }
-    report::line(format_args!("{} generated files, {stale} stale", GENERATED.len()));
+    report::line(format_args!("{} generated papers, {stale} stale", GENERATED.len()));
     Ok(if stale == 0 { ExitCode::SUCCESS } else { report::FOUND.into() })
+}
+
+/// `text` with `fresh` in the region called `name`, which stands between two comments.
+fn replaced(text: &str, name: &str, fresh: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- generated: {name} -->\n"), "<!-- end -->");
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n{fresh}\n{end}{after}"))
 }
 
 /// The lines of `before` that are not in `after`.
@@ -142,6 +144,15 @@ fn generate(file: &Generated) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_region_is_replaced_and_nothing_around_it() {
+        let text = "a\n<!-- generated: t -->\nold\n<!-- end -->\nb\n";
+        let fresh = "a\n<!-- generated: t -->\n\nnew\n\n<!-- end -->\nb\n";
+        assert_eq!(replaced(text, "t", "new\n").unwrap(), fresh);
+        assert_eq!(replaced(fresh, "t", "new\n").unwrap(), fresh, "twice is once");
+        assert_eq!(replaced(text, "u", "new\n"), None);
+    }
 
     #[test]
     fn a_new_line_is_no_break_and_a_changed_one_is() {

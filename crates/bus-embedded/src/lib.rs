@@ -10,7 +10,9 @@ mod consumer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bistro_bus::{Bus, BusError, Consumer, DeadLetter, Depth, Listener, MAX_EVENT_BYTES, Queue};
+use bistro_bus::{
+    Bus, BusError, Consumer, DeadLetter, DeadPlace, Depth, Listener, MAX_EVENT_BYTES, Queue,
+};
 use bistro_core::Event;
 use bistro_store::{Store as _, StoreError};
 use bistro_store_embedded::{Embedded, QueueHandle};
@@ -93,12 +95,25 @@ impl Bus for EmbeddedBus {
         self.queue(queue)?.depth().await.map_err(failed)
     }
 
-    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError> {
-        self.queue(queue)?.dead_letters(limit).map_err(failed)
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        after: Option<&DeadPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        self.queue(queue)?.dead_letters(after, limit).map_err(failed)
+    }
+
+    async fn dead_letter(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
+        self.queue(queue)?.find_dead_letter(event).map_err(failed)
     }
 
     async fn revive(&self, queue: &str, event: &str) -> Result<bool, BusError> {
         self.queue(queue)?.revive(event).await.map_err(failed)
+    }
+
+    async fn discard(&self, queue: &str, event: &str) -> Result<bool, BusError> {
+        self.queue(queue)?.discard(event).await.map_err(failed)
     }
 
     async fn ping(&self) -> Result<(), BusError> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bistro_bus::{Bus, BusError, Consumer, DeadLetter, Depth, Listener, Queue, Shelf};
+use bistro_bus::{Bus, BusError, Consumer, DeadLetter, DeadPlace, Depth, Listener, Queue, Shelf};
 use bistro_core::{Clock, Event};
 use lapin::{
     Channel, ExchangeKind,
@@ -205,9 +205,19 @@ impl Bus for RabbitBus {
         })
     }
 
-    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError> {
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        after: Option<&DeadPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, BusError> {
         let queue = self.topology.queue(queue)?;
-        (self.shelves)(&queue).dead_letters(queue.name, limit).await
+        (self.shelves)(&queue).dead_letters(queue.name, after, limit).await
+    }
+
+    async fn dead_letter(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
+        let queue = self.topology.queue(queue)?;
+        (self.shelves)(&queue).dead_letter(queue.name, event).await
     }
 
     async fn revive(&self, queue: &str, event: &str) -> Result<bool, BusError> {
@@ -217,6 +227,11 @@ impl Bus for RabbitBus {
             lane.revived(event);
         }
         Ok(revived)
+    }
+
+    async fn discard(&self, queue: &str, event: &str) -> Result<bool, BusError> {
+        let queue = self.topology.queue(queue)?;
+        (self.shelves)(&queue).discard(queue.name, event).await
     }
 
     async fn ping(&self) -> Result<(), BusError> {

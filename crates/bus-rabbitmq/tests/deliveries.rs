@@ -65,7 +65,7 @@ async fn a_dead_letter_is_kept_with_its_cause_and_revived_from_its_first_attempt
     next(&mut *consumer).await.retry(Duration::ZERO, "once").await.unwrap();
     next(&mut *consumer).await.dead_letter("never").await.unwrap();
 
-    let letters = bus.dead_letters(queue.name, 10).await.unwrap();
+    let letters = bus.dead_letters(queue.name, None, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!((letters[0].attempts, letters[0].cause.as_str()), (2, "never"));
     assert_eq!(bus.depth(queue.name).await.unwrap().dead, 1);
@@ -177,7 +177,7 @@ async fn a_foreign_message_becomes_a_dead_letter() {
     // Nothing is in the way of what can be read.
     assert_eq!(next(&mut *consumer).await.event, event);
     let letter = wait::until("the dead letter", PATIENCE, async || {
-        bus.dead_letters(queue.name, 10).await.unwrap().pop().ok_or(())
+        bus.dead_letters(queue.name, None, 10).await.unwrap().pop().ok_or(())
     })
     .await;
     assert_eq!(letter.event.data, b"garbage");
@@ -203,7 +203,7 @@ async fn what_the_broker_gives_up_becomes_a_dead_letter() {
     message.reject(BasicRejectOptions { requeue: false }).await.unwrap();
     let _consumer = bus.subscribe(queue.name, 10).await.unwrap();
     let letter = wait::until("the dead letter", PATIENCE, async || {
-        bus.dead_letters(queue.name, 10).await.unwrap().pop().ok_or(())
+        bus.dead_letters(queue.name, None, 10).await.unwrap().pop().ok_or(())
     })
     .await;
     assert_eq!(letter.event, event);

@@ -14,7 +14,7 @@ use bistro_core::{Event, Timestamp};
 
 pub use delivery::{Delivery, Settle};
 pub use error::BusError;
-pub use shelf::{DeadLetter, Parked, Shelf, ShelfCounts};
+pub use shelf::{DeadLetter, DeadPlace, Parked, Shelf, ShelfCounts};
 
 /// The most bytes of data an event may carry.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -83,11 +83,23 @@ pub trait Bus: Send + Sync + 'static {
     /// What is in `queue`.
     async fn depth(&self, queue: &str) -> Result<Depth, BusError>;
 
-    /// The dead letters of `queue`, oldest first, at most `limit`.
-    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError>;
+    /// The dead letters of `queue`, oldest first, at most `limit`; only those after `after`, if
+    /// given.
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        after: Option<&DeadPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, BusError>;
+
+    /// The dead letter of this event, if it is one.
+    async fn dead_letter(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError>;
 
     /// Gives a dead letter another go from its first attempt; false if there is none of that id.
     async fn revive(&self, queue: &str, event: &str) -> Result<bool, BusError>;
+
+    /// Forgets a dead letter for good; false if there is none of that id.
+    async fn discard(&self, queue: &str, event: &str) -> Result<bool, BusError>;
 
     /// Whether the engine answers and would take an event now.
     async fn ping(&self) -> Result<(), BusError>;

@@ -37,6 +37,23 @@ pub struct DeadLetter {
     pub cause: String,
 }
 
+impl DeadLetter {
+    /// Its place in the list of its queue's dead letters.
+    #[must_use]
+    pub fn place(&self) -> DeadPlace {
+        DeadPlace { at: self.at, event: self.event.id.clone() }
+    }
+}
+
+/// A place in the list of a queue's dead letters. The letter that had it may be gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadPlace {
+    /// When the letter was given up.
+    pub at: Timestamp,
+    /// The id of its event, which orders those of one moment.
+    pub event: String,
+}
+
 /// How much is on a shelf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShelfCounts {
@@ -61,11 +78,20 @@ pub trait Shelf: Send + Sync + 'static {
     async fn unpark(&self, queue: &str, event: &str) -> Result<(), BusError>;
     /// Keeps `dead` durably, and forgets it as parked.
     async fn bury(&self, dead: DeadLetter) -> Result<(), BusError>;
-    /// Dead letters of `queue`, oldest first, at most `limit`.
-    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError>;
+    /// Dead letters of `queue`, oldest first, at most `limit`; only those after `after`, if given.
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        after: Option<&DeadPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, BusError>;
+    /// The dead letter of this event, if it is one.
+    async fn dead_letter(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError>;
     /// Makes a dead letter a parked event that is due at `now`, as if it had been delivered once;
     /// false if there is none of that id, or not any more. It is on the shelf at every moment.
     async fn revive(&self, queue: &str, event: &str, now: Timestamp) -> Result<bool, BusError>;
+    /// Forgets a dead letter; false if there is none of that id, or not any more.
+    async fn discard(&self, queue: &str, event: &str) -> Result<bool, BusError>;
     /// How much of `queue` is kept.
     async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError>;
 }

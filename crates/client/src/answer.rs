@@ -42,6 +42,18 @@ pub struct Problem {
     pub detail: String,
     /// Under which the platform's log has it.
     pub request_id: String,
+    /// The fields that are wrong.
+    pub errors: Vec<FieldProblem>,
+}
+
+/// What is wrong with one field of a request.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct FieldProblem {
+    /// The field's path.
+    pub field: String,
+    /// What to write instead.
+    pub message: String,
 }
 
 /// Why there is no answer.

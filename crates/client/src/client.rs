@@ -37,6 +37,7 @@ pub struct Request {
     key: Option<String>,
     if_match: Option<String>,
     wait: Option<u32>,
+    last_event_id: Option<i64>,
 }
 
 impl Request {
@@ -62,13 +63,21 @@ impl Request {
 
     fn new(method: Method, path: String, body: Option<&Value>) -> Self {
         let body = body.map(|body| body.to_string().into_bytes());
-        Self { method, path, body, key: None, if_match: None, wait: None }
+        let (key, if_match, wait, last_event_id) = (None, None, None, None);
+        Self { method, path, body, key, if_match, wait, last_event_id }
     }
 
     /// Only if the thing is still at `version`.
     #[must_use]
     pub fn if_match(mut self, version: impl ToString) -> Self {
         self.if_match = Some(version.to_string());
+        self
+    }
+
+    /// Asks a stream to begin after the event `seen`.
+    #[must_use]
+    pub fn last_event_id(mut self, seen: i64) -> Self {
+        self.last_event_id = Some(seen);
         self
     }
 
@@ -205,6 +214,9 @@ impl Client {
         }
         if let Some(version) = &request.if_match {
             built = built.header(header::IF_MATCH, format!("\"{version}\""));
+        }
+        if let Some(seen) = request.last_event_id {
+            built = built.header("last-event-id", seen);
         }
         if let Some(seconds) = request.wait {
             built = built.header("prefer", format!("wait={seconds}"));

@@ -8,6 +8,6 @@ mod answer;
 mod client;
 mod events;
 
-pub use answer::{Answer, ClientError, Problem};
+pub use answer::{Answer, ClientError, FieldProblem, Problem};
 pub use client::{Client, Insistence, Request};
-pub use events::OrderEvents;
+pub use events::{Event, Events, OrderEvents};

@@ -173,34 +173,14 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// Reads a secret that stands in the configuration or in a file; none when neither is
-    /// written. Never shows what it read.
+    /// Reads a secret that we give out ourselves, so that it can be as long as it has to be; none
+    /// when none is written.
     pub(crate) fn secret(
         &mut self,
         inline: &Key<'_, Secret>,
         file: &Key<'_, String>,
     ) -> Result<Option<Secret>, Noted> {
-        let (path, secret) = match (inline.given, file.given) {
-            (None, None) => return Ok(None),
-            (Some(_), Some(name)) => {
-                let problem = format!("is written beside {}; keep one of the two", file.path);
-                let write = line(file.path, &self.origin(file.path), &name.as_str().into());
-                self.note(inline.path, self.origin(inline.path), problem, Some(write));
-                return Err(Noted);
-            }
-            (Some(secret), None) => (inline.path, secret.clone()),
-            (None, Some(name)) => match (self.read_file)(Path::new(name)) {
-                Ok(text) => (file.path, Secret::new(text.trim_end_matches(['\r', '\n']))),
-                Err(error) => {
-                    self.wrong(
-                        file.path,
-                        format!("cannot read {}: {error}", quote(name)),
-                        name.as_str(),
-                    );
-                    return Err(Noted);
-                }
-            },
-        };
+        let Some((path, secret)) = self.hidden(inline, file)? else { return Ok(None) };
         let length = secret.expose().chars().count();
         if length < SHORTEST_SECRET {
             let problem = format!(
@@ -217,6 +197,67 @@ impl<'a> Checker<'a> {
             return Err(Noted);
         }
         Ok(Some(secret))
+    }
+
+    /// Reads a secret that somebody else gave us, which begins with one of `beginnings`; none when
+    /// none is written. What is in a file need not begin so: whoever checks a configuration without
+    /// its files at hand gives any text.
+    pub(crate) fn credential(
+        &mut self,
+        inline: &Key<'_, Secret>,
+        file: &Key<'_, String>,
+        beginnings: &[&str],
+    ) -> Result<Option<Secret>, Noted> {
+        let Some((path, secret)) = self.hidden(inline, file)? else { return Ok(None) };
+        let text = secret.expose();
+        let begins = beginnings
+            .iter()
+            .any(|beginning| text.strip_prefix(beginning).is_some_and(|rest| !rest.is_empty()));
+        let is_one_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_one_word && (begins || file.given.is_some()) {
+            return Ok(Some(secret));
+        }
+        let origin = self.origin(path);
+        let (problem, write) = match file.given {
+            Some(name) => {
+                let problem = "the file is empty, or has white space in it".to_owned();
+                (problem, line(file.path, &origin, &name.as_str().into()))
+            }
+            None => {
+                let wanted = beginnings.join("… or ");
+                let problem = format!("the secret is not {wanted}…, or has white space in it");
+                (problem, line(path, &origin, &format!("{wanted}…").into()))
+            }
+        };
+        self.note(path, origin, problem, Some(write));
+        Err(Noted)
+    }
+
+    /// Reads a secret that stands in the configuration or in a file, with the path of the key that
+    /// said so; none when neither is written. Never shows what it read.
+    fn hidden(
+        &mut self,
+        inline: &Key<'_, Secret>,
+        file: &Key<'_, String>,
+    ) -> Result<Option<(&'static str, Secret)>, Noted> {
+        match (inline.given, file.given) {
+            (None, None) => Ok(None),
+            (Some(_), Some(name)) => {
+                let problem = format!("is written beside {}; keep one of the two", file.path);
+                let write = line(file.path, &self.origin(file.path), &name.as_str().into());
+                self.note(inline.path, self.origin(inline.path), problem, Some(write));
+                Err(Noted)
+            }
+            (Some(secret), None) => Ok(Some((inline.path, secret.clone()))),
+            (None, Some(name)) => match (self.read_file)(Path::new(name)) {
+                Ok(text) => Ok(Some((file.path, Secret::new(text.trim_end_matches(['\r', '\n']))))),
+                Err(error) => {
+                    let problem = format!("cannot read {}: {error}", quote(name));
+                    self.wrong(file.path, problem, name.as_str());
+                    Err(Noted)
+                }
+            },
+        }
     }
 
     fn within<T: PartialOrd + Copy>(

@@ -56,6 +56,8 @@ pub enum Bus {
 pub enum PaymentProvider {
     /// Moves no money.
     Sandbox,
+    /// Stripe, as [`Payments::stripe`] says.
+    Stripe,
 }
 
 /// What the audit trail records.
@@ -202,9 +204,19 @@ section! {
 }
 
 section! {
-    /// See [`crate::RawPayments`].
+    /// See [`crate::RawPayments`]. `stripe` is there where its secrets are.
     Payments {
         provider: PaymentProvider,
+        stripe: Option<Stripe>,
+    }
+}
+
+section! {
+    /// See [`crate::RawStripe`].
+    Stripe {
+        url: String,
+        secret_key: Secret,
+        webhook_secret: Secret,
     }
 }
 
@@ -213,6 +225,8 @@ section! {
     Delivery {
         offer_timeout: Duration,
         assignment_retry: Duration,
+        batch_radius_m: u32,
+        proof_by_code: bool,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     raw::{
         RawAdmin, RawAudit, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery,
         RawEventing, RawGateway, RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers,
-        RawRateLimit, RawShutdown, RawStoreOptions, RawUserRateLimit,
+        RawRateLimit, RawShutdown, RawStoreOptions, RawStripe, RawUserRateLimit,
     },
     secret::SecretUrl,
 };
@@ -63,8 +63,22 @@ impl RawConfig {
                 quote_ttl: text("15m"),
             },
             catalog: RawCatalog { reservation_ttl: text("15m") },
-            payments: RawPayments { provider: text("sandbox") },
-            delivery: RawDelivery { offer_timeout: text("15m"), assignment_retry: text("15s") },
+            payments: RawPayments {
+                provider: text("sandbox"),
+                stripe: RawStripe {
+                    url: text("https://api.stripe.com"),
+                    secret_key: None,
+                    secret_key_file: None,
+                    webhook_secret: None,
+                    webhook_secret_file: None,
+                },
+            },
+            delivery: RawDelivery {
+                offer_timeout: text("15m"),
+                assignment_retry: text("15s"),
+                batch_radius_m: Some(1_500),
+                proof_by_code: Some(false),
+            },
             audit: RawAudit {
                 record: text("all"),
                 address: text("network"),

@@ -291,12 +291,39 @@ section! {
     }
 }
 
+/// Card payments.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPayments {
+    /// Who charges the cards: sandbox, which moves no money, or stripe. What one of them has
+    /// charged stays with it.
+    #[schemars(extend("enum" = ["sandbox", "stripe", null]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Stripe. Needed where it charges the cards, or has charged some.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stripe: RawStripe,
+}
+
 section! {
-    /// Card payments.
-    RawPayments {
-        /// Who charges the cards: sandbox, which moves no money.
-        #[schemars(extend("enum" = ["sandbox", null]))]
-        provider: String,
+    /// How Stripe is asked, and how its messages are known.
+    RawStripe {
+        /// Where its API answers. Plain http is for a stand-in on this machine only.
+        #[schemars(with = "Option<written::Peer>")]
+        url: String,
+        /// The secret key of the account, sk_… or rk_…. Better given as a file.
+        #[schemars(extend("examples" = ["(the key that Stripe's dashboard shows)"]))]
+        secret_key: Secret,
+        /// The file that holds the secret key.
+        #[schemars(extend("examples" = ["/run/secrets/bistro/stripe-secret-key"]))]
+        secret_key_file: String,
+        /// What Stripe signs its messages to /api/v1/webhooks/stripe with, whsec_…. Better given
+        /// as a file.
+        #[schemars(extend("examples" = ["(the secret that Stripe's dashboard shows)"]))]
+        webhook_secret: Secret,
+        /// The file that holds the webhook secret.
+        #[schemars(extend("examples" = ["/run/secrets/bistro/stripe-webhook-secret"]))]
+        webhook_secret_file: String,
     }
 }
 
@@ -310,6 +337,13 @@ section! {
         /// How long to wait before looking again when no courier is free.
         #[schemars(with = "Option<written::Duration>")]
         assignment_retry: String,
+        /// How far apart, in metres, the drop-offs of orders may be that one courier fetches
+        /// together from the same restaurant; 0: nothing is brought together.
+        batch_radius_m: u64,
+        /// Whether couriers have to give the code that the customer was shown when they drop an
+        /// order off. Users of this platform's API must know to send it, so it is off unless
+        /// somebody says otherwise.
+        proof_by_code: bool,
     }
 }
 

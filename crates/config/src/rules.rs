@@ -15,6 +15,7 @@ use crate::{
 pub(crate) fn between_keys(check: &mut Checker<'_>, written: Written<'_>, roles: &[&str]) {
     engines(check, written, roles);
     listeners(check, written);
+    stripe(check, written, roles);
 
     let least = key!(written, store_options.min_pool_size);
     let most = key!(written, store_options.max_pool_size);
@@ -125,6 +126,43 @@ fn engines(check: &mut Checker<'_>, written: Written<'_>, roles: &[&str]) {
             "mongodb://mongodb:27017/?replicaSet=rs0",
         ),
         _ => {}
+    }
+}
+
+/// Where payments runs and Stripe charges the cards, both of its secrets are needed; one without
+/// the other is of no use anywhere.
+fn stripe(check: &mut Checker<'_>, written: Written<'_>, roles: &[&str]) {
+    let given = &written.given.payments.stripe;
+    let key = given.secret_key.is_some() || given.secret_key_file.is_some();
+    let webhook = given.webhook_secret.is_some() || given.webhook_secret_file.is_some();
+    let chosen = written.given.payments.provider.as_deref() == Some("stripe");
+    let needed = key || webhook || (chosen && roles.contains(&"payments"));
+    let beside = if chosen {
+        "payments.provider"
+    } else if given.secret_key.is_some() {
+        "payments.stripe.secret_key"
+    } else if key {
+        "payments.stripe.secret_key_file"
+    } else if given.webhook_secret.is_some() {
+        "payments.stripe.webhook_secret"
+    } else {
+        "payments.stripe.webhook_secret_file"
+    };
+    if needed && !key {
+        check.wrong_beside(
+            "payments.stripe.secret_key_file",
+            beside,
+            "is needed to charge cards by Stripe",
+            "/run/secrets/bistro/stripe-secret-key",
+        );
+    }
+    if needed && !webhook {
+        check.wrong_beside(
+            "payments.stripe.webhook_secret_file",
+            beside,
+            "is needed with Stripe, to know its messages from forged ones",
+            "/run/secrets/bistro/stripe-webhook-secret",
+        );
     }
 }
 

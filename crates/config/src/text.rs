@@ -35,6 +35,10 @@ fn in_order() -> Node {
     all.auth.workload_secret_file = Some(String::new());
     all.auth.key_encryption_secret = Some(Secret::new(""));
     all.auth.key_encryption_secret_file = Some(String::new());
+    all.payments.stripe.secret_key = Some(Secret::new(""));
+    all.payments.stripe.secret_key_file = Some(String::new());
+    all.payments.stripe.webhook_secret = Some(Secret::new(""));
+    all.payments.stripe.webhook_secret_file = Some(String::new());
     // JSON is YAML.
     serde_json::to_string(&all)
         .ok()

@@ -7,7 +7,7 @@ use crate::{
     config::{
         Admin, Audit, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc,
         Limits, Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Recorded,
-        RecordedAddress, Shutdown, Store, StoreOptions,
+        RecordedAddress, Shutdown, Store, StoreOptions, Stripe,
     },
     raw::RawConfig,
     secret::SecretUrl,
@@ -66,9 +66,7 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
     let catalog = check
         .duration(&key!(written, catalog.reservation_ttl), SECOND..=DAY)
         .map(|reservation_ttl| Catalog { reservation_ttl });
-    let payments = check
-        .choice(&key!(written, payments.provider), &[("sandbox", PaymentProvider::Sandbox)])
-        .map(|provider| Payments { provider });
+    let payments = payments(check, written);
     let delivery = delivery(check, written);
     let audit = audit(check, written);
     let log = log(check, written);
@@ -274,11 +272,57 @@ fn orders(check: &mut Checker<'_>, written: Written<'_>) -> Option<Orders> {
     })
 }
 
+fn payments(check: &mut Checker<'_>, written: Written<'_>) -> Option<Payments> {
+    let provider = check.choice(
+        &key!(written, payments.provider),
+        &[("sandbox", PaymentProvider::Sandbox), ("stripe", PaymentProvider::Stripe)],
+    );
+    let url = check.text(&key!(written, payments.stripe.url), stripe_url);
+    let secret_key = check.credential(
+        &key!(written, payments.stripe.secret_key),
+        &key!(written, payments.stripe.secret_key_file),
+        &["sk_", "rk_"],
+    );
+    let webhook_secret = check.credential(
+        &key!(written, payments.stripe.webhook_secret),
+        &key!(written, payments.stripe.webhook_secret_file),
+        &["whsec_"],
+    );
+    let stripe = match (url?, secret_key.ok()?, webhook_secret.ok()?) {
+        (url, Some(secret_key), Some(webhook_secret)) => {
+            Some(Stripe { url, secret_key, webhook_secret })
+        }
+        // A rule between keys says which one is missing.
+        _ => None,
+    };
+    Some(Payments { provider: provider?, stripe })
+}
+
+/// Checks where Stripe answers: the secret key must not cross a network in the open.
+fn stripe_url(text: &str) -> Result<String, String> {
+    let url = peer(text)?;
+    let host = url.strip_prefix("http://").map(|rest| match rest.rsplit_once(':') {
+        Some((host, _)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => host,
+        _ => rest,
+    });
+    match host {
+        None | Some("localhost" | "127.0.0.1" | "[::1]") => Ok(url),
+        Some(_) => Err("would send the secret key in the open: begin with https://".to_owned()),
+    }
+}
+
 fn delivery(check: &mut Checker<'_>, written: Written<'_>) -> Option<Delivery> {
     let offer_timeout = check.duration(&key!(written, delivery.offer_timeout), SECOND..=HOUR);
     let assignment_retry =
         check.duration(&key!(written, delivery.assignment_retry), 100 * MILLISECOND..=HOUR);
-    Some(Delivery { offer_timeout: offer_timeout?, assignment_retry: assignment_retry? })
+    let batch_radius_m = check.integer(&key!(written, delivery.batch_radius_m), 0..=100_000);
+    let proof = key!(written, delivery.proof_by_code);
+    Some(Delivery {
+        offer_timeout: offer_timeout?,
+        assignment_retry: assignment_retry?,
+        batch_radius_m: batch_radius_m?,
+        proof_by_code: *proof.value()?,
+    })
 }
 
 fn audit(check: &mut Checker<'_>, written: Written<'_>) -> Option<Audit> {

@@ -96,10 +96,6 @@ fn a_mistake_in_the_file_says_where_and_what_to_write() {
             "configuration:1: eventing.max_attempts: 0 is not between 1 and 1000; write: eventing: { max_attempts: 1 }",
         ),
         (
-            "payments: { provider: stripe }",
-            r#"configuration:1: payments.provider: "stripe" is not one of sandbox; write: payments: { provider: "sandbox" }"#,
-        ),
-        (
             "peers: { orders: 'orders:50051' }",
             r#"configuration:1: peers.orders: "orders:50051" does not begin with http:// or https://; write: peers: { orders: "http://bistro-orders:50051" }"#,
         ),
@@ -125,6 +121,30 @@ fn a_mistake_in_the_file_says_where_and_what_to_write() {
         ),
     ] {
         assert_eq!(lines(text, &[]), [said], "{text}");
+    }
+}
+
+#[test]
+fn a_mistake_about_card_payments_says_where_and_what_to_write() {
+    for (text, said) in [
+        (
+            "payments: { provider: cash }",
+            r#"configuration:1: payments.provider: "cash" is not one of sandbox, stripe; write: payments: { provider: "sandbox" }"#,
+        ),
+        (
+            "payments: { stripe: { url: 'http://stripe.example' } }",
+            r#"configuration:1: payments.stripe.url: "http://stripe.example" would send the secret key in the open: begin with https://; write: payments: { stripe: { url: "https://api.stripe.com" } }"#,
+        ),
+        (
+            "payments: { stripe: { secret_key: hunter2, webhook_secret: whsec_x } }",
+            r#"configuration:1: payments.stripe.secret_key: the secret is not sk_… or rk_…, or has white space in it; write: payments: { stripe: { secret_key: "sk_… or rk_…" } }"#,
+        ),
+        (
+            "payments: { stripe: { secret_key: sk_hunter2 } }",
+            r#"configuration: payments.stripe.webhook_secret_file: is needed with Stripe, to know its messages from forged ones; write: payments: { stripe: { webhook_secret_file: "/run/secrets/bistro/stripe-webhook-secret" } }"#,
+        ),
+    ] {
+        assert_eq!(lines(text, &[]), [said]);
     }
 }
 

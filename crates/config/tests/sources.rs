@@ -196,3 +196,28 @@ proptest! {
         let _ = Config::parse("", &environment([(&name, &value)]), &[], &no_files);
     }
 }
+
+#[test]
+fn stripe_is_there_where_its_secrets_are() {
+    assert!(parse("payments: { provider: stripe }").payments.stripe.is_none(), "no payments here");
+    let files = |path: &Path| match path.to_str() {
+        Some("/key") => Ok("sk_test_hunter2\n".to_owned()),
+        Some("/hook") => Ok("whsec_hunter2\n".to_owned()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    let text = "payments: { provider: stripe, stripe: { url: 'http://127.0.0.1:1/', \
+                secret_key_file: /key, webhook_secret_file: /hook } }";
+    let config = Config::parse(text, &Environment::new(), &["payments"], &files).unwrap();
+    let stripe = config.payments.stripe.as_ref().unwrap();
+    assert_eq!(stripe.url, "http://127.0.0.1:1");
+    assert_eq!(stripe.secret_key.expose(), "sk_test_hunter2");
+    assert_eq!(stripe.webhook_secret.expose(), "whsec_hunter2");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let environment = environment([("BISTRO__PAYMENTS__PROVIDER", "stripe")]);
+    let wrong = Config::parse("", &environment, &["payments"], &no_files).unwrap_err();
+    let paths: Vec<_> = wrong.0.iter().map(|mistake| mistake.path.as_str()).collect();
+    let needed = ["payments.stripe.secret_key_file", "payments.stripe.webhook_secret_file"];
+    assert_eq!(paths, needed, "{wrong}");
+    let write = wrong.0[0].write.as_deref().unwrap();
+    assert!(write.starts_with("BISTRO__PAYMENTS__STRIPE__SECRET_KEY_FILE=/"), "{write}");
+}

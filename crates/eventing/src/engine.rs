@@ -4,16 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use bistro_bus::Bus;
 use bistro_core::{Clock, Error, Timestamp};
-use bistro_store::{CallChain, Cause, Committed, OpenCall, OutboxEvent, Store, StoreError, Work};
+use bistro_store::{
+    CallChain, Cause, Committed, Document, Key, OpenCall, OutboxEvent, Store, StoreError, Work,
+};
 use prometheus::Registry;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
-    Backoff, Caller, Options, Reactor, Watcher,
+    Backoff, Caller, ListWatcher, Options, Reactor, Watcher,
     calls::{CallsUnderWay, Made},
     consume, failpoint, gauges,
+    lists::Lists,
     metrics::Metrics,
     relay, ticks, timers,
     wake::Wakeups,
@@ -43,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) parts: Parts,
     pub(crate) metrics: Metrics,
     pub(crate) wakeups: Wakeups,
+    lists: Lists,
     pub(crate) calls: CallsUnderWay,
     pub(crate) call_permits: Arc<Semaphore>,
     pub(crate) outbox: mpsc::UnboundedSender<OutboxEvent>,
@@ -72,6 +76,7 @@ impl Engine {
             parts,
             metrics,
             wakeups: Wakeups::default(),
+            lists: Lists::default(),
             calls: CallsUnderWay::default(),
             call_permits,
             outbox,
@@ -188,6 +193,13 @@ impl Engine {
         self.0.wakeups.watch(id)
     }
 
+    /// Wakes the holder whenever a document of type `D` may have changed whose key in `index`
+    /// begins with `prefix`.
+    #[must_use]
+    pub fn watch_list<D: Document>(&self, index: &'static str, prefix: &Key) -> ListWatcher {
+        self.0.lists.follow::<D>(index, prefix)
+    }
+
     /// An empty Work of this role, because of `cause`.
     #[must_use]
     pub fn work(&self, cause: Cause) -> Work {
@@ -202,6 +214,7 @@ impl Engine {
         let timer = metrics.commit_seconds.start_timer();
         let kind = work.cause.kind();
         let outlook = self.0.wakeups.outlook(&work);
+        let lists = self.0.lists.touched(&work);
         let anchor = work.anchor().cloned();
         let calls = made(&work);
         let event_count = work.events.len();
@@ -219,6 +232,11 @@ impl Engine {
             failpoint::pass("mark.after");
         }
         failpoint::pass("commit.after");
+        if committed.is_ok() {
+            for followed in &lists {
+                followed.send_replace(());
+            }
+        }
         match &committed {
             Ok(Committed::Applied) => {
                 metrics.works.with_label_values(&[kind]).inc();

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bistro_bus::{BusError, DeadLetter, Parked, Shelf, ShelfCounts};
+use bistro_bus::{BusError, DeadLetter, DeadPlace, Parked, Shelf, ShelfCounts};
 use bistro_core::{Clock, Event, Timestamp};
 use bistro_store::{
-    Cause, Collection, DocumentRef, Index, Key, Order, Query, Store, StoreError, Work, Write,
+    Cause, Collection, Cursor, DocumentRef, Index, Key, Order, Query, Store, StoreError, Work,
+    Write,
 };
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +198,7 @@ impl StoreShelf {
         queue: &str,
         dead: bool,
         until: Option<Timestamp>,
+        after: Option<&DeadPlace>,
         limit: u32,
     ) -> Result<Vec<Found>, BusError> {
         let prefix = Shelved::key(queue, dead);
@@ -206,11 +208,14 @@ impl StoreShelf {
             lower: prefix.as_str().to_owned(),
             upper: match until {
                 Some(moment) => prefix.clone().time(moment).end_of_prefix(),
-                None => prefix.end_of_prefix(),
+                None => prefix.clone().end_of_prefix(),
             },
             order: Order::Ascending,
             limit,
-            after: None,
+            after: after.map(|place| Cursor {
+                key: prefix.time(place.at).as_str().to_owned(),
+                id: format!("{queue}/{}", place.event),
+            }),
         };
         self.store.find(query).await.map_err(away)?.items.iter().map(found).collect()
     }
@@ -249,7 +254,7 @@ impl Shelf for StoreShelf {
     }
 
     async fn due(&self, queue: &str, now: Timestamp, limit: u32) -> Result<Vec<Parked>, BusError> {
-        let rows = self.list(queue, false, Some(now), limit).await?;
+        let rows = self.list(queue, false, Some(now), None, limit).await?;
         rows.iter().map(|row| row.shelved.parked()).collect()
     }
 
@@ -274,9 +279,19 @@ impl Shelf for StoreShelf {
         self.put(merge, &queue, &event).await
     }
 
-    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError> {
-        let rows = self.list(queue, true, None, limit).await?;
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        after: Option<&DeadPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        let rows = self.list(queue, true, None, after, limit).await?;
         rows.iter().map(|row| row.shelved.dead_letter()).collect()
+    }
+
+    async fn dead_letter(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
+        let row = self.read(queue, event).await?.filter(|row| row.shelved.dead);
+        row.map(|row| row.shelved.dead_letter()).transpose()
     }
 
     async fn revive(&self, queue: &str, event: &str, now: Timestamp) -> Result<bool, BusError> {
@@ -292,9 +307,18 @@ impl Shelf for StoreShelf {
         }
     }
 
+    async fn discard(&self, queue: &str, event: &str) -> Result<bool, BusError> {
+        while let Some(row) = self.read(queue, event).await?.filter(|row| row.shelved.dead) {
+            if self.remove(&row, event).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn counts(&self, queue: &str) -> Result<ShelfCounts, BusError> {
-        let parked = self.list(queue, false, None, COUNTED).await?;
-        let dead = self.list(queue, true, None, COUNTED).await?;
+        let parked = self.list(queue, false, None, None, COUNTED).await?;
+        let dead = self.list(queue, true, None, None, COUNTED).await?;
         Ok(ShelfCounts {
             parked: parked.len() as u64,
             oldest_parked: parked.iter().map(|row| row.shelved.since).min(),

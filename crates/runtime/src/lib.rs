@@ -6,6 +6,7 @@ mod auth;
 mod grpc;
 mod lifecycle;
 mod listen;
+mod operations;
 mod port;
 mod role;
 
@@ -16,5 +17,6 @@ pub use grpc::{
 };
 pub use lifecycle::{Ending, Shutdown, Signals, Supervisor};
 pub use listen::bind;
+pub use operations::{OPERATIONS_SERVICE, operations};
 pub use port::{GrpcHealth, GrpcPort, GrpcRoles};
 pub use role::{RoleContext, RoleParts, RoleSpec, start_order};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bistro_bus::{DeadLetter, Depth};
+use bistro_bus::{DeadLetter, DeadPlace, Depth};
 use bistro_core::{Event, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -140,6 +140,15 @@ pub(crate) fn revive(
     Ok(revived > 0)
 }
 
+/// Forgets a dead letter; whether there was one.
+pub(crate) fn discard(tx: &mut Tx<'_>, queue: &QueueState, event: &str) -> Result<bool, Stop> {
+    let discarded = tx
+        .conn
+        .prepare_cached("DELETE FROM dead WHERE queue = ?1 AND event = ?2")?
+        .execute(params![queue.number, event])?;
+    Ok(discarded > 0)
+}
+
 const COLUMNS: &str = "seq, attempt, not_before, event, source, kind, subject, at, sequence, \
                        traceparent, data";
 
@@ -257,26 +266,48 @@ pub(crate) fn depth(conn: &Connection, queue: i64, now: Timestamp) -> rusqlite::
     })
 }
 
-/// The dead letters of a queue, oldest first.
+const DEAD_COLUMNS: &str = "attempts, died, cause, event, source, kind, subject, at, sequence, \
+                            traceparent, data";
+
+fn dead(row: &Row<'_>, queue: &QueueState) -> rusqlite::Result<DeadLetter> {
+    Ok(DeadLetter {
+        queue: queue.name.clone(),
+        event: event(row, 3)?,
+        attempts: row.get(0)?,
+        at: Timestamp::from_millis(row.get(1)?),
+        cause: row.get(2)?,
+    })
+}
+
+/// The dead letters of a queue after this place, oldest first.
 pub(crate) fn dead_letters(
     conn: &Connection,
     queue: &QueueState,
+    after: Option<&DeadPlace>,
     limit: u32,
 ) -> rusqlite::Result<Vec<DeadLetter>> {
-    conn.prepare_cached(
-        "SELECT attempts, died, cause, event, source, kind, subject, at, sequence, traceparent,
-         data FROM dead WHERE queue = ?1 ORDER BY died, dead LIMIT ?2",
-    )?
-    .query_map(params![queue.number, limit], |row| {
-        Ok(DeadLetter {
-            queue: queue.name.clone(),
-            event: event(row, 3)?,
-            attempts: row.get(0)?,
-            at: Timestamp::from_millis(row.get(1)?),
-            cause: row.get(2)?,
-        })
-    })?
+    // Every letter comes after this: no id is the empty text.
+    let (at, event) =
+        after.map_or((i64::MIN, ""), |place| (place.at.as_millis(), place.event.as_str()));
+    conn.prepare_cached(&format!(
+        "SELECT {DEAD_COLUMNS} FROM dead WHERE queue = ?1 AND (died, event) > (?2, ?3)
+         ORDER BY died, event LIMIT ?4"
+    ))?
+    .query_map(params![queue.number, at, event, limit], |row| dead(row, queue))?
     .collect()
+}
+
+/// The dead letter of this event.
+pub(crate) fn dead_letter(
+    conn: &Connection,
+    queue: &QueueState,
+    event: &str,
+) -> rusqlite::Result<Option<DeadLetter>> {
+    conn.prepare_cached(&format!(
+        "SELECT {DEAD_COLUMNS} FROM dead WHERE queue = ?1 AND event = ?2"
+    ))?
+    .query_row(params![queue.number, event], |row| dead(row, queue))
+    .optional()
 }
 
 /// How many events told by `source` are still queued, and when the oldest was told.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bistro_bus::{DeadLetter, Depth};
+use bistro_bus::{DeadLetter, DeadPlace, Depth};
 use bistro_core::Event;
 use bistro_store::StoreError;
 
@@ -134,9 +134,25 @@ impl QueueHandle {
         self.engine.write(move |tx| messages::revive(tx, &state, &event)).await
     }
 
-    /// The dead letters, oldest first, at most `limit`.
-    pub fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
-        self.engine.readers.with(|conn| messages::dead_letters(conn, &self.state, limit))
+    /// The dead letters, oldest first, at most `limit`; only those after `after`, if given.
+    pub fn dead_letters(
+        &self,
+        after: Option<&DeadPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        self.engine.readers.with(|conn| messages::dead_letters(conn, &self.state, after, limit))
+    }
+
+    /// The dead letter of this event, if it is one.
+    pub fn find_dead_letter(&self, event: &str) -> Result<Option<DeadLetter>, StoreError> {
+        self.engine.readers.with(|conn| messages::dead_letter(conn, &self.state, event))
+    }
+
+    /// Forgets a dead letter; false if there is none of that id.
+    pub async fn discard(&self, event: &str) -> Result<bool, StoreError> {
+        let state = Arc::clone(&self.state);
+        let event = event.to_owned();
+        self.engine.write(move |tx| messages::discard(tx, &state, &event)).await
     }
 
     /// What is in the queue.

@@ -62,7 +62,7 @@ async fn a_restart_keeps_everything() {
     assert_eq!(engine.backlog("kitchen").await.unwrap(), backlog);
     assert_eq!(engine.open_calls("kitchen", at(1), 9).await.unwrap(), calls);
     assert_eq!(engine.due_timers("kitchen", at(500), 9).await.unwrap(), timers);
-    assert_eq!(queue.dead_letters(9).unwrap()[0].event, dead.event);
+    assert_eq!(queue.dead_letters(None, 9).unwrap()[0].event, dead.event);
     match engine.commit(work).await.unwrap() {
         Committed::AlreadyDone(mark) => assert_eq!(mark.reply, b"cooked"),
         Committed::Applied => panic!("applied twice"),

@@ -75,6 +75,12 @@ impl Key {
         (lower, Some(upper))
     }
 
+    /// Every tuple that this one begins with, encoded: its first part, its first two, and so on to
+    /// itself.
+    pub fn beginnings(&self) -> impl Iterator<Item = &str> {
+        self.0.match_indices(END).map(|(at, end)| &self.0[..at + end.len()])
+    }
+
     /// The encoded text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -95,6 +101,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_key_begins_with_each_of_its_parts_in_turn() {
+        let key = Key::new().text("a\u{1}b").int(3);
+        let first = Key::new().text("a\u{1}b");
+        assert_eq!(key.beginnings().collect::<Vec<_>>(), [first.as_str(), key.as_str()]);
+        assert_eq!(Key::new().beginnings().count(), 0);
+    }
 
     proptest! {
         #[test]

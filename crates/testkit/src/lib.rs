@@ -4,6 +4,7 @@
 //!   restart. `shared()` gives all tests of a process the same one.
 //! - [`OtlpReceiver`]: collects the traces that a program sends.
 //! - [`FaultProxy`]: a TCP proxy that refuses, cuts, stalls or delays.
+//! - [`StripeStandIn`]: speaks Stripe's HTTP, keeps intents, and fails as it is told.
 //! - [`wait::until`]: polls for a value with a deadline.
 //! - [`RoleEngine`]: the embedded engine for the tests of one role.
 //! - [`Sandbox`] and [`Process`]: the same guarantees for any other program.
@@ -22,6 +23,7 @@ mod proxy;
 mod role;
 mod sandbox;
 mod servers;
+mod stripe;
 pub mod suites;
 pub mod wait;
 
@@ -32,3 +34,4 @@ pub use proxy::{Direction, Fault, FaultProxy};
 pub use role::RoleEngine;
 pub use sandbox::Sandbox;
 pub use servers::{Engine, Mongo, MongoServer, Rabbit, RabbitServer, Server};
+pub use stripe::{Intent, StripeFault, StripeStandIn, Webhook};

@@ -1,18 +1,29 @@
-//! The command line, and what its exit codes mean.
+//! The command line: which command is whose, and what its exit code says.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use bistro_core::{Error, ErrorCode};
 use clap::{Parser, Subcommand};
 
-use crate::{commands, output, serve};
+use crate::{
+    commands,
+    help::{ALONE, ASKING, AWAY, CHECKING, DISK, DONE, EXITS, FAILED, FOUND, USAGE, codes, teach},
+    output, serve,
+};
 
 /// A restaurant platform: one program, many roles.
+///
+/// `bistro serve` runs it; every other command talks to a running one. `bistro COMMAND --help` has
+/// examples, what the command changes, and its exit codes.
 #[derive(Parser)]
 #[command(
     name = "bistro",
     version,
-    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage, or a wrong file or configuration; 3 a check found something wrong; 69 the platform does not answer; 74 the disk failed to write."
+    after_help = format!(
+        "Start with:\n  # the platform with three invented restaurants, at http://localhost:8080\n  \
+         bistro serve --demo\n\nExit codes: {}",
+        codes(EXITS)
+    )
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -22,6 +33,15 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run roles: all of them in one process, or those that are named.
+    #[command(after_help = teach(
+        &[
+            ("bistro serve", "every role, on one file in ./bistro-data"),
+            ("bistro serve --demo", "the same, with three invented restaurants and a first administrator"),
+            ("bistro serve --config bistro.yaml --target orders --target kitchen", "two roles, as a pod would"),
+        ],
+        "what is asked of the platform is written into the data directory, or to MongoDB and RabbitMQ.",
+        &[&DONE, &FAILED, &USAGE, &AWAY, &DISK],
+    ))]
     Serve {
         /// The configuration file; without one, the defaults and the environment.
         #[arg(long, value_name = "FILE")]
@@ -29,22 +49,41 @@ enum Command {
         /// A role to run; may be repeated. Without it, all.
         #[arg(long, value_name = "ROLE")]
         target: Vec<String>,
+        /// Load the demonstration once it runs, as `bistro demo` does. Not for production.
+        #[arg(long)]
+        demo: bool,
         /// Kill this process when it passes POINT for the NTH time, for crash campaigns.
         #[cfg(feature = "failpoints")]
         #[arg(long, value_name = "POINT:NTH")]
         failpoint: Option<String>,
     },
     /// List the roles, what each needs, and the ports.
-    Targets {
-        /// The configuration file whose ports are shown.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-    },
+    #[command(after_help = teach(
+        &[("bistro targets", "what may follow serve --target")],
+        "nothing.",
+        ALONE,
+    ))]
+    Targets(commands::targets::Targets),
+    /// Make administrators, and write out what is stored about a person.
+    Admin(commands::admin::Admin),
+    /// Look at the keys that access tokens are signed with, and replace them.
+    Keys(commands::keys::Keys),
     /// Bring data in from files.
     Import {
         #[command(subcommand)]
         command: ImportCommand,
     },
+    /// Write data out to files.
+    Export {
+        #[command(subcommand)]
+        command: ExportCommand,
+    },
+    /// Load three invented restaurants with menus, stations, staff and couriers.
+    Demo(commands::demo::Demo),
+    /// Look at an order in every role.
+    Orders(commands::orders::Orders),
+    /// Look after the events that roles could not handle.
+    DeadLetters(commands::dead_letters::DeadLetters),
     /// Play a file of orders through the public API, as customers, kitchen and couriers would.
     Simulate(commands::simulate::Simulate),
     /// Check what every role has recorded against the others: nothing lost, nothing twice.
@@ -54,17 +93,62 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Print what a shell needs to complete the command's words.
+    Completions(commands::completions::Completions),
+    /// Print a paper that is made from the program.
+    #[command(hide = true)]
+    Reference(commands::reference::Reference),
 }
 
 #[derive(Subcommand)]
 enum ImportCommand {
     /// Items and prices from a CSV file; rejected lines are reported, the others imported.
+    #[command(after_help = teach(
+        &[
+            ("bistro import menu menu.csv --new 'Chez Ada'", "a new restaurant, open at once"),
+            ("bistro import menu menu.csv --restaurant 'Chez Ada'", "into one that is there"),
+        ],
+        "items are added, and changed where the name is there already; the same file again changes nothing.",
+        CHECKING,
+    ))]
     Menu(commands::import::ImportMenu),
+    /// A restaurant with its menus from schema.org's JSON-LD; rejected nodes are reported.
+    #[command(after_help = teach(
+        &[
+            ("bistro import restaurant ada.jsonld", "a new restaurant, open at once"),
+            ("bistro import restaurant ada.jsonld --restaurant 'Chez Ada'", "change one that is there"),
+        ],
+        "the restaurant is made or changed, and its menus, options and items are added or changed; nothing is deleted.",
+        CHECKING,
+    ))]
+    Restaurant(commands::import::ImportRestaurant),
+}
+
+#[derive(Subcommand)]
+enum ExportCommand {
+    /// A restaurant's menu as CSV, or with the restaurant as schema.org's JSON-LD.
+    #[command(after_help = teach(
+        &[
+            ("bistro export menu --restaurant 'Chez Ada' > menu.csv", "for a table"),
+            ("bistro export menu --restaurant 'Chez Ada' --format json-ld", "for the web"),
+        ],
+        "nothing.",
+        ASKING,
+    ))]
+    Menu(commands::export::ExportMenu),
 }
 
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Check a file together with the environment, and report every mistake.
+    #[command(after_help = teach(
+        &[
+            ("bistro config validate bistro.yaml", "as for a process that runs every role"),
+            ("bistro config validate bistro.yaml --target orders", "as for one that runs orders"),
+        ],
+        "nothing.",
+        ALONE,
+    ))]
     Validate {
         /// The configuration file.
         #[arg(value_name = "FILE")]
@@ -74,8 +158,18 @@ enum ConfigCommand {
         target: Vec<String>,
     },
     /// Print the JSON schema of the file.
+    #[command(after_help = teach(
+        &[("bistro config schema > config.schema.json", "for an editor that checks what is written")],
+        "nothing.",
+        ALONE,
+    ))]
     Schema,
     /// Print the defaults as a commented file.
+    #[command(after_help = teach(
+        &[("bistro config default > bistro.yaml", "to change what is to be different")],
+        "nothing.",
+        ALONE,
+    ))]
     Default,
 }
 
@@ -83,33 +177,42 @@ enum ConfigCommand {
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         #[cfg(not(feature = "failpoints"))]
-        Command::Serve { config, target } => serve::run(config.as_deref(), &target),
+        Command::Serve { config, target, demo } => served(config, &target, demo),
         #[cfg(feature = "failpoints")]
-        Command::Serve { config, target, failpoint } => {
-            arm(failpoint.as_deref()).and_then(|()| serve::run(config.as_deref(), &target))
+        Command::Serve { config, target, demo, failpoint } => {
+            arm(failpoint.as_deref()).and_then(|()| served(config, &target, demo))
         }
-        Command::Targets { config } => commands::targets::run(config.as_deref()),
+        Command::Targets(command) => commands::targets::run(&command),
+        Command::Admin(command) => commands::admin::run(&command),
+        Command::Keys(command) => commands::keys::run(&command),
         Command::Import { command: ImportCommand::Menu(command) } => {
-            return checked(commands::import::run(&command));
+            commands::import::run(&command)
         }
-        Command::Simulate(command) => return checked(commands::simulate::run(&command)),
-        Command::Verify(command) => return checked(commands::verify::run(&command)),
+        Command::Import { command: ImportCommand::Restaurant(command) } => {
+            commands::import::run_restaurant(&command)
+        }
+        Command::Export { command: ExportCommand::Menu(command) } => {
+            commands::export::run(&command).map(|()| true)
+        }
+        Command::Demo(command) => commands::demo::run(&command),
+        Command::Orders(command) => commands::orders::run(&command),
+        Command::DeadLetters(command) => commands::dead_letters::run(&command),
+        Command::Simulate(command) => commands::simulate::run(&command),
+        Command::Verify(command) => commands::verify::run(&command),
         Command::Config { command } => match command {
             ConfigCommand::Validate { file, target } => {
                 commands::config::validate(file.as_deref(), &target)
             }
             ConfigCommand::Schema => commands::config::schema(),
             ConfigCommand::Default => commands::config::default(),
-        },
+        }
+        .map(|()| true),
+        Command::Completions(command) => commands::completions::run(&command),
+        Command::Reference(command) => commands::reference::run(&command),
     };
-    checked(done.map(|()| true))
-}
-
-/// The exit code of a command that may find, in an orderly way, that something is wrong.
-fn checked(sound: Result<bool, Error>) -> ExitCode {
-    match sound {
+    match done {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FOUND_WRONG),
+        Ok(false) => ExitCode::from(FOUND.code),
         Err(error) => {
             output::complain(&error);
             ExitCode::from(exit_code(&error))
@@ -117,8 +220,9 @@ fn checked(sound: Result<bool, Error>) -> ExitCode {
     }
 }
 
-/// The exit code of a check that found something wrong.
-const FOUND_WRONG: u8 = 3;
+fn served(config: Option<PathBuf>, targets: &[String], demo: bool) -> Result<bool, Error> {
+    serve::run(config.as_deref(), targets, demo).map(|()| true)
+}
 
 /// Arms a fail point written as `point:nth`.
 #[cfg(feature = "failpoints")]
@@ -137,8 +241,8 @@ fn arm(failpoint: Option<&str>) -> Result<(), Error> {
 
 fn exit_code(error: &Error) -> u8 {
     match error.code() {
-        ErrorCode::InvalidArgument | ErrorCode::MalformedBody => 2,
-        ErrorCode::Unavailable | ErrorCode::DeadlineExceeded => 69,
-        _ => 1,
+        ErrorCode::InvalidArgument | ErrorCode::MalformedBody => USAGE.code,
+        ErrorCode::Unavailable | ErrorCode::DeadlineExceeded => AWAY.code,
+        _ => FAILED.code,
     }
 }

@@ -3,6 +3,7 @@
 mod backends;
 mod cli;
 mod commands;
+mod help;
 mod output;
 mod roles;
 mod serve;

@@ -11,7 +11,8 @@ use bistro_proto::common::v1::{AuditBacklog, AuditPage, AuditRequest, AuditRow};
 use bistro_store::{Document, Query, StoreExt as _, Versioned};
 
 use crate::{
-    documents::{Item, ROLE, Reservation, ReservationState},
+    documents::{Item, ROLE},
+    reservations::{Reservation, ReservationState, Taken},
     wire,
 };
 
@@ -62,7 +63,12 @@ fn item_row(item: &Item) -> AuditRow {
     AuditRow {
         id: item.id.to_string(),
         kind: "item".to_owned(),
-        state: if item.available { "available" } else { "unavailable" }.to_owned(),
+        state: match (item.deleted, item.available) {
+            (true, _) => "deleted",
+            (false, true) => "available",
+            (false, false) => "unavailable",
+        }
+        .to_owned(),
         restaurant_id: item.restaurant.to_string(),
         numbers: HashMap::from([
             ("free".to_owned(), item.free),
@@ -74,8 +80,7 @@ fn item_row(item: &Item) -> AuditRow {
 }
 
 fn reservation_row(reservation: &Reservation) -> AuditRow {
-    let quantity =
-        |taken: &crate::documents::Taken| (format!("item:{}", taken.item), taken.quantity);
+    let quantity = |taken: &Taken| (format!("item:{}", taken.item), taken.quantity);
     let due = (reservation.state == ReservationState::Held).then_some(reservation.check_at);
     AuditRow {
         id: reservation.id.to_string(),

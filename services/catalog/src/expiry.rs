@@ -10,8 +10,7 @@ use bistro_store::{Cause, Key, Query, StoreError, StoreExt as _, Versioned, Work
 use tracing::info;
 
 use crate::{
-    documents::{BY_CHECK, Reservation, Taken},
-    reservations::{self, Step, Verdict},
+    reservations::{self, BY_CHECK, Reservation, Step, Taken, Verdict},
     stock,
 };
 
@@ -109,12 +108,13 @@ mod tests {
     use bistro_store::Write;
 
     use super::*;
-    use crate::documents::ReservationState;
+    use crate::reservations::ReservationState;
 
     fn held(order: u128, item: u128, quantity: i64) -> Versioned<Reservation> {
         let then = Timestamp::from_millis(0);
         let taken = vec![Taken { item: Id::from_bits(item), quantity }];
-        let value = reservations::held(Id::from_bits(order), Id::from_bits(9), taken, then, then);
+        let value =
+            reservations::held(Id::from_bits(order), Id::from_bits(9), (0, taken), then, then);
         Versioned { value, version: 1 }
     }
 

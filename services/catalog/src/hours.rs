@@ -152,9 +152,8 @@ impl Hours {
 
     /// Whether it is open at `now`.
     pub(crate) fn is_open(&self, zone: &TimeZone, now: Timestamp) -> bool {
-        self.around(zone, now).is_none_or(|spans| {
-            spans.iter().any(|(from, to)| *from <= now && now < *to)
-        })
+        self.around(zone, now)
+            .is_none_or(|spans| spans.iter().any(|(from, to)| *from <= now && now < *to))
     }
 
     /// When it opens next, if it is closed at `now` and opens within a year.
@@ -193,7 +192,9 @@ impl Hours {
         };
         spans
             .iter()
-            .filter_map(|span| Some((moment(zone, date, span.from)?, moment(zone, date, span.end())?)))
+            .filter_map(|span| {
+                Some((moment(zone, date, span.from)?, moment(zone, date, span.end())?))
+            })
             .collect()
     }
 }
@@ -275,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_night_belongs_to_the_day_it_began() {
-        let hours = hours(&["18:00-02:00"], &[("2026-12-24", &[]), ("2026-12-31", &["20:00-04:00"])]);
+        let hours =
+            hours(&["18:00-02:00"], &[("2026-12-24", &[]), ("2026-12-31", &["20:00-04:00"])]);
         let open = |text| hours.is_open(&london(), at(text));
         assert!(open("2026-12-24T01:59:00Z"), "the night of the 23rd");
         assert!(!open("2026-12-24T19:00:00Z") && !open("2026-12-25T01:00:00Z"));

@@ -2,23 +2,25 @@
 
 use std::collections::HashMap;
 
-use bistro_core::{Error, ErrorCode, Id, kinds};
+use bistro_core::{Error, ErrorCode};
 use bistro_eventing::{Command, Decision, MarkAt};
 use bistro_proto::catalog::v1;
 use bistro_runtime::Asked;
-use bistro_store::{Cause, DocumentRef, Query, StoreExt as _, Versioned, Work};
+use bistro_store::{Cause, DocumentRef, StoreExt as _, Versioned, Work};
 
 use crate::{
-    documents::{BY_NAME, Import, Item, Restaurant},
-    menu::{self, Row},
+    details,
+    documents::{Details, Import, Item, Menu, Restaurant},
+    fields::name_key,
+    items::with_stock,
+    rows::{self, Places, Row, There},
     service::Catalog,
+    shops::all,
     wire,
 };
 
 /// Rows in one Work: few enough for one transaction, many enough that a menu takes a few.
 const ROWS_PER_WORK: usize = 100;
-/// Items read at once.
-const ITEMS_PER_PAGE: u32 = 500;
 /// How often a part is done again because another import added an item of the same name.
 const ROUNDS: u32 = 3;
 
@@ -35,7 +37,10 @@ impl Catalog {
         self.require_manager(&asked.principal, id).await?;
         let restaurant = self.restaurant(id).await?.value;
         let command = asked.command("catalog.import_menu", message)?;
-        let (rows, rejected) = menu::check_rows(&message.rows)?;
+        let (frame, items) = tokio::try_join!(self.frame(id), self.recent_items(id))?;
+        let items = items.iter().map(|item| name_key(&item.name)).collect();
+        let (rows, rejected) = rows::check(&message.rows, There { frame: &frame, items })?;
+        let _changing = self.shops.changing(id);
         let mut done = Import {
             id: command.cause.mark_key().unwrap_or_default(),
             restaurant: id,
@@ -73,18 +78,36 @@ impl Catalog {
                 let message = "the import was repeated too late to know its outcome";
                 return Err(Error::new(ErrorCode::Conflict, message));
             }
-            let items = self.items_by_name(restaurant.id).await?;
-            let (after, changes) = plan(restaurant, done, rows, &items, &work);
+            let store = self.engine.store();
+            let (items, menus) = tokio::try_join!(
+                all::<Item>(store, restaurant.id),
+                all::<Menu>(store, restaurant.id),
+            )?;
+            let items = items.into_iter().map(|item| (name_key(&item.name), item)).collect();
+            let mut places = Places::new(restaurant.id, menus);
+            let (after, changes) = plan(restaurant, done, rows, (&items, &mut places), &work);
             match &before {
                 Some(before) => work.replace(before, &after)?,
                 None => work.insert(&after)?,
             };
+            for (before, menu) in places.changed() {
+                match before {
+                    Some(before) => work.replace(before, menu)?,
+                    None => work.insert(menu)?,
+                };
+            }
             for change in &changes {
                 match change {
                     Change::Add(item) => work.insert(item)?,
                     Change::Edit(before, item) => work.replace(before, item)?,
                 };
             }
+            let nothing = Details::default();
+            let details = changes.iter().map(|change| match change {
+                Change::Add(item) => (&nothing, &item.details),
+                Change::Edit(before, item) => (&before.details, &item.details),
+            });
+            details::use_parts(&mut work, details);
             Ok(Decision::commit(work, after))
         };
         let mut round = 0;
@@ -99,23 +122,6 @@ impl Catalog {
                 Err(error) if error.code() == ErrorCode::AlreadyExists && round < ROUNDS => {}
                 result => return result,
             }
-        }
-    }
-
-    async fn items_by_name(
-        &self,
-        restaurant: Id<kinds::Restaurant>,
-    ) -> Result<HashMap<String, Versioned<Item>>, Error> {
-        let mut items = HashMap::new();
-        let mut query = Query::prefix::<Item>(BY_NAME, &Item::keys_of(restaurant));
-        query.limit = ITEMS_PER_PAGE;
-        loop {
-            let page = self.engine.store().list::<Item>(query.clone()).await?;
-            items.extend(page.items.into_iter().map(|item| (menu::name_key(&item.name), item)));
-            let Some(next) = page.next else {
-                return Ok(items);
-            };
-            query.after = Some(bistro_store::Cursor::decode(&next)?);
         }
     }
 }
@@ -142,32 +148,26 @@ fn plan(
     restaurant: &Restaurant,
     done: &Import,
     rows: &[Row],
-    items: &HashMap<String, Versioned<Item>>,
+    (items, places): (&HashMap<String, Versioned<Item>>, &mut Places),
     work: &Work,
 ) -> (Import, Vec<Change>) {
     let (now, ids) = (work.time, work.ids());
     let mut after = Import { parts: done.parts + 1, changed_at: now, ..done.clone() };
     let mut changes = Vec::new();
     for row in rows {
-        let key = menu::name_key(&row.name);
+        let key = name_key(&row.name);
+        let section = row.place.as_ref().map(|place| places.find(place, &ids));
         match items.get(&key) {
             None => {
                 after.added += 1;
-                changes.push(Change::Add(Item {
-                    id: ids.id(&key),
-                    restaurant: restaurant.id,
-                    name: row.name.clone(),
-                    price_minor: row.price_minor,
-                    currency: restaurant.currency,
-                    available: true,
-                    counted: row.stock.is_some(),
-                    free: row.stock.unwrap_or(0),
-                    stocked: row.stock.unwrap_or(0),
-                    revision: 1,
-                    changed_at: now,
-                }));
+                let new = Item::new(ids.id(&key), restaurant, &row.name, row.price_minor, now);
+                let details = row.details.clone().unwrap_or_default();
+                let details = Details { section: section.or(details.section), ..details };
+                let item = Item { details, ..new };
+                let stocked = row.stock.map(|stock| with_stock(&item, Some(stock)));
+                changes.push(Change::Add(stocked.unwrap_or(item)));
             }
-            Some(before) => match menu::imported(before, row, now) {
+            Some(before) => match rows::imported(before, row, section, now) {
                 Some(item) => {
                     after.changed += 1;
                     changes.push(Change::Edit(before.clone(), item));
@@ -181,9 +181,10 @@ fn plan(
 
 #[cfg(test)]
 mod tests {
-    use bistro_core::{Currency, Principal, Timestamp};
+    use bistro_core::{Principal, Timestamp};
 
     use super::*;
+    use crate::samples::restaurant;
 
     #[test]
     fn parts_are_told_apart_and_keep_the_body() {
@@ -198,15 +199,7 @@ mod tests {
 
     #[test]
     fn a_plan_counts_every_row_once() {
-        let restaurant = Restaurant {
-            id: Id::from_bits(1),
-            name: "Here".to_owned(),
-            currency: Currency::GBP,
-            time_zone: "UTC".to_owned(),
-            open: true,
-            owner: None,
-            created_at: Timestamp::from_millis(0),
-        };
+        let restaurant = restaurant();
         let done = Import {
             id: "i".to_owned(),
             restaurant: restaurant.id,
@@ -216,20 +209,30 @@ mod tests {
             unchanged: 0,
             changed_at: restaurant.created_at,
         };
-        let row = |name: &str, price_minor| Row { name: name.to_owned(), price_minor, stock: None };
+        let row = |name: &str, price_minor| Row {
+            name: name.to_owned(),
+            price_minor,
+            stock: None,
+            place: Some(("Dinner".to_owned(), "Soups".to_owned())),
+            details: None,
+        };
+        let mut places = Places::new(restaurant.id, Vec::new());
         let cause = Cause::Tick { name: "test".to_owned() };
         let work = Work::new("catalog", cause, Timestamp::from_millis(3), None);
         let rows = [row("Soup", 500), row("Bread", 200)];
-        let (first, added) = plan(&restaurant, &done, &rows, &HashMap::new(), &work);
+        let nothing = HashMap::new();
+        let (first, added) = plan(&restaurant, &done, &rows, (&nothing, &mut places), &work);
         assert_eq!((first.added, first.changed, first.unchanged, first.parts), (2, 0, 0, 1));
         let items = added.into_iter().filter_map(|change| match change {
             Change::Add(item) => {
-                Some((menu::name_key(&item.name), Versioned { value: item, version: 1 }))
+                Some((name_key(&item.name), Versioned { value: item, version: 1 }))
             }
             Change::Edit(..) => None,
         });
         let rows = [row("SOUP", 500), row("Bread", 200), row("Tea", 0)];
-        let (second, _) = plan(&restaurant, &first, &rows, &items.collect(), &work);
+        let items = items.collect();
+        let (second, _) = plan(&restaurant, &first, &rows, (&items, &mut places), &work);
         assert_eq!((second.added, second.changed, second.unchanged, second.parts), (3, 1, 1, 2));
+        assert_eq!(places.changed().count(), 1, "one menu was made for them all");
     }
 }

@@ -1,19 +1,38 @@
 //! The role `catalog`: restaurants, their menus, and the stock that orders reserve.
 //!
-//! `basket` (what a basket costs and whether it can be had), `reservations` (what may follow what)
-//! and `import` (a menu's rows) hold the rules as plain functions. `restaurants`, `menu` and `stock`
-//! read, ask them, and commit; `expiry` gives back what nobody came for.
+//! `hours`, `basket` (what a basket costs and whether it can be had), `reservations` (what may
+//! follow what), `rows` (a menu's rows in a file) and the readers of what people write (`fields`,
+//! `profile`, `details`) hold the rules as plain functions. `restaurants`, `menus`, `items`,
+//! `option_groups`, `ingredients`, `availability`, `import`, `pricing` and `stock` read, ask them,
+//! and commit; `expiry` gives back what nobody came for. `shops` remembers what was read a moment
+//! ago.
 
 mod audit;
+mod availability;
 mod basket;
+mod deletion;
+mod details;
 mod documents;
 mod expiry;
+mod fields;
+mod full_menu;
+mod hours;
 mod import;
-mod menu;
+mod ingredients;
+mod items;
+mod menus;
+mod option_groups;
+mod pricing;
+mod profile;
 mod reactor;
+mod recent;
 mod reservations;
 mod restaurants;
+mod rows;
+#[cfg(test)]
+mod samples;
 mod service;
+mod shops;
 mod stock;
 #[cfg(test)]
 mod tests;
@@ -27,9 +46,11 @@ use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
 use bistro_store::Document as _;
 
 use crate::{
-    documents::{Import, Item, ROLE, Reservation, Restaurant},
+    documents::{Import, Ingredient, Item, Menu, OptionGroup, ROLE, Restaurant},
     reactor::CatalogReactor,
+    reservations::Reservation,
     service::Catalog,
+    shops::Shops,
 };
 
 /// The role's row in the table of roles.
@@ -39,7 +60,10 @@ pub static SPEC: RoleSpec = RoleSpec {
     needs: &["accounts", "orders"],
     collections: &[
         Restaurant::COLLECTION,
+        Menu::COLLECTION,
         Item::COLLECTION,
+        OptionGroup::COLLECTION,
+        Ingredient::COLLECTION,
         Reservation::COLLECTION,
         Import::COLLECTION,
     ],
@@ -54,6 +78,7 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
         engine: context.engine.clone(),
         reservation_ttl: context.config.catalog.reservation_ttl,
         token_ttl: context.config.auth.access_token_ttl,
+        shops: Shops::default(),
     };
     let server = CatalogServer::new(catalog).max_decoding_message_size(limit);
     Ok(RoleParts {

@@ -1,29 +1,163 @@
 //! The reservation's state machine: what may follow what, and what each step does to the stock.
+//!
+//! An order reserves its lines once, as revision 0, and again for each change that is proposed for
+//! it. Revisions of which none has been kept or given up are *live*; held is, of each item, the
+//! most that any live one needs.
 
 use std::collections::BTreeMap;
 
 use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
+use bistro_store::{Collection, Document, Index, Key};
+use serde::{Deserialize, Serialize};
 
-use crate::documents::{
-    Reservation,
-    ReservationState::{self, Committed, Held, Released},
-    Taken,
-};
+use crate::documents::ROLE;
 
-/// What can happen to a reservation.
+/// Held reservations by when their orders are looked at.
+pub(crate) const BY_CHECK: &str = "check";
+/// Live revisions of one order at most.
+const MAX_LIVE: usize = 8;
+
+/// Quantities by item.
+pub(crate) type Quantities = BTreeMap<Id<kinds::Item>, i64>;
+
+/// Where a reservation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReservationState {
+    /// The order is not known to be confirmed: given back when it expires.
+    Held,
+    /// The order is confirmed: only a release gives it back.
+    Committed,
+    /// Given back, or never to be taken.
+    Released,
+}
+
+use ReservationState::{Committed, Held, Released};
+
+impl ReservationState {
+    /// The word in audits.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Held => "held",
+            Committed => "committed",
+            Released => "released",
+        }
+    }
+}
+
+/// How many of a counted item an order took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) item: Id<kinds::Item>,
+    pub(crate) quantity: i64,
+}
+
+/// What one revision of an order needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Revision {
+    pub(crate) number: u32,
+    /// One entry per item.
+    pub(crate) needs: Vec<Taken>,
+}
+
+/// What one order took out of counted stock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reservation {
+    /// The order's sibling, so that an order has one at most.
+    pub(crate) id: Id<kinds::Reservation>,
+    /// None when the release came first.
+    pub(crate) restaurant: Option<Id<kinds::Restaurant>>,
+    pub(crate) state: ReservationState,
+    /// What is held, one entry per item; of a released one, what was.
+    pub(crate) taken: Vec<Taken>,
+    /// The live revisions; none written: only the first, which needs what is taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) revisions: Vec<Revision>,
+    /// Revisions up to this one were kept or given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settled: Option<u32>,
+    pub(crate) expires_at: Timestamp,
+    /// When its order is looked at next, while it is held.
+    pub(crate) check_at: Timestamp,
+    pub(crate) changed_at: Timestamp,
+}
+
+impl Reservation {
+    /// The order it belongs to.
+    pub(crate) fn order(&self) -> Id<kinds::Order> {
+        self.id.sibling()
+    }
+
+    /// The live revisions.
+    fn live(&self) -> Vec<Revision> {
+        if self.revisions.is_empty() {
+            return vec![Revision { number: 0, needs: self.taken.clone() }];
+        }
+        self.revisions.clone()
+    }
+
+    /// What is held now, by item.
+    pub(crate) fn holds(&self) -> Quantities {
+        match self.state {
+            Released => Quantities::new(),
+            Held | Committed => merge(&self.taken),
+        }
+    }
+
+    /// With these live revisions, and with what they hold.
+    fn with(&self, revisions: Vec<Revision>, now: Timestamp) -> Self {
+        let mut most = Quantities::new();
+        for revision in &revisions {
+            for (item, quantity) in merge(&revision.needs) {
+                let held = most.entry(item).or_insert(0);
+                *held = quantity.max(*held);
+            }
+        }
+        let taken = most.into_iter().map(|(item, quantity)| Taken { item, quantity }).collect();
+        Self { taken, revisions, changed_at: now, ..self.clone() }
+    }
+}
+
+impl Document for Reservation {
+    const COLLECTION: &'static Collection = &Collection {
+        role: ROLE,
+        name: "reservations",
+        schema: 1,
+        compatible_from: 1,
+        indexes: &[Index::new(BY_CHECK)],
+    };
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn keys(&self) -> Vec<(&'static str, Key)> {
+        match self.state {
+            Held => vec![(BY_CHECK, Key::new().time(self.check_at))],
+            Committed | Released => Vec::new(),
+        }
+    }
+}
+
+/// What can happen to a reservation as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Its order is confirmed.
     Commit,
     /// Its stock is given back.
     Release,
+    /// More is reserved for its order.
+    Propose,
 }
 
 /// All that may happen. Anything else is refused.
 const TABLE: &[(ReservationState, Step, ReservationState)] = &[
     (Held, Step::Commit, Committed),
     (Held, Step::Release, Released),
+    (Held, Step::Propose, Held),
     (Committed, Step::Release, Released),
+    // Whether the order still goes on is looked at once more.
+    (Committed, Step::Propose, Held),
 ];
 
 /// The state after `step`, if the step is allowed.
@@ -32,19 +166,25 @@ pub(crate) fn next(state: ReservationState, step: Step) -> Option<ReservationSta
     row.map(|(_, _, to)| *to)
 }
 
-/// A new reservation of `taken` for an order.
+/// A reservation for an order that had none: revision `number` needs `needs`.
 pub(crate) fn held(
     order: Id<kinds::Order>,
     restaurant: Id<kinds::Restaurant>,
-    taken: Vec<Taken>,
+    (number, needs): (u32, Vec<Taken>),
     expires_at: Timestamp,
     now: Timestamp,
 ) -> Reservation {
+    let revisions = match number {
+        0 => Vec::new(),
+        _ => vec![Revision { number, needs: needs.clone() }],
+    };
     Reservation {
         id: order.sibling(),
         restaurant: Some(restaurant),
         state: Held,
-        taken,
+        taken: needs,
+        revisions,
+        settled: None,
         expires_at,
         check_at: expires_at,
         changed_at: now,
@@ -58,10 +198,83 @@ pub(crate) fn tombstone(order: Id<kinds::Order>, now: Timestamp) -> Reservation 
         restaurant: None,
         state: Released,
         taken: Vec::new(),
+        revisions: Vec::new(),
+        settled: None,
         expires_at: now,
         check_at: now,
         changed_at: now,
     }
+}
+
+/// What keeping a revision leaves of an order of which nothing is held: revisions up to it come
+/// too late from now on.
+pub(crate) fn kept_empty(order: Id<kinds::Order>, number: u32, now: Timestamp) -> Reservation {
+    Reservation {
+        state: Committed,
+        revisions: vec![Revision { number, needs: Vec::new() }],
+        settled: Some(number),
+        ..tombstone(order, now)
+    }
+}
+
+/// What becomes of a revision that is to be reserved.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Proposed {
+    /// It was reserved before, with so many counted lines.
+    Before(usize),
+    /// It may be reserved: [`propose`] with what it needs.
+    Open,
+}
+
+/// Whether revision `number` may be reserved.
+pub(crate) fn may_propose(reservation: &Reservation, number: u32) -> Result<Proposed, Error> {
+    let too_late = |message: &str| Err(Error::new(ErrorCode::WrongState, message));
+    if next(reservation.state, Step::Propose).is_none() {
+        return too_late("the order's stock was given back already; place a new order");
+    }
+    let live = reservation.live();
+    if let Some(before) = live.iter().find(|revision| revision.number == number) {
+        return Ok(Proposed::Before(before.needs.len()));
+    }
+    if reservation.settled.is_some_and(|settled| number <= settled) {
+        return too_late("this change of the order was given up already; propose a new one");
+    }
+    if live.len() >= MAX_LIVE {
+        return too_late("several changes of the order are open; decide about them first");
+    }
+    Ok(Proposed::Open)
+}
+
+/// The reservation with revision `number`, which needs `needs`.
+pub(crate) fn propose(
+    before: &Reservation,
+    (number, needs): (u32, Vec<Taken>),
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> Reservation {
+    let mut revisions = before.live();
+    revisions.push(Revision { number, needs });
+    let state = next(before.state, Step::Propose).unwrap_or(before.state);
+    Reservation { state, expires_at, check_at: expires_at, ..before.with(revisions, now) }
+}
+
+/// The reservation once revision `number` is kept. One that was kept or given up already changes
+/// nothing; one that nobody reserved needs nothing.
+pub(crate) fn keep(before: &Reservation, number: u32, now: Timestamp) -> Option<Reservation> {
+    if before.state == Released {
+        return None;
+    }
+    let live = before.live();
+    let kept = live.iter().find(|revision| revision.number == number).cloned();
+    let is_new = before.settled.is_none_or(|settled| number > settled);
+    let kept = match kept {
+        Some(kept) => kept,
+        None if is_new => Revision { number, needs: Vec::new() },
+        None => return None,
+    };
+    let seen = live.iter().map(|revision| revision.number).chain(before.settled).max();
+    let settled = seen.max(Some(number));
+    Some(Reservation { settled, ..before.with(vec![kept], now) })
 }
 
 /// The reservation after `step`, and what the step gives back; none if it is not allowed.
@@ -72,33 +285,31 @@ pub(crate) fn step(
 ) -> Option<(Reservation, &[Taken])> {
     let state = next(before.state, step)?;
     let given_back = match step {
-        Step::Commit => &[],
+        Step::Commit | Step::Propose => &[],
         Step::Release => before.taken.as_slice(),
     };
     let after = Reservation { state, changed_at: now, ..before.clone() };
     Some((after, given_back))
 }
 
-/// How many counted lines a repeated reservation answers, or why it cannot be had any more.
-pub(crate) fn replayed(reservation: &Reservation) -> Result<usize, Error> {
-    match reservation.state {
-        Held | Committed => Ok(reservation.taken.len()),
-        Released => Err(Error::new(
-            ErrorCode::WrongState,
-            "the order's stock was given back already; place a new order",
-        )),
-    }
-}
-
 /// The sum of what is given back, by item: a Work writes each item once.
-pub(crate) fn merge<'a>(
-    taken: impl IntoIterator<Item = &'a Taken>,
-) -> BTreeMap<Id<kinds::Item>, i64> {
-    let mut sums = BTreeMap::new();
+pub(crate) fn merge<'a>(taken: impl IntoIterator<Item = &'a Taken>) -> Quantities {
+    let mut sums = Quantities::new();
     for entry in taken {
         *sums.entry(entry.item).or_insert(0) += entry.quantity;
     }
     sums
+}
+
+/// How much more of each item `after` holds than `before`; items of which it is the same are left
+/// out.
+pub(crate) fn difference(before: &Quantities, after: &Quantities) -> Quantities {
+    let mut more = after.clone();
+    for (item, quantity) in before {
+        *more.entry(*item).or_insert(0) -= quantity;
+    }
+    more.retain(|_, by| *by != 0);
+    more
 }
 
 /// What to do with a held reservation whose time is up.
@@ -135,9 +346,23 @@ mod tests {
 
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_millis(5);
+
+    fn needs(quantities: &[(u128, i64)]) -> Vec<Taken> {
+        let taken = |(item, quantity): &(u128, i64)| Taken {
+            item: Id::from_bits(*item),
+            quantity: *quantity,
+        };
+        quantities.iter().map(taken).collect()
+    }
+
+    fn first(quantities: &[(u128, i64)]) -> Reservation {
+        held(Id::from_bits(1), Id::from_bits(2), (0, needs(quantities)), NOW, NOW)
+    }
+
     #[test]
     fn nothing_follows_a_release() {
-        for any in [Step::Commit, Step::Release] {
+        for any in [Step::Commit, Step::Release, Step::Propose] {
             assert_eq!(next(Released, any), None);
         }
         assert_eq!(next(Committed, Step::Commit), None);
@@ -158,29 +383,107 @@ mod tests {
         assert_eq!(verdict(Some(("cancelled", true)), true), Verdict::Do(Step::Commit));
     }
 
+    #[test]
+    fn enough_for_either_is_held_until_one_is_kept() {
+        let both = propose(&first(&[(7, 2), (8, 1)]), (1, needs(&[(7, 1), (9, 4)])), NOW, NOW);
+        assert_eq!(both.holds(), merge(&needs(&[(7, 2), (8, 1), (9, 4)])));
+        let changed = keep(&both, 1, NOW).unwrap();
+        assert_eq!(changed.holds(), merge(&needs(&[(7, 1), (9, 4)])));
+        let unchanged = keep(&both, 0, NOW).unwrap();
+        assert_eq!(unchanged.holds(), merge(&needs(&[(7, 2), (8, 1)])));
+        assert_eq!(may_propose(&changed, 1).unwrap(), Proposed::Before(2));
+        assert_eq!(may_propose(&unchanged, 1).unwrap_err().code(), ErrorCode::WrongState);
+        assert_eq!(may_propose(&changed, 0).unwrap_err().code(), ErrorCode::WrongState);
+        assert_eq!(may_propose(&unchanged, 2).unwrap(), Proposed::Open);
+        assert_eq!(keep(&changed, 0, NOW), None, "it was given up");
+    }
+
+    #[test]
+    fn a_change_for_which_nothing_was_reserved_gives_all_back() {
+        let kept = keep(&first(&[(7, 2)]), 3, NOW).unwrap();
+        assert!(kept.holds().is_empty());
+        let late = may_propose(&kept_empty(Id::from_bits(1), 2, NOW), 1);
+        assert_eq!(late.unwrap_err().code(), ErrorCode::WrongState);
+    }
+
+    #[test]
+    fn a_confirmed_order_with_a_proposal_is_looked_at_again() {
+        let (confirmed, _) = step(&first(&[(7, 2)]), Step::Commit, NOW).unwrap();
+        let later = Timestamp::from_millis(9);
+        let proposed = propose(&confirmed, (1, needs(&[(7, 3)])), later, NOW);
+        assert_eq!((proposed.state, proposed.check_at), (Held, later));
+    }
+
+    /// Something that a caller may ask for, at any time and any number of times.
+    #[derive(Clone, Debug)]
+    enum Asked {
+        Reserve(u32, Vec<(u128, i64)>),
+        Keep(u32),
+        Step(Step),
+    }
+
+    fn asked() -> impl Strategy<Value = Asked> {
+        prop_oneof![
+            3 => (0_u32..5, prop::collection::vec((1_u128..4, 1_i64..9), 0..4))
+                .prop_map(|(number, needs)| Asked::Reserve(number, needs)),
+            2 => (0_u32..5).prop_map(Asked::Keep),
+            1 => prop_oneof![Just(Step::Commit), Just(Step::Release)].prop_map(Asked::Step),
+        ]
+    }
+
     proptest! {
-        /// Whatever happens in whatever order, what was taken is given back at most once, and
-        /// exactly once if the end is a release.
+        /// Whatever is asked in whatever order, the differences add up to what is held; what is
+        /// held is enough for each live revision and not more than all of them need; a revision
+        /// that was decided about never comes back; and nothing is held after a release.
         #[test]
-        fn stock_is_given_back_once(
-            quantity in 1_i64..50,
-            steps in prop::collection::vec(
-                prop_oneof![Just(Step::Commit), Just(Step::Release)], 0..8),
-        ) {
-            let now = Timestamp::from_millis(5);
-            let taken = vec![Taken { item: Id::from_bits(9), quantity }];
-            let mut reservation = held(Id::from_bits(1), Id::from_bits(2), taken, now, now);
-            let mut free = -quantity;
-            for by in steps {
-                if let Some((after, back)) = step(&reservation, by, now) {
-                    free += merge(back).values().sum::<i64>();
-                    reservation = after;
-                }
-                let holds: i64 = match reservation.state {
-                    Released => 0,
-                    Held | Committed => reservation.taken.iter().map(|t| t.quantity).sum(),
+        fn stock_is_held_exactly(steps in prop::collection::vec(asked(), 0..16)) {
+            let mut now = first(&[(1, 3)]);
+            let mut sum = now.holds();
+            let mut gone: Vec<u32> = Vec::new();
+            for asked in steps {
+                let before = now.clone();
+                let after = match asked {
+                    Asked::Reserve(number, wanted) => {
+                        let open = matches!(may_propose(&before, number), Ok(Proposed::Open));
+                        prop_assert!(!(open && gone.contains(&number)));
+                        open.then(|| propose(&before, (number, needs(&wanted)), NOW, NOW))
+                    }
+                    Asked::Keep(number) => {
+                        let after = keep(&before, number, NOW);
+                        if let Some(after) = &after {
+                            prop_assert_eq!(after.live().len(), 1);
+                            prop_assert_eq!(after.live()[0].number, number);
+                            let over = before.live().into_iter().map(|live| live.number);
+                            gone.extend(over.filter(|other| *other != number));
+                            prop_assert!(!gone.contains(&number));
+                            prop_assert_eq!(keep(after, number, NOW).map(|again| again.holds()),
+                                Some(after.holds()), "twice is once");
+                        }
+                        after
+                    }
+                    Asked::Step(by) => step(&before, by, NOW).map(|(after, _)| after),
                 };
-                prop_assert_eq!(-free, holds);
+                if let Some(after) = after {
+                    for (item, by) in difference(&before.holds(), &after.holds()) {
+                        *sum.entry(item).or_insert(0) += by;
+                    }
+                    prop_assert!(before.state != Released, "nothing follows a release");
+                    now = after;
+                }
+                sum.retain(|_, quantity| *quantity != 0);
+                prop_assert_eq!(&sum, &now.holds());
+                if now.state != Released {
+                    let live = now.live();
+                    for revision in &live {
+                        for (item, quantity) in merge(&revision.needs) {
+                            prop_assert!(now.holds().get(&item).copied().unwrap_or(0) >= quantity);
+                        }
+                    }
+                    for (item, held) in now.holds() {
+                        let most = live.iter().filter_map(|one| merge(&one.needs).get(&item).copied());
+                        prop_assert_eq!(most.max(), Some(held));
+                    }
+                }
             }
         }
     }

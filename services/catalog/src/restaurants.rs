@@ -1,6 +1,6 @@
-//! Commands and questions about restaurants and single items.
+//! Commands and questions about restaurants, and who may change one.
 
-use bistro_core::{Currency, Error, Id, Principal, Role, StaffRole, kinds};
+use bistro_core::{Error, ErrorCode, Id, Principal, Role, StaffRole, kinds};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::{accounts, catalog::v1};
 use bistro_runtime::Asked;
@@ -10,8 +10,8 @@ use bistro_store::{
 use prost::Message as _;
 
 use crate::{
-    documents::{BY_NAME, Item, Restaurant},
-    menu,
+    documents::{BY_NAME, BY_SEARCH, Restaurant},
+    fields, profile,
     service::Catalog,
     wire,
 };
@@ -27,29 +27,65 @@ impl Catalog {
         message: &v1::CreateRestaurantRequest,
     ) -> Result<v1::Restaurant, Error> {
         let owner = may_create(&asked.principal)?;
-        let (name, currency, time_zone) = checked(message)?;
+        let (name, currency, time_zone, profile) = &profile::read_new(message)?;
         let command = asked.command("catalog.create_restaurant", message)?;
         let decide = |mut work: Work| {
             let restaurant = Restaurant {
                 id: work.ids().id("restaurant"),
                 name: name.clone(),
-                currency,
+                currency: *currency,
                 time_zone: time_zone.clone(),
                 open: false,
+                profile: profile.clone(),
                 owner,
                 created_at: work.time,
+                closed_at: None,
             };
             async move {
                 work.insert_new(&restaurant)?;
                 if let Some(user) = owner {
                     work.call(MEMBERSHIP, vec![make_owner(user, restaurant.id)]);
                 }
-                let answer = wire::restaurant_at(&restaurant, 1);
+                let answer = wire::restaurant(&restaurant, 1, work.time);
                 Ok(Decision::commit(work, answer))
             }
         };
         let mark_at = MarkAt::Collection(Restaurant::COLLECTION);
         self.engine.request(&command, &mark_at, decide, |mark| self.marked_restaurant(mark)).await
+    }
+
+    /// Anybody is shown a restaurant; one that was closed for good only to other roles, which may
+    /// still have orders of it.
+    pub(crate) async fn get_restaurant(
+        &self,
+        principal: &Principal,
+        message: &v1::GetRestaurantRequest,
+    ) -> Result<v1::Restaurant, Error> {
+        let id = wire::id("id", &message.id)?;
+        let restaurant = match principal {
+            Principal::Workload(_) => self.engine.store().require("restaurant", id).await?,
+            _ => self.restaurant(id).await?,
+        };
+        Ok(wire::restaurant(&restaurant, restaurant.version, self.engine.now()))
+    }
+
+    pub(crate) async fn update_restaurant(
+        &self,
+        asked: &Asked,
+        message: &v1::UpdateRestaurantRequest,
+    ) -> Result<v1::Restaurant, Error> {
+        let id = wire::id("id", &message.id)?;
+        self.require_manager(&asked.principal, id).await?;
+        let (name, time_zone, profile) =
+            &profile::read(message.profile.as_ref().unwrap_or(&v1::Profile::default()))?;
+        let edit = |before: &Restaurant| Restaurant {
+            name: name.clone(),
+            time_zone: time_zone.clone(),
+            profile: profile.clone(),
+            ..before.clone()
+        };
+        let operation = "catalog.update_restaurant";
+        self.edit_restaurant(asked, operation, message, (id, message.version), edit).await
     }
 
     pub(crate) async fn set_open(
@@ -59,120 +95,81 @@ impl Catalog {
     ) -> Result<v1::Restaurant, Error> {
         let id = wire::id("id", &message.id)?;
         self.require_manager(&asked.principal, id).await?;
-        let command = asked.command("catalog.set_open", message)?;
+        let edit = |before: &Restaurant| Restaurant { open: message.open, ..before.clone() };
+        let operation = "catalog.set_open";
+        self.edit_restaurant(asked, operation, message, (id, message.version), edit).await
+    }
+
+    /// Edits the restaurant `id` if it is at `version`.
+    async fn edit_restaurant<M: prost::Message>(
+        &self,
+        asked: &Asked,
+        operation: &str,
+        message: &M,
+        (id, version): (Id<kinds::Restaurant>, i64),
+        edit: impl Fn(&Restaurant) -> Restaurant + Sync,
+    ) -> Result<v1::Restaurant, Error> {
+        let command = asked.command(operation, message)?;
+        let edit = &edit;
         let decide = |mut work: Work| async move {
             let before = self.restaurant(id).await?;
-            wire::check_version(message.version, before.version)?;
-            if before.open == message.open {
-                return Ok(Decision::Answer(wire::restaurant(&before)));
+            wire::check_version(version, before.version)?;
+            let after = edit(&before);
+            if after == before.value {
+                return Ok(Decision::Answer(wire::restaurant(&before, before.version, work.time)));
             }
-            let after = Restaurant { open: message.open, ..before.value.clone() };
             work.replace(&before, &after)?;
-            Ok(Decision::commit(work, wire::restaurant_at(&after, before.version + 1)))
+            let answer = wire::restaurant(&after, before.version + 1, work.time);
+            Ok(Decision::commit(work, answer))
         };
         let mark_at = MarkAt::Document(DocumentRef::of::<Restaurant>(id));
+        let _changing = self.shops.changing(id);
         self.engine.request(&command, &mark_at, decide, |mark| self.marked_restaurant(mark)).await
+    }
+
+    /// Closes a restaurant for good. Closing it twice is closing it once.
+    pub(crate) async fn delete_restaurant(
+        &self,
+        asked: &Asked,
+        message: &v1::DeleteRestaurantRequest,
+    ) -> Result<v1::DeleteRestaurantResponse, Error> {
+        let id: Id<kinds::Restaurant> = wire::id("id", &message.id)?;
+        self.require_owner(&asked.principal, id).await?;
+        let command = asked.command("catalog.delete_restaurant", message)?;
+        let decide = |mut work: Work| async move {
+            let there = self.engine.store().require::<Restaurant, _>("restaurant", id).await?;
+            if there.closed_at.is_some() {
+                return Ok(Decision::Answer(v1::DeleteRestaurantResponse {}));
+            }
+            let closed = Restaurant { closed_at: Some(work.time), ..there.value.clone() };
+            work.replace(&there, &closed)?;
+            Ok(Decision::commit(work, v1::DeleteRestaurantResponse {}))
+        };
+        let replay = |_: Mark| async { Ok(v1::DeleteRestaurantResponse {}) };
+        let mark_at = MarkAt::Document(DocumentRef::of::<Restaurant>(id));
+        let _changing = self.shops.changing(id);
+        self.engine.request(&command, &mark_at, decide, replay).await
     }
 
     pub(crate) async fn list_restaurants(
         &self,
         message: &v1::ListRestaurantsRequest,
     ) -> Result<v1::ListRestaurantsResponse, Error> {
-        let prefix = match menu::tidy(&message.name) {
-            name if name.is_empty() => Key::new(),
-            name => Key::new().text(&name),
+        let exact = fields::tidy(&message.name);
+        let query = if exact.is_empty() {
+            let beginning = fields::name_key(&message.name_prefix);
+            Query::beginning::<Restaurant>(BY_SEARCH, &Key::new(), &beginning)
+        } else {
+            Query::prefix::<Restaurant>(BY_NAME, &Key::new().text(&exact))
         };
-        let query = Query::prefix::<Restaurant>(BY_NAME, &prefix);
         let query = query.page(&wire::page(message.page.as_ref()))?;
         let page = self.engine.store().list::<Restaurant>(query).await?;
+        let now = self.engine.now();
+        let shown = |one: &Versioned<Restaurant>| wire::restaurant(one, one.version, now);
         Ok(v1::ListRestaurantsResponse {
-            restaurants: page.items.iter().map(wire::restaurant).collect(),
+            restaurants: page.items.iter().map(shown).collect(),
             next_cursor: page.next.unwrap_or_default(),
         })
-    }
-
-    pub(crate) async fn list_items(
-        &self,
-        message: &v1::ListItemsRequest,
-    ) -> Result<v1::ListItemsResponse, Error> {
-        let id = wire::id("restaurant_id", &message.restaurant_id)?;
-        self.restaurant(id).await?;
-        let query = Query::prefix::<Item>(BY_NAME, &Item::keys_of(id));
-        let query = query.page(&wire::page(message.page.as_ref()))?;
-        let page = self.engine.store().list::<Item>(query).await?;
-        Ok(v1::ListItemsResponse {
-            items: page.items.iter().map(|item| wire::item(item)).collect(),
-            next_cursor: page.next.unwrap_or_default(),
-        })
-    }
-
-    pub(crate) async fn update_item(
-        &self,
-        asked: &Asked,
-        message: &v1::UpdateItemRequest,
-    ) -> Result<v1::Item, Error> {
-        let mut mistakes = Vec::new();
-        let name = menu::check_name(&message.name).unwrap_or_else(|reason| {
-            mistakes.push(menu::mistake("name", reason));
-            String::new()
-        });
-        if let Err(reason) = menu::check_price(message.price_minor) {
-            mistakes.push(menu::mistake("price_minor", reason));
-        }
-        if !mistakes.is_empty() {
-            return Err(Error::fields(mistakes));
-        }
-        let edit = |item: &Item| Item {
-            name: name.clone(),
-            price_minor: message.price_minor,
-            available: message.available,
-            ..item.clone()
-        };
-        self.edit_item(asked, "catalog.update_item", message, (&message.id, message.version), edit)
-            .await
-    }
-
-    pub(crate) async fn set_stock(
-        &self,
-        asked: &Asked,
-        message: &v1::SetStockRequest,
-    ) -> Result<v1::Item, Error> {
-        if let Some(reason) = message.free.and_then(|free| menu::check_stock(free).err()) {
-            return Err(Error::field("free", reason));
-        }
-        let edit = |item: &Item| menu::with_stock(item, message.free);
-        self.edit_item(asked, "catalog.set_stock", message, (&message.id, message.version), edit)
-            .await
-    }
-
-    /// Edits the item `id` if it is at `version`.
-    async fn edit_item<M: prost::Message>(
-        &self,
-        asked: &Asked,
-        operation: &str,
-        message: &M,
-        (id, version): (&str, i64),
-        edit: impl Fn(&Item) -> Item + Sync,
-    ) -> Result<v1::Item, Error> {
-        let id: Id<kinds::Item> = wire::id("id", id)?;
-        let restaurant = self.item(id).await?.restaurant;
-        self.require_manager(&asked.principal, restaurant).await?;
-        let command = asked.command(operation, message)?;
-        let edit = &edit;
-        let decide = |mut work: Work| async move {
-            let before = self.item(id).await?;
-            wire::check_version(version, before.revision)?;
-            let wanted = edit(&before);
-            if wanted == before.value {
-                return Ok(Decision::Answer(wire::item(&before)));
-            }
-            let after = menu::edited(wanted, work.time);
-            work.replace(&before, &after)?;
-            Ok(Decision::commit(work, wire::item(&after)))
-        };
-        let replay = |_: Mark| async move { Ok(wire::item(&*self.item(id).await?)) };
-        let mark_at = MarkAt::Document(DocumentRef::of::<Item>(id));
-        self.engine.request(&command, &mark_at, decide, replay).await
     }
 
     /// The restaurant, or the error that says there is none.
@@ -180,22 +177,41 @@ impl Catalog {
         &self,
         id: Id<kinds::Restaurant>,
     ) -> Result<Versioned<Restaurant>, Error> {
-        self.engine.store().require("restaurant", id).await
+        let found: Versioned<Restaurant> = self.engine.store().require("restaurant", id).await?;
+        if found.closed_at.is_some() {
+            return Err(Error::not_found(format_args!("restaurant {id} any more")));
+        }
+        Ok(found)
     }
 
-    /// The item, or the error that says there is none.
-    pub(crate) async fn item(&self, id: Id<kinds::Item>) -> Result<Versioned<Item>, Error> {
-        self.engine.store().require("item", id).await
-    }
-
-    /// Passes managers of the restaurant, and whoever made it a moment ago: the token that made
-    /// it does not say yet that its user owns it. That ends when such a token has expired.
+    /// Passes managers of the restaurant, and whoever made it a moment ago.
     pub(crate) async fn require_manager(
         &self,
         principal: &Principal,
         id: Id<kinds::Restaurant>,
     ) -> Result<(), Error> {
-        let Err(refused) = principal.require_staff(id, &[StaffRole::Manager]) else {
+        self.require_staff(principal, id, &[StaffRole::Manager]).await
+    }
+
+    /// Passes owners of the restaurant, and whoever made it a moment ago.
+    pub(crate) async fn require_owner(
+        &self,
+        principal: &Principal,
+        id: Id<kinds::Restaurant>,
+    ) -> Result<(), Error> {
+        self.require_staff(principal, id, &[]).await
+    }
+
+    /// Passes who works for the restaurant in one of `roles`, owners, and whoever made it a moment
+    /// ago: the token that made it does not say yet that its user owns it. That ends when such a
+    /// token has expired.
+    pub(crate) async fn require_staff(
+        &self,
+        principal: &Principal,
+        id: Id<kinds::Restaurant>,
+        roles: &[StaffRole],
+    ) -> Result<(), Error> {
+        let Err(refused) = principal.require_staff(id, roles) else {
             return Ok(());
         };
         let Some(user) = principal.user() else {
@@ -211,7 +227,8 @@ impl Catalog {
 
     async fn marked_restaurant(&self, mark: Mark) -> Result<v1::Restaurant, Error> {
         let id = wire::id("id", &mark.document.id)?;
-        Ok(wire::restaurant(&self.restaurant(id).await?))
+        let restaurant = self.restaurant(id).await?;
+        Ok(wire::restaurant(&restaurant, restaurant.version, self.engine.now()))
     }
 }
 
@@ -221,36 +238,6 @@ fn may_create(principal: &Principal) -> Result<Option<Id<kinds::User>>, Error> {
         Principal::User { id, roles, .. } if roles.contains(&Role::Restaurateur) => Ok(Some(*id)),
         _ => principal.require_admin().map(|()| principal.user()),
     }
-}
-
-fn checked(message: &v1::CreateRestaurantRequest) -> Result<(String, Currency, String), Error> {
-    let mut mistakes = Vec::new();
-    let name = menu::check_name(&message.name).unwrap_or_else(|reason| {
-        mistakes.push(menu::mistake("name", reason));
-        String::new()
-    });
-    let currency = message.currency.parse().unwrap_or_else(|wrong: bistro_core::MoneyError| {
-        mistakes.push(menu::mistake("currency", wrong.to_string()));
-        Currency::GBP
-    });
-    if !looks_like_zone(&message.time_zone) {
-        let reason = "write an IANA time zone, such as Europe/London".to_owned();
-        mistakes.push(menu::mistake("time_zone", reason));
-    }
-    if mistakes.is_empty() {
-        return Ok((name, currency, message.time_zone.clone()));
-    }
-    Err(Error::fields(mistakes))
-}
-
-/// Whether it has the form of an IANA name. Which names exist changes several times a year, so
-/// whoever computes with one looks it up.
-fn looks_like_zone(name: &str) -> bool {
-    let part = |part: &str| {
-        part.starts_with(|first: char| first.is_ascii_alphabetic())
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c))
-    };
-    name.len() <= 64 && name.split('/').all(part)
 }
 
 fn make_owner(user: Id<kinds::User>, restaurant: Id<kinds::Restaurant>) -> CallStep {
@@ -266,29 +253,8 @@ fn make_owner(user: Id<kinds::User>, restaurant: Id<kinds::Restaurant>) -> CallS
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_zones_have_the_form_of_iana_names() {
-        for good in ["Europe/London", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+1"] {
-            assert!(looks_like_zone(good), "{good}");
-        }
-        for bad in ["", "/", "Europe/", "../etc/passwd", "Europe London", "+01:00"] {
-            assert!(!looks_like_zone(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn every_mistake_in_a_restaurant_is_said_at_once() {
-        let error = checked(&v1::CreateRestaurantRequest {
-            name: " ".to_owned(),
-            currency: "pounds".to_owned(),
-            time_zone: "here".to_owned() + "!",
-            ..v1::CreateRestaurantRequest::default()
-        })
-        .unwrap_err();
-        assert_eq!(error.field_errors().len(), 3);
-    }
+/// That a restaurant has as many of a thing as it may have.
+pub(crate) fn full(most: usize, things: &str) -> Error {
+    let message = format!("a restaurant has at most {most} {things}; delete one first");
+    Error::new(ErrorCode::WrongState, message)
 }

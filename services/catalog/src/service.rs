@@ -11,7 +11,7 @@ use bistro_proto::{
 use bistro_runtime::{ask, status_of};
 use tonic::{Request, Response, Status};
 
-use crate::{audit, wire};
+use crate::{audit, shops::Shops};
 
 /// Catalog's service.
 pub(crate) struct Catalog {
@@ -20,115 +20,93 @@ pub(crate) struct Catalog {
     pub(crate) reservation_ttl: Duration,
     /// How long an access token lives.
     pub(crate) token_ttl: Duration,
+    /// What was read a moment ago.
+    pub(crate) shops: Shops,
 }
 
 fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(|error| status_of(&error))
 }
 
-#[tonic::async_trait]
-impl catalog_server::Catalog for Catalog {
-    async fn create_restaurant(
-        &self,
-        request: Request<v1::CreateRestaurantRequest>,
-    ) -> Result<Response<v1::Restaurant>, Status> {
-        let (asked, message) = ask(request)?;
-        answer(Self::create_restaurant(self, &asked, &message).await)
-    }
+/// Implements the service: `commands` and `questions` by the methods of [`Catalog`] of the same
+/// names, which get who asks or not.
+macro_rules! service {
+    (
+        commands { $($command:ident($order:ident) -> $done:ident;)* }
+        questions { $($question:ident($query:ident) -> $told:ident;)* }
+    ) => {
+        #[tonic::async_trait]
+        impl catalog_server::Catalog for Catalog {
+            $(async fn $command(
+                &self,
+                request: Request<v1::$order>,
+            ) -> Result<Response<v1::$done>, Status> {
+                let (asked, message) = ask(request)?;
+                answer(Self::$command(self, &asked, &message).await)
+            })*
 
-    async fn get_restaurant(
-        &self,
-        request: Request<v1::GetRestaurantRequest>,
-    ) -> Result<Response<v1::Restaurant>, Status> {
-        let get = async {
-            let id = wire::id("id", &request.get_ref().id)?;
-            Ok(wire::restaurant(&self.restaurant(id).await?))
-        };
-        answer(get.await)
-    }
+            $(async fn $question(
+                &self,
+                request: Request<v1::$query>,
+            ) -> Result<Response<v1::$told>, Status> {
+                answer(Self::$question(self, request.get_ref()).await)
+            })*
 
-    async fn list_restaurants(
-        &self,
-        request: Request<v1::ListRestaurantsRequest>,
-    ) -> Result<Response<v1::ListRestaurantsResponse>, Status> {
-        answer(Self::list_restaurants(self, request.get_ref()).await)
-    }
+            async fn get_restaurant(
+                &self,
+                request: Request<v1::GetRestaurantRequest>,
+            ) -> Result<Response<v1::Restaurant>, Status> {
+                let (asked, message) = ask(request)?;
+                answer(Self::get_restaurant(self, &asked.principal, &message).await)
+            }
 
-    async fn set_open(
-        &self,
-        request: Request<v1::SetOpenRequest>,
-    ) -> Result<Response<v1::Restaurant>, Status> {
-        let (asked, message) = ask(request)?;
-        answer(Self::set_open(self, &asked, &message).await)
-    }
+            async fn audit(
+                &self,
+                request: Request<AuditRequest>,
+            ) -> Result<Response<AuditPage>, Status> {
+                let (asked, message) = ask(request)?;
+                answer(audit::page(&self.engine, &asked.principal, &message).await)
+            }
+        }
+    };
+}
 
-    async fn import_menu(
-        &self,
-        request: Request<v1::ImportMenuRequest>,
-    ) -> Result<Response<v1::ImportMenuResponse>, Status> {
-        let (asked, message) = ask(request)?;
-        answer(Self::import_menu(self, &asked, &message).await)
+service! {
+    commands {
+        create_restaurant(CreateRestaurantRequest) -> Restaurant;
+        update_restaurant(UpdateRestaurantRequest) -> Restaurant;
+        delete_restaurant(DeleteRestaurantRequest) -> DeleteRestaurantResponse;
+        set_open(SetOpenRequest) -> Restaurant;
+        import_menu(ImportMenuRequest) -> ImportMenuResponse;
+        create_menu(CreateMenuRequest) -> Menu;
+        update_menu(UpdateMenuRequest) -> Menu;
+        delete_menu(DeleteMenuRequest) -> DeleteMenuResponse;
+        create_item(CreateItemRequest) -> Item;
+        update_item(UpdateItemRequest) -> Item;
+        delete_item(DeleteItemRequest) -> DeleteItemResponse;
+        set_stock(SetStockRequest) -> Item;
+        create_option_group(CreateOptionGroupRequest) -> OptionGroup;
+        update_option_group(UpdateOptionGroupRequest) -> OptionGroup;
+        delete_option_group(DeleteOptionGroupRequest) -> DeleteOptionGroupResponse;
+        create_ingredient(CreateIngredientRequest) -> Ingredient;
+        update_ingredient(UpdateIngredientRequest) -> Ingredient;
+        delete_ingredient(DeleteIngredientRequest) -> DeleteIngredientResponse;
+        set_availability(SetAvailabilityRequest) -> SetAvailabilityResponse;
+        reserve(ReserveRequest) -> ReserveResponse;
+        keep(KeepRequest) -> KeepResponse;
+        release(ReleaseRequest) -> ReleaseResponse;
     }
-
-    async fn list_items(
-        &self,
-        request: Request<v1::ListItemsRequest>,
-    ) -> Result<Response<v1::ListItemsResponse>, Status> {
-        answer(Self::list_items(self, request.get_ref()).await)
-    }
-
-    async fn get_item(
-        &self,
-        request: Request<v1::GetItemRequest>,
-    ) -> Result<Response<v1::Item>, Status> {
-        let get = async {
-            let id = wire::id("id", &request.get_ref().id)?;
-            Ok(wire::item(&*self.item(id).await?))
-        };
-        answer(get.await)
-    }
-
-    async fn update_item(
-        &self,
-        request: Request<v1::UpdateItemRequest>,
-    ) -> Result<Response<v1::Item>, Status> {
-        let (asked, message) = ask(request)?;
-        answer(Self::update_item(self, &asked, &message).await)
-    }
-
-    async fn set_stock(
-        &self,
-        request: Request<v1::SetStockRequest>,
-    ) -> Result<Response<v1::Item>, Status> {
-        let (asked, message) = ask(request)?;
-        answer(Self::set_stock(self, &asked, &message).await)
-    }
-
-    async fn price_basket(
-        &self,
-        request: Request<v1::PriceBasketRequest>,
-    ) -> Result<Response<v1::PriceBasketResponse>, Status> {
-        answer(Self::price_basket(self, request.get_ref()).await)
-    }
-
-    async fn reserve(
-        &self,
-        request: Request<v1::ReserveRequest>,
-    ) -> Result<Response<v1::ReserveResponse>, Status> {
-        let (asked, message) = ask(request)?;
-        answer(Self::reserve(self, &asked, &message).await)
-    }
-
-    async fn release(
-        &self,
-        request: Request<v1::ReleaseRequest>,
-    ) -> Result<Response<v1::ReleaseResponse>, Status> {
-        let (asked, message) = ask(request)?;
-        answer(Self::release(self, &asked, &message).await)
-    }
-
-    async fn audit(&self, request: Request<AuditRequest>) -> Result<Response<AuditPage>, Status> {
-        let (asked, message) = ask(request)?;
-        answer(audit::page(&self.engine, &asked.principal, &message).await)
+    questions {
+        list_restaurants(ListRestaurantsRequest) -> ListRestaurantsResponse;
+        read_menu(ReadMenuRequest) -> FullMenu;
+        get_menu(GetMenuRequest) -> Menu;
+        list_menus(ListMenusRequest) -> ListMenusResponse;
+        get_item(GetItemRequest) -> Item;
+        list_items(ListItemsRequest) -> ListItemsResponse;
+        get_option_group(GetOptionGroupRequest) -> OptionGroup;
+        list_option_groups(ListOptionGroupsRequest) -> ListOptionGroupsResponse;
+        get_ingredient(GetIngredientRequest) -> Ingredient;
+        list_ingredients(ListIngredientsRequest) -> ListIngredientsResponse;
+        price_basket(PriceBasketRequest) -> PriceBasketResponse;
     }
 }

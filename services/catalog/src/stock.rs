@@ -1,6 +1,9 @@
-//! Pricing a basket, taking its stock for an order, and giving it back.
+//! Taking an order's lines out of free stock, keeping one of its revisions, and giving back.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
 use bistro_eventing::{Decision, MarkAt};
@@ -9,47 +12,39 @@ use bistro_runtime::Asked;
 use bistro_store::{Document as _, DocumentRef, Mark, StoreExt as _, Versioned, Work};
 
 use crate::{
-    basket::{self, Items, Line},
-    documents::{Item, Reservation, Restaurant},
-    reservations::{self, Step},
+    basket::{self, Line},
+    documents::{Item, Restaurant},
+    fields::Fields,
+    reservations::{self, Proposed, Quantities, Reservation, Step, Taken},
     service::Catalog,
+    shops::{Frame, Moment},
     wire,
 };
 
 /// A reservation's least sum when stock is given back: giving back always goes.
 const ANY: i64 = i64::MIN;
 
-impl Catalog {
-    /// Two reads, whatever the basket: every quote comes through here.
-    pub(crate) async fn price_basket(
-        &self,
-        message: &v1::PriceBasketRequest,
-    ) -> Result<v1::PriceBasketResponse, Error> {
-        let id = wire::id("restaurant_id", &message.restaurant_id)?;
-        let lines = basket::read(&message.lines)?;
-        let (restaurant, items) = tokio::try_join!(self.restaurant(id), self.items(&lines))?;
-        let judged = basket::judge(id, &lines, &items);
-        let priced =
-            message.lines.iter().zip(judged).map(|(line, (item, refusal))| v1::PricedLine {
-                item_id: line.item_id.clone(),
-                name: item.map(|item| item.name.clone()).unwrap_or_default(),
-                quantity: line.quantity,
-                unit_price_minor: item.map_or(0, |item| item.price_minor),
-                refused: refusal.map_or("", basket::Refusal::as_str).to_owned(),
-                free: item.filter(|item| item.counted).map(|item| item.free),
-                counted: item.is_some_and(|item| item.counted),
-                ..v1::PricedLine::default()
-            });
-        Ok(v1::PriceBasketResponse {
-            restaurant_name: restaurant.name.clone(),
-            open: restaurant.open,
-            currency: restaurant.currency.to_string(),
-            lines: priced.collect(),
-            ..v1::PriceBasketResponse::default()
-        })
-    }
+/// What is to be reserved.
+struct Wanted<'a> {
+    restaurant: Id<kinds::Restaurant>,
+    lines: &'a [Line],
+    /// None: now.
+    at: Option<Timestamp>,
+}
 
+impl<'a> Wanted<'a> {
+    fn read(message: &v1::ReserveRequest, lines: &'a [Line]) -> Result<Self, Error> {
+        let mut fields = Fields::default();
+        let at = fields.moment("wanted_at", message.wanted_at_ms);
+        let restaurant = wire::id("restaurant_id", &message.restaurant_id)?;
+        fields.done(Self { restaurant, lines, at })
+    }
+}
+
+impl Catalog {
     /// Takes all of an order's counted lines, or none. An order without any leaves no trace.
+    ///
+    /// Restaurant and items are read from the store; how many are free is decided by the commit.
     pub(crate) async fn reserve(
         &self,
         asked: &Asked,
@@ -57,40 +52,120 @@ impl Catalog {
     ) -> Result<v1::ReserveResponse, Error> {
         asked.principal.require_workload()?;
         let order: Id<kinds::Order> = wire::id("order_id", &message.order_id)?;
-        let restaurant = wire::id("restaurant_id", &message.restaurant_id)?;
         let lines = &basket::read(&message.lines)?;
+        let wanted = &Wanted::read(message, lines)?;
+        let number = message.revision;
         let command = asked.command("catalog.reserve", message)?;
         let met = &AtomicBool::new(false);
         let decide = |mut work: Work| async move {
+            // An order is reserved for once, unless it is changed, so nothing is read to find a
+            // reservation; if there is one, the insert meets it and comes here again.
             let again = met.swap(true, Ordering::Relaxed);
-            let (place, items) = tokio::try_join!(self.restaurant(restaurant), self.items(lines))?;
-            let taken = require_open(&place).and_then(|()| basket::take(restaurant, lines, &items));
-            let taken = match taken {
-                // An order is reserved for once, so nothing is read to find a reservation; if there
-                // is one, the insert meets it and comes here again.
-                Ok(taken) if !taken.is_empty() && !again => taken,
-                other => match self.reservation(order).await? {
-                    Some(present) => {
-                        return Ok(Decision::Answer(counted(reservations::replayed(&present)?)));
-                    }
-                    None => other?,
-                },
+            let looked = again || number > 0;
+            if looked && let Some(present) = self.reservation(order).await? {
+                return self.reserve_more(work, wanted, &present, message).await;
+            }
+            let needs = match self.needs(wanted, &Quantities::new(), work.time).await {
+                Ok(needs) if !needs.is_empty() => needs,
+                // What is refused, or needs nothing, never meets the one that is there.
+                other => {
+                    let present = if looked { None } else { self.reservation(order).await? };
+                    return match present {
+                        Some(present) => self.reserve_more(work, wanted, &present, message).await,
+                        None => other.map(|_| Decision::Answer(reserved(0))),
+                    };
+                }
             };
-            let answer = counted(taken.len());
-            if taken.is_empty() {
-                return Ok(Decision::Answer(answer));
-            }
+            let answer = reserved(needs.len());
             let expires_at = self.expiry(message.expires_at_ms, work.time);
-            let reservation = reservations::held(order, restaurant, taken, expires_at, work.time);
-            work.insert(&reservation)?;
-            for (item, quantity) in reservations::merge(&reservation.taken) {
-                work.adjust::<Item>(item, Item::FREE, -quantity, 0);
-            }
+            let revision = (number, needs);
+            let made =
+                reservations::held(order, wanted.restaurant, revision, expires_at, work.time);
+            work.insert(&made)?;
+            take(&mut work, &made.holds());
             Ok(Decision::commit(work, answer))
         };
         let replay = |_: Mark| async move {
             let present = self.reservation(order).await?;
-            Ok(counted(present.map_or(0, |present| present.taken.len())))
+            let before = present.map(|present| reservations::may_propose(&present, number));
+            match before {
+                Some(Ok(Proposed::Before(lines))) => Ok(reserved(lines)),
+                _ => Ok(reserved(0)),
+            }
+        };
+        let mark_at = MarkAt::Document(reference(order));
+        self.engine.request(&command, &mark_at, decide, replay).await
+    }
+
+    /// Reserves a revision of an order that has a reservation: what is held becomes enough for
+    /// either.
+    async fn reserve_more(
+        &self,
+        mut work: Work,
+        wanted: &Wanted<'_>,
+        present: &Versioned<Reservation>,
+        message: &v1::ReserveRequest,
+    ) -> Result<Decision<v1::ReserveResponse>, Error> {
+        if let Proposed::Before(lines) = reservations::may_propose(present, message.revision)? {
+            return Ok(Decision::Answer(reserved(lines)));
+        }
+        let needs = self.needs(wanted, &present.holds(), work.time).await?;
+        let answer = reserved(needs.len());
+        let expires_at = self.expiry(message.expires_at_ms, work.time);
+        let revision = (message.revision, needs);
+        let after = reservations::propose(present, revision, expires_at, work.time);
+        let after = Reservation { restaurant: Some(wanted.restaurant), ..after };
+        work.replace(present, &after)?;
+        take(&mut work, &reservations::difference(&present.holds(), &after.holds()));
+        Ok(Decision::commit(work, answer))
+    }
+
+    /// What the lines need of counted stock, if the restaurant takes the order. What the order
+    /// holds already, `own`, is free for it.
+    async fn needs(
+        &self,
+        wanted: &Wanted<'_>,
+        own: &Quantities,
+        now: Timestamp,
+    ) -> Result<Vec<Taken>, Error> {
+        let id = wanted.restaurant;
+        let (restaurant, items) =
+            tokio::try_join!(self.restaurant(id), self.basket_items(wanted.lines))?;
+        let when = wanted.at.map_or(now, |at| at.max(now));
+        require_open(&restaurant, when)?;
+        let framed = basket::needs_frame(wanted.lines, &items);
+        let frame = if framed { self.recent_frame(id).await? } else { Arc::new(Frame::default()) };
+        let moment = Moment { frame: &frame, zone: restaurant.zone(), when };
+        let judged = basket::judge(id, wanted.lines, &items, own, &moment);
+        basket::take(wanted.lines, &judged)
+    }
+
+    /// Keeps one revision and gives back what only others needed.
+    ///
+    /// It always leaves its mark: a repeated one that comes late must not give up what was
+    /// proposed after it.
+    pub(crate) async fn keep(
+        &self,
+        asked: &Asked,
+        message: &v1::KeepRequest,
+    ) -> Result<v1::KeepResponse, Error> {
+        asked.principal.require_workload()?;
+        let order: Id<kinds::Order> = wire::id("order_id", &message.order_id)?;
+        let command = asked.command("catalog.keep", message)?;
+        let decide = |mut work: Work| async move {
+            let Some(before) = self.reservation(order).await? else {
+                work.insert(&reservations::kept_empty(order, message.revision, work.time))?;
+                return Ok(Decision::commit(work, kept(0)));
+            };
+            let after = reservations::keep(&before, message.revision, work.time);
+            let after = after.unwrap_or_else(|| before.value.clone());
+            work.replace(&before, &after)?;
+            take(&mut work, &reservations::difference(&before.holds(), &after.holds()));
+            Ok(Decision::commit(work, kept(after.holds().len())))
+        };
+        let replay = |_: Mark| async move {
+            let present = self.reservation(order).await?;
+            Ok(kept(present.map_or(0, |present| present.holds().len())))
         };
         let mark_at = MarkAt::Document(reference(order));
         self.engine.request(&command, &mark_at, decide, replay).await
@@ -133,11 +208,6 @@ impl Catalog {
         Ok(self.engine.store().load(&reference(order).id).await?)
     }
 
-    async fn items(&self, lines: &[Line]) -> Result<Items, Error> {
-        let found = self.engine.store().load_many::<Item>(&basket::item_ids(lines)).await?;
-        Ok(found.into_iter().map(|item| (item.id, item.value)).collect())
-    }
-
     fn expiry(&self, asked_ms: i64, now: Timestamp) -> Timestamp {
         match asked_ms {
             0 => now + self.reservation_ttl,
@@ -146,8 +216,16 @@ impl Catalog {
     }
 }
 
+/// Takes so many more of each item out of its free stock; negative numbers go back.
+fn take(work: &mut Work, more: &Quantities) {
+    for (item, quantity) in more {
+        let at_least = if *quantity > 0 { 0 } else { ANY };
+        work.adjust::<Item>(item, Item::FREE, -quantity, at_least);
+    }
+}
+
 /// Puts each item's sum back into its free stock.
-pub(crate) fn give_back(work: &mut Work, sums: impl IntoIterator<Item = (Id<kinds::Item>, i64)>) {
+pub(crate) fn give_back(work: &mut Work, sums: Quantities) {
     for (item, quantity) in sums {
         work.adjust::<Item>(item, Item::FREE, quantity, ANY);
     }
@@ -158,15 +236,19 @@ fn reference(order: Id<kinds::Order>) -> DocumentRef {
     DocumentRef { collection: Reservation::COLLECTION, id: id.to_string() }
 }
 
-fn require_open(restaurant: &Restaurant) -> Result<(), Error> {
-    if restaurant.open {
+fn require_open(restaurant: &Restaurant, when: Timestamp) -> Result<(), Error> {
+    if restaurant.takes_orders(when) {
         return Ok(());
     }
     let message =
-        format!("{} does not take orders now; try again when it is open", restaurant.name);
+        format!("{} does not take orders then; try again when it is open", restaurant.name);
     Err(Error::new(ErrorCode::RestaurantClosed, message))
 }
 
-fn counted(lines: usize) -> v1::ReserveResponse {
+fn reserved(lines: usize) -> v1::ReserveResponse {
     v1::ReserveResponse { counted_lines: u32::try_from(lines).unwrap_or(u32::MAX) }
+}
+
+fn kept(lines: usize) -> v1::KeepResponse {
+    v1::KeepResponse { counted_lines: u32::try_from(lines).unwrap_or(u32::MAX) }
 }

@@ -1,29 +1,30 @@
 //! The stock commands over the embedded engine.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use bistro_core::{Currency, Error, ErrorCode, FixedClock, Id, Principal, Timestamp, kinds};
+use bistro_core::{Clock as _, Error, ErrorCode, FixedClock, Id, Principal, Timestamp, kinds};
 use bistro_proto::catalog::v1;
 use bistro_runtime::{Asked, Authority, Peers, ask};
-use bistro_store::{Cause, Document as _, StoreExt as _};
+use bistro_store::{Cause, Document as _, StoreExt as _, Work};
 use bistro_testkit::RoleEngine;
+use proptest::prelude::*;
 use tonic::Request;
 
 use crate::{
-    documents::{Item, ROLE, Reservation, Restaurant},
+    documents::{Import, Ingredient, Item, Menu, OptionGroup, ROLE, Restaurant},
+    reservations::Reservation,
+    samples::{HERE, item, restaurant},
     service::Catalog,
+    shops::Shops,
 };
 
 const STOCK: i64 = 2;
 
 /// The role, with a restaurant that has two of one dish and any number of another.
-struct Bench {
-    catalog: Catalog,
+pub(crate) struct Bench {
+    pub(crate) catalog: Catalog,
+    pub(crate) clock: Arc<FixedClock>,
     _role: RoleEngine,
-}
-
-fn restaurant() -> Id<kinds::Restaurant> {
-    Id::from_bits(1)
 }
 
 fn counted() -> Id<kinds::Item> {
@@ -38,53 +39,87 @@ fn order(number: u128) -> Id<kinds::Order> {
     Id::from_bits(100 + number)
 }
 
-/// `message` as orders asks it under `key`.
-fn asked<M>(message: M, key: &str) -> (Asked, M) {
+/// `message` as `principal` asks it under `key`.
+pub(crate) fn asked_by<M>(principal: Principal, message: M, key: &str) -> (Asked, M) {
     let mut request = Request::new(message);
     request.metadata_mut().insert("idempotency-key", key.parse().unwrap());
-    request.extensions_mut().insert(Principal::Workload("orders".to_owned()));
+    request.extensions_mut().insert(principal);
     ask(request).unwrap()
 }
 
+/// `message` as orders asks it under `key`.
+fn asked<M>(message: M, key: &str) -> (Asked, M) {
+    asked_by(Principal::Workload("orders".to_owned()), message, key)
+}
+
 impl Bench {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
+        let bench = Self::empty();
+        let stocked = Item { counted: true, free: STOCK, stocked: STOCK, ..item(2) };
+        bench
+            .put(|work| {
+                work.insert(&restaurant()).unwrap();
+                work.insert(&stocked).unwrap();
+                work.insert(&item(3)).unwrap();
+            })
+            .await;
+        bench
+    }
+
+    pub(crate) fn empty() -> Self {
         let now = Timestamp::from_millis(1_800_000_000_000);
         let clock = Arc::new(FixedClock::at(now));
-        let collections = [Restaurant::COLLECTION, Item::COLLECTION, Reservation::COLLECTION];
+        let collections = [
+            Restaurant::COLLECTION,
+            Menu::COLLECTION,
+            Item::COLLECTION,
+            OptionGroup::COLLECTION,
+            Ingredient::COLLECTION,
+            Reservation::COLLECTION,
+            Import::COLLECTION,
+        ];
         let peers = Arc::new(Peers::new(Arc::new(Authority::new(&[9; 32], clock.clone()))));
-        let role = RoleEngine::open(ROLE, &collections, peers, clock).unwrap();
-        let engine = role.engine.clone();
-        let mut work = engine.work(Cause::Tick { name: "menu".to_owned() });
-        work.insert(&Restaurant {
-            id: restaurant(),
-            name: "Chez Ada".to_owned(),
-            currency: Currency::GBP,
-            time_zone: "Europe/London".to_owned(),
-            open: true,
-            owner: None,
-            created_at: now,
-        })
-        .unwrap();
-        for (id, name, counted) in [(counted(), "Soup", true), (uncounted(), "Bread", false)] {
-            work.insert(&Item {
-                id,
-                restaurant: restaurant(),
-                name: name.to_owned(),
-                price_minor: 500,
-                currency: Currency::GBP,
-                available: true,
-                counted,
-                free: STOCK,
-                stocked: STOCK,
-                revision: 1,
-                changed_at: now,
-            })
-            .unwrap();
-        }
-        engine.commit(work).await.unwrap();
+        let role = RoleEngine::open(ROLE, &collections, peers, clock.clone()).unwrap();
         let hour = Duration::from_hours(1);
-        let catalog = Catalog { engine, reservation_ttl: hour, token_ttl: hour };
-        Self { catalog, _role: role }
+        let catalog = Catalog {
+            engine: role.engine.clone(),
+            reservation_ttl: hour,
+            token_ttl: hour,
+            shops: Shops::default(),
+        };
+        Self { catalog, clock, _role: role }
+    }
+
+    /// Puts documents there.
+    pub(crate) async fn put(&self, fill: impl FnOnce(&mut Work)) {
+        let engine = &self.catalog.engine;
+        let mut work = engine.work(Cause::Tick { name: "menu".to_owned() });
+        fill(&mut work);
+        engine.commit(work).await.unwrap();
+    }
+
+    async fn reserve_all(
+        &self,
+        number: u128,
+        revision: u32,
+        lines: &[(Id<kinds::Item>, u32)],
+        key: &str,
+    ) -> Result<u32, Error> {
+        let line = |(item, quantity): &(Id<kinds::Item>, u32)| v1::BasketLine {
+            item_id: item.to_string(),
+            quantity: *quantity,
+            choice_ids: Vec::new(),
+        };
+        let message = v1::ReserveRequest {
+            order_id: order(number).to_string(),
+            restaurant_id: HERE.to_string(),
+            lines: lines.iter().map(line).collect(),
+            expires_at_ms: 0,
+            revision,
+            wanted_at_ms: 0,
+        };
+        let (asked, message) = asked(message, key);
+        Ok(self.catalog.reserve(&asked, &message).await?.counted_lines)
     }
 
     async fn reserve(
@@ -94,19 +129,13 @@ impl Bench {
         quantity: u32,
         key: &str,
     ) -> Result<u32, Error> {
-        let message = v1::ReserveRequest {
-            order_id: order(number).to_string(),
-            restaurant_id: restaurant().to_string(),
-            lines: vec![v1::BasketLine {
-                item_id: item.to_string(),
-                quantity,
-                ..v1::BasketLine::default()
-            }],
-            expires_at_ms: 0,
-            ..v1::ReserveRequest::default()
-        };
+        self.reserve_all(number, 0, &[(item, quantity)], key).await
+    }
+
+    async fn keep(&self, number: u128, revision: u32, key: &str) -> u32 {
+        let message = v1::KeepRequest { order_id: order(number).to_string(), revision };
         let (asked, message) = asked(message, key);
-        Ok(self.catalog.reserve(&asked, &message).await?.counted_lines)
+        self.catalog.keep(&asked, &message).await.unwrap().counted_lines
     }
 
     async fn release(&self, number: u128) {
@@ -115,9 +144,17 @@ impl Bench {
         self.catalog.release(&asked, &message).await.unwrap();
     }
 
+    async fn item(&self, id: Id<kinds::Item>) -> Item {
+        self.catalog.engine.store().load(&id.to_string()).await.unwrap().unwrap().value
+    }
+
     async fn free(&self) -> i64 {
-        let id = counted().to_string();
-        self.catalog.engine.store().load::<Item>(&id).await.unwrap().unwrap().free
+        self.item(counted()).await.free
+    }
+
+    async fn reservation(&self, number: u128) -> Option<Reservation> {
+        let id = order(number).sibling::<kinds::Reservation>().to_string();
+        self.catalog.engine.store().load(&id).await.unwrap().map(|found| found.value)
     }
 }
 
@@ -159,7 +196,229 @@ async fn what_was_released_before_it_was_reserved_takes_nothing() {
 async fn an_order_of_uncounted_dishes_leaves_no_reservation() {
     let bench = Bench::new().await;
     assert_eq!(bench.reserve(1, uncounted(), 7, "k").await.unwrap(), 0);
-    let id = order(1).sibling::<kinds::Reservation>().to_string();
-    let found = bench.catalog.engine.store().load::<Reservation>(&id).await.unwrap();
-    assert_eq!(found, None);
+    assert_eq!(bench.reservation(1).await, None);
+}
+
+#[tokio::test]
+async fn a_closed_restaurant_takes_nothing_and_a_changed_menu_is_seen() {
+    let bench = Bench::new().await;
+    let store = bench.catalog.engine.store();
+    let place = store.load::<Restaurant>(&HERE.to_string()).await.unwrap().unwrap();
+    let closed = Restaurant { open: false, ..place.value.clone() };
+    bench
+        .put(|work| {
+            work.replace(&place, &closed).unwrap();
+        })
+        .await;
+    assert_eq!(code(bench.reserve(1, counted(), 1, "k").await), ErrorCode::RestaurantClosed);
+    assert_eq!(code(bench.reserve(1, Id::from_bits(9), 1, "k").await), ErrorCode::RestaurantClosed);
+}
+
+#[tokio::test]
+async fn a_change_holds_enough_for_either_until_one_is_kept() {
+    let bench = Bench::new().await;
+    bench.reserve(1, counted(), 1, "place").await.unwrap();
+    // Two are asked for instead of one: what the order holds already is free for it.
+    let two = [(counted(), 2)];
+    assert_eq!(bench.reserve_all(1, 1, &two, "change").await.unwrap(), 1);
+    assert_eq!(bench.free().await, 0);
+    assert_eq!(bench.keep(1, 0, "refuse").await, 1);
+    assert_eq!(bench.free().await, 1);
+    assert_eq!(code(bench.reserve_all(1, 1, &two, "late").await), ErrorCode::WrongState);
+    assert_eq!(bench.reserve_all(1, 2, &two, "again").await.unwrap(), 1);
+    // The refusal of the first change comes once more, and late.
+    assert_eq!(bench.keep(1, 0, "refuse").await, 1);
+    assert_eq!(bench.free().await, 0, "the second change still stands");
+    assert_eq!(bench.keep(1, 2, "agree").await, 1);
+    assert_eq!(code(bench.reserve_all(2, 0, &two, "other").await), ErrorCode::SoldOut);
+    bench.release(1).await;
+    assert_eq!(bench.free().await, STOCK);
+    assert_eq!(bench.keep(1, 2, "late").await, 0);
+}
+
+#[tokio::test]
+async fn a_change_too_large_leaves_all_as_it_was() {
+    let bench = Bench::new().await;
+    bench.reserve(1, counted(), 1, "place").await.unwrap();
+    let three = [(counted(), 3)];
+    assert_eq!(code(bench.reserve_all(1, 1, &three, "change").await), ErrorCode::SoldOut);
+    assert_eq!(bench.free().await, 1);
+}
+
+#[tokio::test]
+async fn an_order_without_counted_dishes_can_be_changed_into_one_with_some() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.reserve(1, uncounted(), 1, "place").await.unwrap(), 0);
+    assert_eq!(bench.reserve_all(1, 1, &[(counted(), 2)], "change").await.unwrap(), 1);
+    assert_eq!(bench.keep(1, 0, "refuse").await, 0);
+    assert_eq!(bench.free().await, STOCK);
+    assert_eq!(bench.keep(7, 3, "nothing was ever held").await, 0);
+    assert_eq!(
+        code(bench.reserve_all(7, 2, &[(counted(), 2)], "late").await),
+        ErrorCode::WrongState
+    );
+}
+
+/// What orders may ask, each under its own key, so that the same again is a repetition.
+#[derive(Clone, Debug)]
+enum Call {
+    Reserve(u128, u32, Vec<(u128, u32)>),
+    Keep(u128, u32),
+    Release(u128),
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let lines = prop::collection::vec((2_u128..6, 1_u32..4), 1..4);
+    prop_oneof![
+        4 => (1_u128..4, 0_u32..4, lines).prop_map(|(n, r, lines)| Call::Reserve(n, r, lines)),
+        2 => (1_u128..4, 0_u32..4).prop_map(|(n, r)| Call::Keep(n, r)),
+        1 => (1_u128..4).prop_map(Call::Release),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Calls of several orders, in any order and repeated at any time: what is not free is what
+    /// reservations hold, nothing is taken that is not there, and a repetition changes nothing.
+    #[test]
+    fn stock_is_held_exactly_whatever_is_called(
+        calls in prop::collection::vec((call(), any::<prop::sample::Index>()), 1..14),
+    ) {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+            .block_on(async {
+                let bench = Bench::empty();
+                bench.put(|work| {
+                    work.insert(&restaurant()).unwrap();
+                    for id in 2..6 {
+                        let stocked = Item { counted: id != 5, free: 5, stocked: 5, ..item(id) };
+                        work.insert(&stocked).unwrap();
+                    }
+                }).await;
+                for (place, (call, again)) in calls.iter().enumerate() {
+                    bench.play(call, place).await;
+                    bench.expect_exact().await;
+                    let again = again.index(place + 1);
+                    let before = bench.held().await;
+                    bench.play(&calls[again].0, again).await;
+                    bench.expect_exact().await;
+                    if again == place {
+                        assert_eq!(bench.held().await, before, "{call:?} twice");
+                    }
+                }
+                for number in 1..4 {
+                    bench.release(number).await;
+                }
+                assert!(bench.held().await.is_empty());
+                bench.expect_exact().await;
+            });
+    }
+}
+
+impl Bench {
+    async fn play(&self, call: &Call, place: usize) {
+        let key = format!("call {place}");
+        match call {
+            Call::Reserve(number, revision, lines) => {
+                let lines: Vec<_> =
+                    lines.iter().map(|(item, n)| (Id::from_bits(*item), *n)).collect();
+                if let Err(refused) = self.reserve_all(*number, *revision, &lines, &key).await {
+                    let codes = [ErrorCode::SoldOut, ErrorCode::WrongState];
+                    assert!(codes.contains(&refused.code()), "{refused}");
+                }
+            }
+            Call::Keep(number, revision) => {
+                self.keep(*number, *revision, &key).await;
+            }
+            Call::Release(number) => self.release(*number).await,
+        }
+    }
+
+    /// What all reservations hold, by item.
+    async fn held(&self) -> BTreeMap<Id<kinds::Item>, i64> {
+        let mut sums = BTreeMap::new();
+        for number in 1..4 {
+            for (item, quantity) in
+                self.reservation(number).await.iter().flat_map(Reservation::holds)
+            {
+                *sums.entry(item).or_insert(0) += quantity;
+            }
+        }
+        sums
+    }
+
+    async fn expect_exact(&self) {
+        let held = self.held().await;
+        for id in (2..6).map(Id::from_bits) {
+            let item = self.item(id).await;
+            assert!(item.free >= 0, "{item:?}");
+            assert_eq!(item.stocked - item.free, held.get(&id).copied().unwrap_or(0), "{item:?}");
+        }
+    }
+}
+
+impl Bench {
+    async fn price(&self, item: Id<kinds::Item>) -> v1::PriceBasketResponse {
+        let line =
+            v1::BasketLine { item_id: item.to_string(), quantity: 1, choice_ids: Vec::new() };
+        let message = v1::PriceBasketRequest {
+            restaurant_id: HERE.to_string(),
+            lines: vec![line],
+            ..v1::PriceBasketRequest::default()
+        };
+        self.catalog.price_basket(&message).await.unwrap()
+    }
+
+    async fn menu(&self) -> v1::FullMenu {
+        let message = v1::ReadMenuRequest { restaurant_id: HERE.to_string() };
+        self.catalog.read_menu(&message).await.unwrap()
+    }
+
+    async fn mark(&self, id: String, available: bool, back_at_ms: i64, key: &str) -> u32 {
+        let message = v1::SetAvailabilityRequest { id, available, back_at_ms };
+        let (asked, message) = asked_by(Principal::Operator, message, key);
+        self.catalog.set_availability(&asked, &message).await.unwrap().affected
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_here_is_seen_at_once() {
+    let bench = Bench::new().await;
+    let bread = uncounted().to_string();
+    for round in 0..3 {
+        assert_eq!(bench.menu().await.sold_out, [""; 0]);
+        assert_eq!(bench.price(uncounted()).await.lines[0].refused, "");
+        assert_eq!(bench.mark(bread.clone(), false, 0, &format!("out {round}")).await, 1);
+        assert_eq!(bench.menu().await.sold_out, [bread.clone()]);
+        assert_eq!(bench.price(uncounted()).await.lines[0].refused, "unavailable");
+        assert_eq!(code(bench.reserve(1, uncounted(), 1, "k").await), ErrorCode::SoldOut);
+        assert_eq!(bench.mark(bread.clone(), true, 0, &format!("back {round}")).await, 0);
+    }
+    let message = v1::SetOpenRequest { id: HERE.to_string(), open: false, version: 1 };
+    let (asked, message) = asked_by(Principal::Operator, message, "close");
+    bench.catalog.set_open(&asked, &message).await.unwrap();
+    let priced = bench.price(uncounted()).await;
+    assert_eq!((priced.open, priced.refused), (false, vec!["closed".to_owned()]));
+    assert!(!bench.menu().await.restaurant.unwrap().open_now);
+}
+
+#[tokio::test]
+async fn what_is_to_come_back_does_so_by_the_clock() {
+    let bench = Bench::new().await;
+    let back = bench.clock.now() + Duration::from_secs(60);
+    let bread = uncounted().to_string();
+    bench.mark(bread.clone(), false, back.as_millis(), "out").await;
+    let priced = bench.price(uncounted()).await;
+    assert_eq!(priced.lines[0].refused, "unavailable");
+    bench.clock.advance(Duration::from_secs(60));
+    assert_eq!(bench.price(uncounted()).await.lines[0].refused, "");
+    assert_eq!(bench.menu().await.sold_out, [""; 0]);
+    assert_eq!(bench.reserve(1, uncounted(), 1, "k").await.unwrap(), 0);
+    let (asked, message) = asked_by(
+        Principal::Anonymous,
+        v1::SetAvailabilityRequest { id: bread, available: false, back_at_ms: 0 },
+        "nobody",
+    );
+    let refused = bench.catalog.set_availability(&asked, &message).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Unauthenticated);
 }

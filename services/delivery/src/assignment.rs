@@ -2,15 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bistro_core::{Error, Id, PageRequest, Timestamp, kinds};
+use bistro_core::{Error, GeoPoint, Id, PageRequest, Timestamp, kinds};
 use bistro_eventing::Engine;
 use bistro_store::{Cause, Key, Query, StoreError, StoreExt as _, Versioned, Work};
 use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::{
+    choice::{Near, neighbours, pick, pick_again, pick_nearest, pick_neighbour},
     courier::{Courier, FREE},
-    delivery::{Delivery, PENDING},
+    delivery::{BY_RESTAURANT, Delivery, PENDING, Step},
+    parting::Parting,
+    positions::Positions,
+    shift::Shift,
 };
 
 /// The timer of a courier who has not picked up yet.
@@ -20,6 +24,10 @@ pub(crate) const OFFER_TIMER: &str = "offer";
 const LOOKED_AT: u32 = 32;
 /// Waiting deliveries that are read at once.
 const WAITING: u32 = 64;
+/// Couriers with a known position that are considered, nearest first; they are read in parts.
+const NEAREST: usize = 256;
+/// Those that are read at once.
+const NEAR_AT_ONCE: usize = 32;
 
 /// Who is to have a delivery.
 pub(crate) enum Choice {
@@ -34,13 +42,32 @@ pub(crate) enum Choice {
 #[derive(Clone)]
 pub(crate) struct Assigner {
     engine: Engine,
+    positions: Positions,
     offer_timeout: Duration,
+    /// How far apart the drop-offs of neighbours may be; 0: nothing is brought together.
+    batch_radius_m: f64,
     nudged: Arc<Notify>,
 }
 
 impl Assigner {
-    pub(crate) fn new(engine: Engine, offer_timeout: Duration) -> Self {
-        Self { engine, offer_timeout, nudged: Arc::default() }
+    pub(crate) fn new(
+        engine: Engine,
+        positions: Positions,
+        offer_timeout: Duration,
+        batch_radius_m: u32,
+    ) -> Self {
+        Self {
+            engine,
+            positions,
+            offer_timeout,
+            batch_radius_m: f64::from(batch_radius_m),
+            nudged: Arc::default(),
+        }
+    }
+
+    /// What is known of where couriers are.
+    pub(crate) const fn positions(&self) -> &Positions {
+        &self.positions
     }
 
     /// Says that a courier may have become free.
@@ -66,7 +93,7 @@ impl Assigner {
 
     /// Sees to every delivery that waits, however many older ones nobody wants, while somebody is
     /// free.
-    async fn round(&self) -> Result<(), Error> {
+    pub(crate) async fn round(&self) -> Result<(), Error> {
         let mut page = PageRequest::first(WAITING);
         loop {
             let query = Query::prefix::<Delivery>(PENDING, &Key::new()).page(&page)?;
@@ -97,15 +124,76 @@ impl Assigner {
             work.replace(delivery, after).map(|_| ())
         })?;
         match self.engine.commit(work).await {
-            // Somebody else was quicker, with the courier or with the delivery: next round.
-            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+            Ok(_) => Ok(()),
+            // Somebody else was quicker, with the courier or with the delivery: look again.
+            Err(StoreError::Conflict { .. }) => {
+                self.nudge();
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// A free courier for `delivery`, of those who have not declined it. Who let it pass is asked
-    /// again only when nobody else is free.
+    /// A free courier for `delivery`, of those who have not declined it: one who fetches food for
+    /// the neighbourhood there anyway, then the nearest, then whose turn it is. Who let it pass is
+    /// asked again only when nobody else is free.
     pub(crate) async fn choose(&self, delivery: &Delivery) -> Result<Choice, Error> {
+        if let Some(courier) = self.in_the_neighbourhood(delivery).await? {
+            return Ok(Choice::Courier(courier));
+        }
+        if let Some(from) = delivery.from
+            && let Some(courier) = self.nearest(delivery, from).await?
+        {
+            return Ok(Choice::Courier(courier));
+        }
+        self.by_turns(delivery).await
+    }
+
+    async fn in_the_neighbourhood(
+        &self,
+        delivery: &Delivery,
+    ) -> Result<Option<Versioned<Courier>>, Error> {
+        if delivery.to.is_none() || self.batch_radius_m <= 0.0 {
+            return Ok(None);
+        }
+        let prefix = Delivery::keys_of(delivery.restaurant);
+        let query = Query::prefix::<Delivery>(BY_RESTAURANT, &prefix)
+            .descending()
+            .limit(PageRequest::MAX_LIMIT);
+        let others = self.engine.store().list::<Delivery>(query).await?.items;
+        let groups = neighbours(delivery, &others, self.batch_radius_m);
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        let ids: Vec<_> = groups.iter().map(|group| group.courier.to_string()).collect();
+        let couriers = self.engine.store().load_many::<Courier>(&ids).await?;
+        Ok(pick_neighbour(&couriers, &groups, delivery).cloned())
+    }
+
+    async fn nearest(
+        &self,
+        delivery: &Delivery,
+        from: GeoPoint,
+    ) -> Result<Option<Versioned<Courier>>, Error> {
+        let known = self.positions.nearest(from, NEAREST, self.engine.now());
+        let mut near: Vec<Near> = Vec::new();
+        for part in known.chunks(NEAR_AT_ONCE) {
+            // It costs at least the distance to ask anybody who is farther away.
+            let best = pick_nearest(&near, delivery).map(Near::cost);
+            if best.zip(part.first()).is_some_and(|(best, (metres, _))| best <= *metres) {
+                break;
+            }
+            let ids: Vec<_> = part.iter().map(|(_, courier)| courier.to_string()).collect();
+            let couriers = self.engine.store().load_many::<Courier>(&ids).await?;
+            near.extend(couriers.into_iter().filter_map(|courier| {
+                let (metres, _) = part.iter().find(|(_, id)| *id == courier.id)?;
+                Some(Near { metres: *metres, courier })
+            }));
+        }
+        Ok(pick_nearest(&near, delivery).map(|one| one.courier.clone()))
+    }
+
+    async fn by_turns(&self, delivery: &Delivery) -> Result<Choice, Error> {
         let mut page = PageRequest::first(LOOKED_AT);
         let mut again: Option<Versioned<Courier>> = None;
         let mut somebody = false;
@@ -150,131 +238,41 @@ impl Assigner {
         now + self.offer_timeout
     }
 
-    /// Fills `work` with one delivery less for `courier`.
+    /// Fills `work` with one delivery less for `courier`, who is rid of `delivery` by `step`.
     pub(crate) async fn relieve(
         &self,
         work: &mut Work,
         courier: Id<kinds::Courier>,
+        delivery: Id<kinds::Delivery>,
+        step: Step,
     ) -> Result<(), Error> {
         let before = self.engine.store().require::<Courier, _>("courier", courier).await?;
         let mut after = before.value.clone();
         after.put_down(work.time);
+        let counted_late = if step == Step::DropOff { after.count_delivered() } else { None };
         work.replace(&before, &after)?;
+        if let Some(shift) = counted_late {
+            work.adjust::<Shift>(shift, Shift::DELIVERIES, 1, 0);
+        }
+        if matches!(step, Step::Decline | Step::Lapse) {
+            self.part(work, courier, delivery).await?;
+        }
         Ok(())
     }
-}
 
-/// Of the couriers who have neither declined `delivery` nor let it pass, one with least to bring:
-/// which one follows from the delivery, so that deliveries of the same moment spread.
-fn pick<'a>(free: &'a [Versioned<Courier>], delivery: &Delivery) -> Option<&'a Versioned<Courier>> {
-    let passed =
-        |one: &Courier| delivery.declined.contains(&one.id) || delivery.lapsed_at(one.id).is_some();
-    let fresh: Vec<_> = free.iter().filter(|one| !passed(one)).collect();
-    let least = fresh.iter().map(|one| one.load).min()?;
-    let candidates: Vec<_> = fresh.into_iter().filter(|one| one.load == least).collect();
-    let place = usize::try_from(delivery.id.bits() % candidates.len() as u128).unwrap_or(0);
-    candidates.get(place).copied()
-}
-
-/// Of the couriers who let `delivery` pass and have not declined it, the one who did so longest
-/// ago.
-fn pick_again<'a>(
-    free: impl Iterator<Item = &'a Versioned<Courier>>,
-    delivery: &Delivery,
-) -> Option<&'a Versioned<Courier>> {
-    free.filter(|one| !delivery.declined.contains(&one.id))
-        .filter_map(|one| Some((delivery.lapsed_at(one.id)?, one)))
-        .min_by_key(|(at, one)| (*at, one.id))
-        .map(|(_, one)| one)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::delivery::Step;
-
-    fn courier(bits: u128, load: u32) -> Versioned<Courier> {
-        let value = Courier {
-            id: Id::from_bits(bits),
-            name: String::new(),
-            on_duty: true,
-            load,
-            capacity: 3,
-            changed_at: Timestamp::from_millis(0),
+    /// Fills `work` with that `delivery` goes on without `courier`.
+    async fn part(
+        &self,
+        work: &mut Work,
+        courier: Id<kinds::Courier>,
+        delivery: Id<kinds::Delivery>,
+    ) -> Result<(), Error> {
+        let parting = Parting { courier, delivery, at: work.time };
+        let id = Parting::id_of(delivery, courier);
+        match self.engine.store().load::<Parting>(&id).await? {
+            Some(before) => work.replace(&before, &parting)?,
+            None => work.insert(&parting)?,
         };
-        Versioned { value, version: 1 }
-    }
-
-    const NOW: Timestamp = Timestamp::from_millis(0);
-
-    fn delivery(bits: u128) -> Delivery {
-        Delivery::new(Id::from_bits(bits), Id::from_bits(2), NOW)
-    }
-
-    /// Who gets it, as [`Assigner::choose`] decides when it has seen everybody.
-    fn chosen<'a>(
-        free: &'a [Versioned<Courier>],
-        delivery: &Delivery,
-    ) -> Option<&'a Versioned<Courier>> {
-        pick(free, delivery).or_else(|| pick_again(free.iter(), delivery))
-    }
-
-    #[test]
-    fn the_least_loaded_who_has_not_declined_gets_it() {
-        let mut delivery = delivery(4);
-        delivery.declined.push(Id::from_bits(1));
-        let free = [courier(1, 0), courier(2, 1), courier(3, 2)];
-        assert_eq!(chosen(&free, &delivery).unwrap().id, Id::from_bits(2));
-        delivery.declined.extend([Id::from_bits(2), Id::from_bits(3)]);
-        assert!(chosen(&free, &delivery).is_none());
-    }
-
-    #[test]
-    fn deliveries_of_one_moment_spread_over_equal_couriers() {
-        let free: Vec<_> = (0..8).map(|bits| courier(bits, 0)).collect();
-        let chosen: HashSet<_> =
-            (0..8).filter_map(|bits| Some(pick(&free, &delivery(bits))?.id)).collect();
-        assert_eq!(chosen.len(), 8);
-    }
-
-    #[test]
-    fn a_courier_alone_is_offered_again_what_passed() {
-        let mut delivery = delivery(4);
-        delivery.assign(Id::from_bits(1), NOW).unwrap();
-        delivery.take(Step::Lapse, NOW).unwrap();
-        assert_eq!(chosen(&[courier(1, 0)], &delivery).unwrap().id, Id::from_bits(1));
-    }
-
-    proptest! {
-        /// Whoever is free, and whatever they did before: somebody gets it unless all have
-        /// declined; nobody who has declined gets it; who let it pass comes after who did not,
-        /// and who let it pass lately after who did so before.
-        #[test]
-        fn nobody_declines_by_being_slow(
-            past in prop::collection::vec((0_u128..6, any::<bool>()), 0..12),
-            free in prop::collection::btree_map(0_u128..6, 0_u32..3, 0..6),
-        ) {
-            let mut delivery = delivery(4);
-            for (millis, (bits, declines)) in (1..).zip(past) {
-                let (who, now) = (Id::from_bits(bits), Timestamp::from_millis(millis));
-                if delivery.declined.contains(&who) { continue }
-                delivery.assign(who, now).unwrap();
-                delivery.take(if declines { Step::Decline } else { Step::Lapse }, now).unwrap();
-            }
-            let free: Vec<_> = free.into_iter().map(|(bits, load)| courier(bits, load)).collect();
-            let willing: Vec<_> =
-                free.iter().filter(|one| !delivery.declined.contains(&one.id)).collect();
-            let Some(chosen) = chosen(&free, &delivery) else {
-                prop_assert!(willing.is_empty());
-                return Ok(());
-            };
-            let turn = |one: &Versioned<Courier>| delivery.lapsed_at(one.id);
-            prop_assert!(willing.contains(&chosen));
-            prop_assert!(willing.iter().all(|one| turn(chosen) <= turn(one)));
-        }
+        Ok(())
     }
 }

@@ -1,20 +1,37 @@
 //! A delivery and its state machine: the only place that knows what may follow what.
 
-use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
+use bistro_core::{Error, ErrorCode, GeoPoint, Id, Timestamp, kinds};
 use bistro_store::{Collection, Document, Index, Key};
 use serde::{Deserialize, Serialize};
+
+use crate::failure::FailCode;
 
 /// Deliveries that nobody has, oldest first.
 pub(crate) const PENDING: &str = "pending";
 /// Deliveries under way of one courier, oldest first.
 pub(crate) const BY_COURIER: &str = "by_courier";
+/// Deliveries that have not ended, oldest first.
+pub(crate) const OPEN: &str = "open";
+/// A restaurant's deliveries that have not ended, oldest first.
+pub(crate) const BY_RESTAURANT: &str = "by_restaurant";
+/// All that a courier has or brought to an end, by the moment of its last change.
+pub(crate) const CHANGED: &str = "changed";
+/// Deliveries that hold something personal, by customer.
+pub(crate) const PERSONAL: &str = "personal";
 
 pub(crate) static DELIVERIES: Collection = Collection {
     role: "delivery",
     name: "deliveries",
     schema: 1,
     compatible_from: 1,
-    indexes: &[Index::new(PENDING), Index::new(BY_COURIER)],
+    indexes: &[
+        Index::new(PENDING),
+        Index::new(BY_COURIER),
+        Index::new(OPEN),
+        Index::new(BY_RESTAURANT),
+        Index::new(CHANGED),
+        Index::new(PERSONAL),
+    ],
 };
 
 /// Where a delivery is.
@@ -65,6 +82,11 @@ impl State {
         TABLE.iter().find(|(from, by, _)| (*from, *by) == (self, step)).map(|(_, _, to)| *to)
     }
 
+    /// Whether nothing follows.
+    pub(crate) const fn is_end(self) -> bool {
+        matches!(self, Delivered | Failed | Cancelled)
+    }
+
     /// Whether a courier has it.
     pub(crate) const fn is_under_way(self) -> bool {
         matches!(self, Assigned | PickedUp)
@@ -78,49 +100,6 @@ impl State {
             Delivered => "delivered",
             Failed => "failed",
             Cancelled => "cancelled",
-        }
-    }
-}
-
-/// What kind of reason a delivery failed for: what others are told, who must not be told the
-/// courier's own words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum FailCode {
-    CustomerAbsent,
-    WrongAddress,
-    FoodDamaged,
-    CourierUnable,
-    Other,
-}
-
-impl FailCode {
-    const ALL: [Self; 5] = [
-        Self::CustomerAbsent,
-        Self::WrongAddress,
-        Self::FoodDamaged,
-        Self::CourierUnable,
-        Self::Other,
-    ];
-
-    /// The code with this text; without any text it is [`FailCode::Other`].
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        if text.is_empty() {
-            return Ok(Self::Other);
-        }
-        Self::ALL.into_iter().find(|code| code.as_str() == text).ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            Error::field("code", format!("write one of {known}, or leave it out"))
-        })
-    }
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::CustomerAbsent => "customer_absent",
-            Self::WrongAddress => "wrong_address",
-            Self::FoodDamaged => "food_damaged",
-            Self::CourierUnable => "courier_unable",
-            Self::Other => "other",
         }
     }
 }
@@ -139,6 +118,16 @@ pub(crate) struct Delivery {
     /// The sibling of its order's id.
     pub(crate) id: Id<kinds::Delivery>,
     pub(crate) restaurant: Id<kinds::Restaurant>,
+    /// Whose order it is, if orders could say when the delivery was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) customer: Option<Id<kinds::User>>,
+    /// Where from, if catalog could say then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<GeoPoint>,
+    /// Where to, if orders could say then. Personal: kept no longer than it is needed to choose
+    /// a courier, and erased with the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<GeoPoint>,
     pub(crate) state: State,
     pub(crate) courier: Option<Id<kinds::Courier>>,
     /// Couriers who do not want it: they are never offered it again.
@@ -152,6 +141,9 @@ pub(crate) struct Delivery {
     pub(crate) reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason_code: Option<FailCode>,
+    /// Wrong codes that the courier has given.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) wrong_codes: u32,
     /// The trace of its order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) traceparent: Option<String>,
@@ -169,12 +161,16 @@ impl Delivery {
         Self {
             id,
             restaurant,
+            customer: None,
+            from: None,
+            to: None,
             state: Pending,
             courier: None,
             declined: Vec::new(),
             lapsed: Vec::new(),
             reason: String::new(),
             reason_code: None,
+            wrong_codes: 0,
             traceparent: None,
             created_at: now,
             changed_at: now,
@@ -216,6 +212,9 @@ impl Delivery {
             Error::new(ErrorCode::WrongState, message)
         })?;
         self.changed_at = now;
+        if self.state.is_end() {
+            self.to = None;
+        }
         match step {
             Step::Decline => self.declined.extend(self.courier.take()),
             Step::Lapse => {
@@ -227,6 +226,29 @@ impl Delivery {
             _ => {}
         }
         Ok(if self.state.is_under_way() { None } else { had })
+    }
+
+    /// Forgets what tells about its customer; false if there was nothing.
+    pub(crate) fn forget_customer(&mut self) -> bool {
+        let held = self.is_personal();
+        self.to = None;
+        self.reason.clear();
+        held
+    }
+
+    /// Whether it holds more about its customer than an id.
+    const fn is_personal(&self) -> bool {
+        self.to.is_some() || !self.reason.is_empty()
+    }
+
+    /// The prefix of all keys in [`OPEN`]: no cursor of another list is mistaken for one of this.
+    pub(crate) fn open_keys() -> Key {
+        Key::new().text(OPEN)
+    }
+
+    /// The prefix of a restaurant's deliveries in [`BY_RESTAURANT`].
+    pub(crate) fn keys_of(restaurant: Id<kinds::Restaurant>) -> Key {
+        Key::new().id(restaurant)
     }
 
     /// Gives it to `courier`.
@@ -249,14 +271,31 @@ impl Document for Delivery {
     }
 
     fn keys(&self) -> Vec<(&'static str, Key)> {
-        match (self.state, self.courier) {
-            (Pending, _) => vec![(PENDING, Key::new().time(self.created_at))],
-            (Assigned | PickedUp, Some(courier)) => {
-                vec![(BY_COURIER, Key::new().id(courier).time(self.created_at))]
-            }
-            _ => Vec::new(),
+        let mut keys = Vec::new();
+        if self.state == Pending {
+            keys.push((PENDING, Key::new().time(self.created_at)));
         }
+        if !self.state.is_end() {
+            keys.push((OPEN, Self::open_keys().time(self.created_at)));
+            let key = Self::keys_of(self.restaurant).time(self.created_at);
+            keys.push((BY_RESTAURANT, key));
+        }
+        if let Some(courier) = self.courier {
+            keys.push((CHANGED, Key::new().id(courier).time(self.changed_at)));
+            if self.state.is_under_way() {
+                keys.push((BY_COURIER, Key::new().id(courier).time(self.created_at)));
+            }
+        }
+        if let Some(customer) = self.customer.filter(|_| self.is_personal()) {
+            keys.push((PERSONAL, Key::new().id(customer)));
+        }
+        keys
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]
@@ -292,6 +331,54 @@ mod tests {
         }
     }
 
+    fn has_key(delivery: &Delivery, index: &str) -> bool {
+        delivery.keys().iter().any(|(name, _)| *name == index)
+    }
+
+    #[test]
+    fn where_to_is_forgotten_at_every_end() {
+        let now = Timestamp::from_millis(1);
+        for end in [Step::DropOff, Step::Fail, Step::Cancel] {
+            let mut delivery = Delivery {
+                customer: Some(Id::from_bits(5)),
+                to: GeoPoint::new(1, 2),
+                ..Delivery::new(Id::from_bits(1), Id::from_bits(2), now)
+            };
+            delivery.assign(Id::from_bits(9), now).unwrap();
+            delivery.take(Step::PickUp, now).unwrap();
+            assert!(has_key(&delivery, PERSONAL) && has_key(&delivery, OPEN));
+            delivery.take(end, now).unwrap();
+            assert!(delivery.to.is_none());
+            assert!(!has_key(&delivery, PERSONAL) && !has_key(&delivery, OPEN));
+            assert!(has_key(&delivery, CHANGED) && !has_key(&delivery, BY_COURIER));
+        }
+    }
+
+    #[test]
+    fn what_was_stored_before_there_were_places_still_reads() {
+        let json = r#"{"id":"dlv_00000000000000000000000001",
+            "restaurant":"rst_00000000000000000000000002","state":"assigned",
+            "courier":"cou_00000000000000000000000003","created_at":1,"changed_at":2}"#;
+        let stored = bistro_store::Stored {
+            id: String::new(),
+            version: 1,
+            schema: 1,
+            compatible_from: 1,
+            data: json.into(),
+        };
+        let delivery = Delivery::read(&stored).unwrap();
+        assert_eq!((delivery.customer, delivery.to, delivery.wrong_codes), (None, None, 0));
+        let again = serde_json_of(&delivery);
+        assert!(!again.contains("wrong_codes") && !again.contains("customer"), "{again}");
+    }
+
+    fn serde_json_of(delivery: &Delivery) -> String {
+        let cause = bistro_store::Cause::Tick { name: "t".to_owned() };
+        let mut work = bistro_store::Work::new("delivery", cause, Timestamp::from_millis(1), None);
+        work.insert(delivery).unwrap();
+        work.writes[0].after().unwrap().data.to_string()
+    }
+
     #[test]
     fn who_declined_is_remembered() {
         let now = Timestamp::from_millis(1);
@@ -314,14 +401,5 @@ mod tests {
             assert_eq!(delivery.lapsed, [Lapse { courier: Id::from_bits(9), at: now }]);
         }
         assert!(delivery.declined.is_empty());
-    }
-
-    #[test]
-    fn a_code_is_one_of_the_list() {
-        for code in FailCode::ALL {
-            assert_eq!(FailCode::parse(code.as_str()).unwrap(), code);
-        }
-        assert_eq!(FailCode::parse("").unwrap(), FailCode::Other);
-        assert!(FailCode::parse("the dog of Ada bit me").is_err());
     }
 }

@@ -1,33 +1,57 @@
 //! Couriers, and who brings what to whom.
 //!
 //! A delivery is made when its order is ready and shares the order's bits, so an order has one; a
-//! courier shares the bits of its user. `courier` and `delivery` hold the rules as plain
-//! functions; `assignment` brings the two together; `reactor` and `service` read, ask them,
-//! and commit what they say.
+//! courier shares the bits of its user. `courier`, `delivery`, `choice`, `proof` and `positions`
+//! hold the rules as plain functions; `assignment` brings deliveries and couriers together;
+//! `reactor` and `service` with its parts `couriers`, `steps` and `reads` read, ask them, and
+//! commit what they say. `tracking` and `feed` are the live streams.
 
 mod assignment;
 mod audit;
+mod choice;
 mod courier;
+mod couriers;
 mod delivery;
+mod failure;
+mod feed;
+mod parting;
+mod places;
+mod positions;
 mod present;
+mod proof;
 mod reactor;
+mod reads;
 mod service;
+mod shift;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod tracking;
 
 use std::sync::Arc;
 
 use bistro_bus::Queue;
 use bistro_core::Error;
-use bistro_eventing::shelf_collection;
+use bistro_eventing::{Engine, shelf_collection};
 use bistro_proto::delivery::v1::delivery_server::{DeliveryServer, SERVICE_NAME};
 use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
 use bistro_store::Collection;
 use tonic::service::Routes;
 
-/// The queue of what orders tells delivery.
+use crate::{
+    assignment::Assigner, feed::Feeds, places::Places, present::Presenter, proof::Proof,
+    reactor::DeliveryReactor, service::DeliveryService, tracking::Tracker,
+};
+
+/// The queue of what orders and accounts tell delivery.
 const QUEUE: Queue = Queue {
     name: "delivery.events",
     role: "delivery",
-    kinds: &["bistro.orders.v1.OrderReady", "bistro.orders.v1.OrderEnded"],
+    kinds: &[
+        "bistro.orders.v1.OrderReady",
+        "bistro.orders.v1.OrderEnded",
+        "bistro.accounts.v1.UserErased",
+    ],
 };
 
 static SHELF: Collection = shelf_collection("delivery");
@@ -36,46 +60,58 @@ static SHELF: Collection = shelf_collection("delivery");
 pub static SPEC: RoleSpec = RoleSpec {
     name: "delivery",
     about: "couriers, assignment, tracking",
-    needs: &["orders"],
-    collections: &[&delivery::DELIVERIES, &courier::COURIERS, &SHELF],
+    needs: &["catalog", "orders"],
+    collections: &[
+        &delivery::DELIVERIES,
+        &courier::COURIERS,
+        &shift::SHIFTS,
+        &parting::PARTINGS,
+        &SHELF,
+    ],
     queues: &[QUEUE],
     build,
 };
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
-    let assigner =
-        assignment::Assigner::new(context.engine.clone(), context.config.delivery.offer_timeout);
-    let service = service::DeliveryService {
-        engine: context.engine.clone(),
-        assigner: assigner.clone(),
-        orders: context.peers.channel("orders")?.as_workload(),
-    };
-    let limit = context.config.limits.grpc_message;
+    let RoleContext { engine, peers, config, authority, .. } = context;
+    let delivery = &config.delivery;
+    let places = Places::new(peers.channel("orders")?, peers.channel("catalog")?);
+    let proof = Proof::new(authority.derive("delivery/codes"), delivery.proof_by_code);
+    let tracker = Tracker::new(engine.clone());
+    let positions = tracker.positions().clone();
+    let (patience, radius) = (delivery.offer_timeout, delivery.batch_radius_m);
+    let assigner = Assigner::new(engine.clone(), positions, patience, radius);
+    let (service, reactor) = assemble(engine, places, proof, tracker.clone(), assigner.clone());
+    let limit = config.limits.grpc_message;
     let service = DeliveryServer::new(service)
         .max_decoding_message_size(limit)
         .max_encoding_message_size(limit);
     let mut parts = RoleParts {
         grpc: Some(Routes::new(service)),
         services: vec![SERVICE_NAME],
-        reactor: Some(Arc::new(reactor::DeliveryReactor {
-            engine: context.engine,
-            assigner: assigner.clone(),
-        })),
+        reactor: Some(Arc::new(reactor)),
         ..RoleParts::default()
     };
-    let retry = context.config.delivery.assignment_retry;
+    let retry = delivery.assignment_retry;
     parts.tasks.spawn(async move { assigner.run(retry).await });
+    parts.tasks.spawn(async move { tracker.listen().await });
     Ok(parts)
 }
 
-#[cfg(test)]
-mod tests {
-    use bistro_proto::orders::v1 as orders;
-    use prost::Name as _;
-
-    #[test]
-    fn the_queue_names_kinds_as_the_protocols_do() {
-        let kinds = [orders::OrderReady::full_name(), orders::OrderEnded::full_name()];
-        assert_eq!(super::QUEUE.kinds, kinds);
-    }
+/// What answers and what reacts, over the same parts.
+fn assemble(
+    engine: Engine,
+    places: Places,
+    proof: Proof,
+    tracker: Tracker,
+    assigner: Assigner,
+) -> (DeliveryService, DeliveryReactor) {
+    let presenter = Presenter { proof };
+    let reactor = DeliveryReactor {
+        engine: engine.clone(),
+        assigner: assigner.clone(),
+        places: places.clone(),
+    };
+    let feeds = Feeds::new(engine.clone(), presenter.clone());
+    (DeliveryService { engine, assigner, tracker, feeds, places, presenter }, reactor)
 }

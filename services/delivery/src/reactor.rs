@@ -1,21 +1,29 @@
-//! What delivery does when orders tells it something, and when a courier takes too long.
+//! What delivery does when orders or accounts tells it something, and when a courier takes too
+//! long.
 
 use async_trait::async_trait;
-use bistro_core::{Error, ErrorCode, Event, Id, kinds};
+use bistro_core::{Error, ErrorCode, Event, Id, PageRequest, kinds};
 use bistro_eventing::{Engine, Reactor};
-use bistro_proto::orders::v1::{OrderEnded, OrderReady};
-use bistro_store::{DueTimer, StoreExt as _, Versioned, Work};
+use bistro_proto::{
+    accounts::v1::UserErased,
+    orders::v1::{OrderEnded, OrderReady},
+};
+use bistro_store::{DueTimer, Key, Query, StoreExt as _, Versioned, Work};
 use prost::{Message, Name as _};
 
 use crate::{
     assignment::{Assigner, Choice, OFFER_TIMER},
-    delivery::{Delivery, State, Step},
+    courier::Courier,
+    couriers::leave,
+    delivery::{Delivery, PERSONAL, State, Step},
+    places::Places,
 };
 
 /// Reacts for delivery.
 pub(crate) struct DeliveryReactor {
     pub(crate) engine: Engine,
     pub(crate) assigner: Assigner,
+    pub(crate) places: Places,
 }
 
 fn decode<M: Message + Default>(event: &Event) -> Result<M, Error> {
@@ -45,6 +53,9 @@ impl Reactor for DeliveryReactor {
                 ..Delivery::new(order.sibling(), restaurant, work.time)
             };
             self.ready(work, delivery).await
+        } else if event.kind == UserErased::full_name() {
+            let erased: UserErased = decode(event)?;
+            self.erased(work, id(event, &erased.user_id)?).await
         } else if event.kind == OrderEnded::full_name() {
             let ended: OrderEnded = decode(event)?;
             let order: Id<kinds::Order> = id(event, &ended.order_id)?;
@@ -75,6 +86,11 @@ impl DeliveryReactor {
             // Made before (an order that was recalled becomes ready again), or called off.
             return Ok(None);
         }
+        let (from, drop_off) =
+            self.places.ends(delivery.order(), delivery.restaurant, work.time).await;
+        delivery.from = from;
+        delivery.to = drop_off.location;
+        delivery.customer = drop_off.customer;
         match self.assigner.choose(&delivery).await? {
             Choice::Courier(courier) => {
                 self.assigner.give(&mut work, &mut delivery, &courier, |work, delivery| {
@@ -111,7 +127,7 @@ impl DeliveryReactor {
         work.replace(&before, &after)?;
         work.cancel_timer::<Delivery>(id, OFFER_TIMER);
         if let Some(courier) = rid {
-            self.assigner.relieve(&mut work, courier).await?;
+            self.assigner.relieve(&mut work, courier, id, Step::Cancel).await?;
         }
         Ok(Some(work))
     }
@@ -122,8 +138,36 @@ impl DeliveryReactor {
         let rid = after.take(Step::Lapse, work.time)?;
         work.replace(before, &after)?;
         if let Some(courier) = rid {
-            self.assigner.relieve(work, courier).await?;
+            self.assigner.relieve(work, courier, after.id, Step::Lapse).await?;
         }
         Ok(())
+    }
+
+    /// A person was erased: as a courier, and as a customer whom deliveries tell something about.
+    async fn erased(&self, mut work: Work, user: Id<kinds::User>) -> Result<Option<Work>, Error> {
+        let courier: Id<kinds::Courier> = user.sibling();
+        if let Some(before) = self.engine.store().load::<Courier>(&courier.to_string()).await?
+            && !(before.deleted && before.name.is_empty())
+        {
+            leave(&self.engine, &mut work, &before, |gone| gone.name.clear()).await?;
+        }
+        let key = Key::new().id(user);
+        let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
+        loop {
+            let query = Query::prefix::<Delivery>(PERSONAL, &key).page(&page)?;
+            let found = self.engine.store().list::<Delivery>(query).await?;
+            for before in &found.items {
+                let mut after = before.value.clone();
+                if after.forget_customer() {
+                    work.replace(before, &after)?;
+                }
+            }
+            match found.next {
+                Some(next) => page.cursor = Some(next),
+                None => break,
+            }
+        }
+        self.assigner.positions().forget(courier);
+        Ok((!work.writes.is_empty()).then_some(work))
     }
 }

@@ -9,6 +9,7 @@
 
 mod dto;
 mod edge;
+mod menu_cache;
 mod openapi;
 mod routes;
 mod sse;

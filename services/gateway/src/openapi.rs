@@ -22,7 +22,7 @@ use example::Fields;
 pub use problems::error_catalogue;
 
 use crate::{
-    dto::{AUDITED_ROLES, ActiveDeliveryState},
+    dto::{AUDITED_ROLES, ActiveDeliveryState, OrderStates},
     edge::{
         ProblemDetails,
         rules::{self, Access},
@@ -31,8 +31,23 @@ use crate::{
 };
 
 /// What is answered with its version as the entity tag.
-const TAGGED: &[&str] =
-    &["Restaurant", "Item", "Order", "Payment", "Ticket", "Courier", "Delivery", "User"];
+const TAGGED: &[&str] = &[
+    "Restaurant",
+    "RestaurantMenu",
+    "Menu",
+    "Item",
+    "OptionGroup",
+    "Ingredient",
+    "Order",
+    "Payment",
+    "Ticket",
+    "Station",
+    "Courier",
+    "Delivery",
+    "User",
+    "Rating",
+    "AllergyProfile",
+];
 /// The security scheme's name.
 const BEARER: &str = "bearer";
 
@@ -51,16 +66,18 @@ const BEARER: &str = "bearer";
             `cursor`. What can be edited has an `ETag`; send it back as `If-Match`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemDetails<'_>, ActiveDeliveryState)),
+    components(schemas(ProblemDetails<'_>, ActiveDeliveryState, OrderStates)),
     tags(
         (name = "users", description = "Users"),
         (name = "sessions", description = "Sessions and passwords"),
         (name = "staff", description = "Who works for a restaurant"),
         (name = "restaurants", description = "Restaurants and their menus"),
+        (name = "menus", description = "Menus, sections, options and ingredients"),
         (name = "items", description = "Items of menus, and stock"),
         (name = "orders", description = "Quotes, orders and their events"),
         (name = "payments", description = "Payments, refunds and the ledger"),
         (name = "tickets", description = "What kitchens have to cook"),
+        (name = "stations", description = "Where kitchens cook, and how busy they are"),
         (name = "deliveries", description = "Couriers and deliveries"),
         (name = "operations", description = "For whoever runs the platform"),
     ),
@@ -199,7 +216,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
             has_tag |= describe_headers(status, response);
         }
     }
-    if has_tag && *method == Method::GET {
+    if has_tag && *method == Method::GET && rules::revalidates(path) {
         let mut known = header(
             "If-None-Match",
             "ETags of what you have; 304 if one is this one's",
@@ -315,11 +332,25 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
         ),
         (_, "restaurants") => (id("rst"), "The restaurant"),
         (_, "items") => (id("itm"), "The item"),
+        (_, "menus") => (id("mnu"), "The menu"),
+        (_, "option-groups") => (id("opg"), "The option group"),
+        (_, "choices") => (id("opt"), "The choice"),
+        (_, "ingredients") => (id("ing"), "The ingredient"),
         (_, "tickets") => (id("tkt"), "The ticket"),
+        (_, "stations") => (id("stn"), "The station"),
         (_, "deliveries") => (id("dlv"), "The delivery"),
+        (_, "couriers") => (id("cou"), "The courier"),
         ("user_id", _) | (_, "users") => (id("usr"), "The user"),
         (_, "sessions") => (id("ses"), "The session"),
         (_, "invitations") => (id("inv"), "The invitation"),
+        (_, "dead-letters") => (
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(3))
+                .examples(["kitchen.events:2f9c4e0b1a7d48e3906b5c1f0e8d7a62:0"])
+                .into(),
+            "The dead letter",
+        ),
         _ => (id("ord"), "The order"),
     };
     ParameterBuilder::new()

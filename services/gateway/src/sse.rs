@@ -1,4 +1,4 @@
-//! Server-sent events of an order.
+//! Server-sent events of whatever a role tells live.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use bistro_proto::orders::v1;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use http::{HeaderValue, header};
+use serde::Serialize;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -24,16 +25,57 @@ const COMMENT: Bytes = Bytes::from_static(b": alive\n\n");
 /// The first line: how long a browser waits before it reconnects.
 const RETRY: Bytes = Bytes::from_static(b"retry: 1000\n\n");
 
-/// Events of `orders` until one that has ended, the end of `orders`, or `stopping`.
+/// A role's message that a stream tells as an event.
+pub(crate) trait Live: Send + 'static {
+    /// The event's name.
+    const EVENT: &'static str;
+    /// Its data.
+    type Data: Serialize;
+
+    /// What its reader sends back as `Last-Event-ID` to go on after it.
+    fn id(&self) -> String;
+
+    /// Whether nothing follows it.
+    fn is_last(&self) -> bool {
+        false
+    }
+
+    /// Its data; none if the message says nothing, which ends the stream.
+    fn data(self) -> Option<Self::Data>;
+}
+
+impl Live for v1::Order {
+    const EVENT: &'static str = "order";
+    type Data = Order;
+
+    fn id(&self) -> String {
+        self.sequence.to_string()
+    }
+
+    fn is_last(&self) -> bool {
+        has_ended(&self.state)
+    }
+
+    fn data(self) -> Option<Order> {
+        Some(self.into())
+    }
+}
+
+/// Events of `messages` until the last one, the end of `messages`, or `stopping`.
 ///
 /// A stream that breaks off without an end is gone on with by its reader, with `Last-Event-ID`.
-pub(crate) fn response<S>(orders: S, stopping: CancellationToken, guard: StreamGuard) -> Response
+pub(crate) fn response<S, M>(
+    messages: S,
+    stopping: CancellationToken,
+    guard: StreamGuard,
+) -> Response
 where
-    S: Stream<Item = Result<v1::Order, Status>> + Send + Unpin + 'static,
+    S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
+    M: Live,
 {
     let mut response = Response::new(Body::from_stream(
         stream::once(async { RETRY })
-            .chain(events(orders, stopping, guard))
+            .chain(events(messages, stopping, guard))
             .map(Ok::<_, std::convert::Infallible>),
     ));
     let headers = response.headers_mut();
@@ -45,24 +87,25 @@ where
 }
 
 struct Events<S> {
-    orders: S,
+    messages: S,
     heartbeat: Interval,
     stopping: CancellationToken,
     ended: bool,
     _guard: StreamGuard,
 }
 
-fn events<S>(
-    orders: S,
+fn events<S, M>(
+    messages: S,
     stopping: CancellationToken,
     guard: StreamGuard,
 ) -> impl Stream<Item = Bytes> + Send + 'static
 where
-    S: Stream<Item = Result<v1::Order, Status>> + Send + Unpin + 'static,
+    S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
+    M: Live,
 {
     let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = Events { orders, heartbeat, stopping, ended: false, _guard: guard };
+    let events = Events { messages, heartbeat, stopping, ended: false, _guard: guard };
     stream::unfold(events, |mut events| async move {
         if events.ended {
             return None;
@@ -70,11 +113,11 @@ where
         tokio::select! {
             biased;
             () = events.stopping.cancelled() => None,
-            order = events.orders.next() => match order? {
-                Ok(order) => {
-                    events.ended = has_ended(&order.state);
+            message = events.messages.next() => match message? {
+                Ok(message) => {
+                    events.ended = message.is_last();
                     events.heartbeat.reset();
-                    Some((event(order)?, events))
+                    Some((event(message)?, events))
                 }
                 Err(status) => {
                     info!(%status, "a live stream broke off");
@@ -87,10 +130,9 @@ where
 }
 
 /// One event. JSON has no raw line ends, so `data` is one line.
-fn event(order: v1::Order) -> Option<Bytes> {
-    let order = Order::from(order);
-    let mut frame = format!("id: {}\nevent: order\ndata: ", order.sequence).into_bytes();
-    serde_json::to_writer(&mut frame, &order).ok()?;
+fn event<M: Live>(message: M) -> Option<Bytes> {
+    let mut frame = format!("id: {}\nevent: {}\ndata: ", message.id(), M::EVENT).into_bytes();
+    serde_json::to_writer(&mut frame, &message.data()?).ok()?;
     frame.extend_from_slice(b"\n\n");
     Some(frame.into())
 }

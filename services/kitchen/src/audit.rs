@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bistro_core::{Error, PageRequest};
+use bistro_core::{Error, PageRequest, Timestamp};
 use bistro_eventing::Engine;
 use bistro_proto::common::v1::{AuditPage, AuditRequest, AuditRow};
 use bistro_store::{Query, StoreExt as _, Versioned};
@@ -18,7 +18,8 @@ pub(crate) async fn page(engine: &Engine, request: AuditRequest) -> Result<Audit
     Ok(AuditPage {
         backlog: if first { Some(engine.audit_backlog(&[crate::QUEUE.name]).await?) } else { None },
         next_cursor: tickets.next.unwrap_or_default(),
-        rows: tickets.items.iter().map(row).collect(),
+        // One that is awaited is a delay without its ticket.
+        rows: tickets.items.iter().filter(|ticket| !ticket.awaited).map(row).collect(),
     })
 }
 
@@ -34,7 +35,7 @@ fn row(ticket: &Versioned<Ticket>) -> AuditRow {
             i64::try_from(ticket.items.len()).unwrap_or(i64::MAX),
         )]),
         changed_at_ms: ticket.changed_at.as_millis(),
-        due_at_ms: 0,
+        due_at_ms: ticket.fire_at.map_or(0, Timestamp::as_millis),
         currency: String::new(),
     }
 }

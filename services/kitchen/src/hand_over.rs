@@ -1,9 +1,8 @@
 //! Takes tickets whose orders have left the kitchen off the pass, many with one Work.
 //!
 //! Nothing waits for a ticket to be `handed_over`, so it need not be a Work of its own in every
-//! order's life: a round every few seconds asks orders which of the ready ones have left. A
-//! slower round asks for every open ticket, because one that is recalled after it left is not
-//! ready, and may never be again.
+//! order's life: a round every few seconds asks orders which of those that are ready have left,
+//! or were ready once: one that is recalled after it left may never be ready again.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -13,23 +12,18 @@ use bistro_proto::orders::v1::{GetStatesRequest, OrderState, orders_client::Orde
 use bistro_runtime::{PeerChannel, error_of};
 use bistro_store::{Cause, Key, Query, StoreError, StoreExt as _, Versioned};
 
-use crate::ticket::{OPEN_BY_RESTAURANT, READY, Ticket, TicketState};
+use crate::ticket::{READY, Ticket, TicketState};
 
-/// The round over ready tickets, and the one over all that are open.
-pub(crate) const TICKS: &[Tick] = &[
-    Tick { name: "hand-over", every: Duration::from_secs(2) },
-    Tick { name: OPEN_TICK, every: Duration::from_secs(10) },
-];
-const OPEN_TICK: &str = "hand-over-open";
+/// The round.
+pub(crate) const TICKS: &[Tick] = &[Tick { name: "hand-over", every: Duration::from_secs(2) }];
 /// Tickets that are asked about, and changed, at once.
 const BATCH: u32 = 64;
 
-/// The round of `tick`.
-pub(crate) async fn round(engine: &Engine, orders: &PeerChannel, tick: &str) -> Result<(), Error> {
-    let index = if tick == OPEN_TICK { OPEN_BY_RESTAURANT } else { READY };
+/// One round.
+pub(crate) async fn round(engine: &Engine, orders: &PeerChannel) -> Result<(), Error> {
     let mut page = PageRequest::first(BATCH);
     loop {
-        let query = Query::prefix::<Ticket>(index, &Key::new()).page(&page)?;
+        let query = Query::prefix::<Ticket>(READY, &Key::new()).page(&page)?;
         let found = engine.store().list::<Ticket>(query).await?;
         if !found.items.is_empty() {
             let states = states(&found.items, orders).await?;
@@ -82,20 +76,17 @@ mod tests {
     use bistro_store::Document as _;
 
     use super::*;
-    use crate::ticket::{Action, Item, ItemState};
+    use crate::{
+        item::Action,
+        ticket::{OPEN_BY_RESTAURANT, tests::item},
+    };
 
     const NOW: Timestamp = Timestamp::from_millis(5);
 
     /// The ticket of one dish, after `actions`.
     fn ticket(bits: u128, actions: &[Action]) -> Versioned<Ticket> {
-        let dish = Item {
-            dish: Id::from_bits(7),
-            name: "Naan".to_owned(),
-            quantity: 1,
-            state: ItemState::Queued,
-        };
         let mut value = Ticket {
-            items: vec![dish],
+            items: vec![item(7)],
             ended: None,
             ..Ticket::tombstone(Id::from_bits(bits), Id::from_bits(2), NOW)
         };
@@ -131,11 +122,11 @@ mod tests {
     #[test]
     fn a_ticket_that_is_recalled_after_it_left_is_seen_all_the_same() {
         let recalled = ticket(1, &[Action::Bump, Action::Recall]);
-        assert!(!is_in(&recalled, READY) && is_in(&recalled, OPEN_BY_RESTAURANT));
+        assert!(is_in(&recalled, READY) && is_in(&recalled, OPEN_BY_RESTAURANT));
         let states = [state(&recalled, "completed")];
         let mut tickets = [recalled];
         assert_eq!(left(&tickets, &states).len(), 1);
         assert!(tickets[0].value.end(TicketState::HandedOver, NOW));
-        assert!(!is_in(&tickets[0], OPEN_BY_RESTAURANT));
+        assert!(!is_in(&tickets[0], OPEN_BY_RESTAURANT) && !is_in(&tickets[0], READY));
     }
 }

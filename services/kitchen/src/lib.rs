@@ -1,30 +1,55 @@
-//! Tickets: what a kitchen has to cook, item by item.
+//! Tickets: what a kitchen has to cook, item by item, and the stations that cook it.
 //!
 //! A ticket is made when its order is accepted and shares the order's bits, so an order has one.
-//! `ticket` holds the rules as plain functions; `reactor` and `service` read, ask them, and
-//! commit what they say.
+//! `item`, `ticket`, `station` and `load` hold the rules as plain functions; `reactor`, `tickets`
+//! and `stations` read, ask them, and commit what they say. What people wrote is not kept here:
+//! `notes` asks orders for it whenever a ticket is shown. `changes` and `stream` are the live side.
 
 mod audit;
+mod board;
+mod changes;
 mod hand_over;
+mod item;
+mod load;
+mod notes;
+mod place;
+mod present;
 mod reactor;
+mod reroute;
 mod service;
+mod station;
+mod stations;
+mod stream;
 mod ticket;
+mod tickets;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use bistro_bus::Queue;
 use bistro_core::Error;
-use bistro_eventing::shelf_collection;
+use bistro_eventing::{Engine, shelf_collection};
 use bistro_proto::kitchen::v1::kitchen_server::{KitchenServer, SERVICE_NAME};
-use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
+use bistro_runtime::{PeerChannel, RoleContext, RoleParts, RoleSpec};
 use bistro_store::Collection;
 use tonic::service::Routes;
+
+use crate::{
+    board::Boards, changes::Hub, notes::NotesDesk, present::Presenter, reactor::KitchenReactor,
+    service::KitchenService,
+};
 
 /// The queue of what orders tells the kitchen.
 const QUEUE: Queue = Queue {
     name: "kitchen.events",
     role: "kitchen",
-    kinds: &["bistro.orders.v1.OrderAccepted", "bistro.orders.v1.OrderEnded"],
+    kinds: &[
+        "bistro.orders.v1.OrderAccepted",
+        "bistro.orders.v1.OrderDelayed",
+        "bistro.orders.v1.OrderEnded",
+    ],
 };
 
 static SHELF: Collection = shelf_collection("kitchen");
@@ -34,21 +59,23 @@ pub static SPEC: RoleSpec = RoleSpec {
     name: "kitchen",
     about: "tickets, stations, per-item progress",
     needs: &["orders"],
-    collections: &[&ticket::TICKETS, &SHELF],
+    collections: &[&ticket::TICKETS, &station::STATIONS, &SHELF],
     queues: &[QUEUE],
     build,
 };
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let limit = context.config.limits.grpc_message;
-    let service = service::KitchenService { engine: context.engine.clone() };
+    let orders = context.peers.channel("orders")?.as_workload();
+    let service = KitchenService {
+        hub: hub(context.engine.clone(), orders.clone()),
+        // As stale as a membership may be in a token.
+        stream_lifetime: context.config.auth.access_token_ttl,
+    };
     let service = KitchenServer::new(service)
         .max_decoding_message_size(limit)
         .max_encoding_message_size(limit);
-    let reactor = reactor::KitchenReactor {
-        engine: context.engine,
-        orders: context.peers.channel("orders")?.as_workload(),
-    };
+    let reactor = KitchenReactor { engine: context.engine, orders };
     Ok(RoleParts {
         grpc: Some(Routes::new(service)),
         services: vec![SERVICE_NAME],
@@ -57,14 +84,8 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use bistro_proto::orders::v1 as orders;
-    use prost::Name as _;
-
-    #[test]
-    fn the_queue_names_kinds_as_the_protocols_do() {
-        let kinds = [orders::OrderAccepted::full_name(), orders::OrderEnded::full_name()];
-        assert_eq!(super::QUEUE.kinds, kinds);
-    }
+/// What shows tickets, and shows them again when they change. Speaks to `orders` as this role.
+fn hub(engine: Engine, orders: PeerChannel) -> Hub {
+    let notes = NotesDesk::new(engine.clone(), orders);
+    Hub::new(Arc::new(Presenter { boards: Boards::new(engine.clone()), notes, engine }))
 }

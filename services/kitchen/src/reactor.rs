@@ -1,16 +1,21 @@
-//! What the kitchen does when orders tells it something.
+//! What the kitchen does when orders tells it something, or a moment has come.
 
 use async_trait::async_trait;
 use bistro_core::{Error, ErrorCode, Event, Id, Timestamp, kinds};
 use bistro_eventing::{Engine, Reactor, Tick};
-use bistro_proto::orders::v1::{OrderAccepted, OrderEnded};
+use bistro_proto::orders::v1::{OrderAccepted, OrderDelayed, OrderEnded, QuoteLine};
 use bistro_runtime::PeerChannel;
-use bistro_store::{StoreExt as _, Work};
+use bistro_store::{DueTimer, StoreExt as _, Versioned, Work};
 use prost::{Message, Name as _};
 
 use crate::{
-    hand_over,
-    ticket::{Item, ItemState, Ticket, TicketState},
+    board, hand_over,
+    item::{Item, ItemState},
+    load,
+    reroute::{self, REROUTE_TIMER},
+    station::{Station, route},
+    ticket::{FIRE_TIMER, Ticket, TicketState},
+    tickets,
 };
 
 /// Reacts for the kitchen.
@@ -31,12 +36,18 @@ fn id<K: bistro_core::IdKind>(event: &Event, text: &str) -> Result<Id<K>, Error>
     text.parse().map_err(|cause: bistro_core::IdError| unreadable(event).caused_by(cause))
 }
 
+fn unless_zero(millis: i64) -> Option<Timestamp> {
+    (millis > 0).then(|| Timestamp::from_millis(millis))
+}
+
 #[async_trait]
 impl Reactor for KitchenReactor {
     async fn on_event(&self, work: Work, event: &Event) -> Result<Option<Work>, Error> {
         if event.kind == OrderAccepted::full_name() {
-            let accepted: OrderAccepted = decode(event)?;
-            return self.accepted(work, event, &accepted).await;
+            return self.accepted(work, event, &decode(event)?).await;
+        }
+        if event.kind == OrderDelayed::full_name() {
+            return self.delayed(work, event, &decode(event)?).await;
         }
         if event.kind != OrderEnded::full_name() {
             return Err(Error::new(
@@ -53,12 +64,23 @@ impl Reactor for KitchenReactor {
         self.cancel(work, ticket, id(event, &ended.restaurant_id)?).await
     }
 
+    async fn on_timer(&self, work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
+        match timer.name.as_str() {
+            FIRE_TIMER => self.fire(work, &timer.document.id).await,
+            REROUTE_TIMER => reroute::round(&self.engine, work, &timer.document.id).await,
+            other => {
+                let message = format!("the kitchen sets no timer {other}");
+                Err(Error::new(ErrorCode::Internal, message))
+            }
+        }
+    }
+
     fn ticks(&self) -> &'static [Tick] {
         hand_over::TICKS
     }
 
-    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
-        hand_over::round(&self.engine, &self.orders, tick).await
+    async fn on_tick(&self, _: &str) -> Result<(), Error> {
+        hand_over::round(&self.engine, &self.orders).await
     }
 }
 
@@ -71,33 +93,64 @@ impl KitchenReactor {
     ) -> Result<Option<Work>, Error> {
         let id_of_ticket: Id<kinds::Ticket> =
             id::<kinds::Order>(event, &accepted.order_id)?.sibling();
-        if self.engine.store().load::<Ticket>(&id_of_ticket.to_string()).await?.is_some() {
+        let restaurant = id(event, &accepted.restaurant_id)?;
+        let there = self.engine.store().load::<Ticket>(&id_of_ticket.to_string()).await?;
+        if there.as_ref().is_some_and(|ticket| !ticket.awaited) {
             // Made before, or the order has ended already.
             return Ok(None);
         }
-        let items = accepted
-            .lines
-            .iter()
-            .map(|line| {
-                Ok(Item {
-                    dish: id(event, &line.item_id)?,
-                    name: line.name.clone(),
-                    quantity: line.quantity,
-                    state: ItemState::Queued,
-                })
-            })
-            .collect::<Result<_, Error>>()?;
-        let ticket = Ticket {
-            items,
-            ready_at: (accepted.ready_at_ms > 0)
-                .then(|| Timestamp::from_millis(accepted.ready_at_ms)),
+        let stations = board::stations(&self.engine, restaurant).await?;
+        let stations = stations.iter().map(|station| &station.value);
+        let items = accepted.lines.iter().map(|line| item(event, line, stations.clone()));
+        let mut ticket = Ticket {
+            items: items.collect::<Result<_, Error>>()?,
+            // A delay that came first stays.
+            ready_at: unless_zero(accepted.ready_at_ms)
+                .max(there.as_ref().and_then(|delayed| delayed.ready_at)),
             // A kitchen cooks in the order of acceptance, not of delivery.
             created_at: event.time,
             traceparent: event.traceparent.clone(),
             ended: None,
-            ..Ticket::tombstone(id_of_ticket, id(event, &accepted.restaurant_id)?, work.time)
+            fulfilment: accepted.fulfilment.clone(),
+            has_notes: accepted.has_notes,
+            ..Ticket::tombstone(id_of_ticket, restaurant, work.time)
         };
-        work.insert(&ticket)?;
+        if let Some(scheduled_for) = unless_zero(accepted.scheduled_for_ms) {
+            let prep_ms = load::prep_ms(stations, &ticket.items);
+            let delayed_to = there.as_ref().and_then(|delayed| delayed.ready_at);
+            let due = delayed_to.map_or(scheduled_for, |delayed| delayed.max(scheduled_for));
+            ticket.schedule(due, prep_ms, work.time);
+        }
+        match there {
+            Some(delayed) => work.replace(&delayed, &ticket)?,
+            None => work.insert(&ticket)?,
+        };
+        if let Some(at) = ticket.fire_at {
+            work.timer::<Ticket>(ticket.id, FIRE_TIMER, at);
+        }
+        Ok(Some(work))
+    }
+
+    /// The promise is put off; before there is a ticket, it is kept for it.
+    async fn delayed(
+        &self,
+        mut work: Work,
+        event: &Event,
+        delayed: &OrderDelayed,
+    ) -> Result<Option<Work>, Error> {
+        let id_of_ticket: Id<kinds::Ticket> =
+            id::<kinds::Order>(event, &delayed.order_id)?.sibling();
+        let ready_at = Timestamp::from_millis(delayed.ready_at_ms);
+        let Some(before) = self.ticket(id_of_ticket).await? else {
+            let restaurant = id(event, &delayed.restaurant_id)?;
+            work.insert(&Ticket::awaited(id_of_ticket, restaurant, ready_at, work.time))?;
+            return Ok(Some(work));
+        };
+        let mut after = before.value.clone();
+        if !after.delay(ready_at, work.time) {
+            return Ok(None);
+        }
+        tickets::replace(&mut work, &before, &after)?;
         Ok(Some(work))
     }
 
@@ -107,7 +160,7 @@ impl KitchenReactor {
         id: Id<kinds::Ticket>,
         restaurant: Id<kinds::Restaurant>,
     ) -> Result<Option<Work>, Error> {
-        let Some(before) = self.engine.store().load::<Ticket>(&id.to_string()).await? else {
+        let Some(before) = self.ticket(id).await? else {
             work.insert(&Ticket::tombstone(id, restaurant, work.time))?;
             return Ok(Some(work));
         };
@@ -115,7 +168,42 @@ impl KitchenReactor {
         if !after.end(TicketState::Cancelled, work.time) {
             return Ok(None);
         }
+        tickets::replace(&mut work, &before, &after)?;
+        Ok(Some(work))
+    }
+
+    /// The moment of a ticket that was held back has come.
+    async fn fire(&self, mut work: Work, id: &str) -> Result<Option<Work>, Error> {
+        let Some(before) = self.engine.store().load::<Ticket>(id).await? else { return Ok(None) };
+        let mut after = before.value.clone();
+        if !after.fire_when_due(work.time) {
+            return Ok(None);
+        }
+        // The timer is consumed by this Work, not cancelled.
         work.replace(&before, &after)?;
         Ok(Some(work))
     }
+
+    async fn ticket(&self, id: Id<kinds::Ticket>) -> Result<Option<Versioned<Ticket>>, Error> {
+        Ok(self.engine.store().load(&id.to_string()).await?)
+    }
+}
+
+/// What a line of an order is on its ticket.
+fn item<'a>(
+    event: &Event,
+    line: &QuoteLine,
+    stations: impl IntoIterator<Item = &'a Station> + Clone,
+) -> Result<Item, Error> {
+    Ok(Item {
+        dish: id(event, &line.item_id)?,
+        name: line.name.clone(),
+        quantity: line.quantity,
+        state: ItemState::Queued,
+        station: route(&line.station, stations),
+        choices: line.choices.iter().map(|choice| choice.name.clone()).collect(),
+        held: false,
+        started_at: None,
+        done_at: None,
+    })
 }

@@ -1,158 +1,41 @@
-//! The gRPC service: who may see and change tickets, and the answer.
+//! The gRPC service: each method's asker, and the answer.
 
-use bistro_core::{Error, Id, PageRequest, Principal, StaffRole, Timestamp, kinds};
-use bistro_eventing::{Decision, Engine, MarkAt};
+use std::time::Duration;
+
+use bistro_core::{Error, Id, kinds};
+use bistro_eventing::Engine;
 use bistro_proto::{
     common::v1::{AuditPage, AuditRequest},
-    kitchen::v1::{
-        GetTicketRequest, ItemRequest, ListTicketsRequest, ListTicketsResponse,
-        Ticket as TicketMessage, TicketItem, TicketReady, TicketRecalled, TicketStarted,
-        kitchen_server::Kitchen,
-    },
+    kitchen::v1::{self, kitchen_server::Kitchen},
 };
-use bistro_runtime::{Asked, ask, status_of};
-use bistro_store::{DocumentRef, Key, Mark, Query, StoreExt as _, Versioned, Work};
-use prost::{Message as _, Name as _};
-use tonic::{Request, Response, Status};
+use bistro_runtime::{ask, status_of};
+use tonic::{Request, Response, Status, codegen::BoxStream};
 
-use crate::{
-    audit,
-    ticket::{Action, Change, OPEN_BY_RESTAURANT, Ticket},
-};
-
-/// Who works on tickets.
-const STAFF: &[StaffRole] = &[StaffRole::Chef, StaffRole::Manager];
+use crate::{audit, changes::Hub, item::Action, present::Presenter};
 
 /// Serves the kitchen.
 pub(crate) struct KitchenService {
-    pub(crate) engine: Engine,
+    pub(crate) hub: Hub,
+    /// How long a stream may last whose asker's rights were checked when it began.
+    pub(crate) stream_lifetime: Duration,
 }
 
 impl KitchenService {
-    /// The ticket, for who works in its restaurant; for anybody else there is none.
-    async fn visible(&self, principal: &Principal, id: &str) -> Result<Versioned<Ticket>, Error> {
-        let id: Id<kinds::Ticket> =
-            id.parse().map_err(|cause| Error::field("ticket_id", format!("{cause}")))?;
-        let ticket = self.engine.store().require::<Ticket, _>("ticket", id).await?;
-        match principal {
-            Principal::Anonymous => Err(Error::unauthenticated()),
-            Principal::Workload(_) => Ok(ticket),
-            _ => principal
-                .require_staff(ticket.restaurant, STAFF)
-                .map(|()| ticket)
-                .map_err(|_| Error::not_found(format_args!("ticket {id}"))),
-        }
+    pub(crate) fn presenter(&self) -> &Presenter {
+        &self.hub.presenter
     }
 
-    async fn act(
-        &self,
-        asked: &Asked,
-        action: Action,
-        request: &ItemRequest,
-    ) -> Result<TicketMessage, Error> {
-        let operation = match action {
-            Action::Start => "kitchen.start",
-            Action::Bump => "kitchen.bump",
-            Action::Recall => "kitchen.recall",
-        };
-        let command = asked.command(operation, request)?;
-        let mark_at = MarkAt::Document(DocumentRef::of::<Ticket>(&request.ticket_id));
-        self.engine
-            .request(
-                &command,
-                &mark_at,
-                |work| self.decide(asked, action, request, work),
-                |mark| self.again(mark),
-            )
-            .await
-    }
-
-    async fn decide(
-        &self,
-        asked: &Asked,
-        action: Action,
-        request: &ItemRequest,
-        mut work: Work,
-    ) -> Result<Decision<TicketMessage>, Error> {
-        let before = self.visible(&asked.principal, &request.ticket_id).await?;
-        let mut after = before.value.clone();
-        let change = after.act(action, request.line, work.time)?;
-        work.replace(&before, &after)?;
-        let version = before.version + 1;
-        tell(&mut work, &after, version, change);
-        let answer = message(&after, version);
-        Ok(Decision::commit(work, answer))
-    }
-
-    async fn again(&self, mark: Mark) -> Result<TicketMessage, Error> {
-        let ticket = self.engine.store().load::<Ticket>(&mark.document.id).await?;
-        let ticket = ticket.ok_or_else(|| Error::not_found(&mark.document))?;
-        Ok(message(&ticket, ticket.version))
-    }
-
-    async fn list(
-        &self,
-        asked: &Asked,
-        request: ListTicketsRequest,
-    ) -> Result<ListTicketsResponse, Error> {
-        let restaurant: Id<kinds::Restaurant> = request
-            .restaurant_id
-            .parse()
-            .map_err(|cause| Error::field("restaurant_id", format!("{cause}")))?;
-        asked.principal.require_staff(restaurant, STAFF)?;
-        let page = request.page.unwrap_or_default();
-        let page = PageRequest::new(page.limit, Some(page.cursor));
-        let query = Query::prefix::<Ticket>(OPEN_BY_RESTAURANT, &Key::new().id(restaurant));
-        let found = self.engine.store().list::<Ticket>(query.page(&page)?).await?;
-        Ok(ListTicketsResponse {
-            tickets: found.items.iter().map(|ticket| message(ticket, ticket.version)).collect(),
-            next_cursor: found.next.unwrap_or_default(),
-        })
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.hub.presenter.engine
     }
 }
 
-/// Tells others what changed about the ticket as a whole.
-fn tell(work: &mut Work, ticket: &Ticket, version: i64, change: Change) {
-    let (ticket_id, order_id) = (ticket.id.to_string(), ticket.order().to_string());
-    let (kind, data) = match change {
-        Change::Items => return,
-        Change::Started => {
-            (TicketStarted::full_name(), TicketStarted { ticket_id, order_id }.encode_to_vec())
-        }
-        Change::Ready => {
-            (TicketReady::full_name(), TicketReady { ticket_id, order_id }.encode_to_vec())
-        }
-        Change::Recalled => {
-            (TicketRecalled::full_name(), TicketRecalled { ticket_id, order_id }.encode_to_vec())
-        }
-    };
-    if ticket.traceparent.is_some() {
-        // What follows belongs to the order's trace, not to the cook's request.
-        work.traceparent.clone_from(&ticket.traceparent);
-    }
-    work.event(&kind, ticket.id, version, data);
+pub(crate) fn restaurant_id(text: &str) -> Result<Id<kinds::Restaurant>, Error> {
+    text.parse().map_err(|cause| Error::field("restaurant_id", format!("{cause}")))
 }
 
-fn message(ticket: &Ticket, version: i64) -> TicketMessage {
-    let items = ticket.items.iter().zip(0..).map(|(item, line)| TicketItem {
-        line,
-        item_id: item.dish.to_string(),
-        name: item.name.clone(),
-        quantity: item.quantity,
-        state: item.state.as_str().to_owned(),
-        ..TicketItem::default()
-    });
-    TicketMessage {
-        id: ticket.id.to_string(),
-        order_id: ticket.order().to_string(),
-        restaurant_id: ticket.restaurant.to_string(),
-        state: ticket.state().as_str().to_owned(),
-        items: items.collect(),
-        version,
-        created_at_ms: ticket.created_at.as_millis(),
-        ready_at_ms: ticket.ready_at.map_or(0, Timestamp::as_millis),
-        ..TicketMessage::default()
-    }
+pub(crate) fn station_id(path: &str, text: &str) -> Result<Id<kinds::Station>, Error> {
+    text.parse().map_err(|cause| Error::field(path, format!("{cause}")))
 }
 
 fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
@@ -163,47 +46,131 @@ fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
 impl Kitchen for KitchenService {
     async fn get_ticket(
         &self,
-        request: Request<GetTicketRequest>,
-    ) -> Result<Response<TicketMessage>, Status> {
+        request: Request<v1::GetTicketRequest>,
+    ) -> Result<Response<v1::Ticket>, Status> {
         let (asked, request) = ask(request)?;
-        let found = self.visible(&asked.principal, &request.id).await;
-        answer(found.map(|ticket| message(&ticket, ticket.version)))
+        answer(self.get_ticket(&asked.principal, &request).await)
     }
 
     async fn list_tickets(
         &self,
-        request: Request<ListTicketsRequest>,
-    ) -> Result<Response<ListTicketsResponse>, Status> {
+        request: Request<v1::ListTicketsRequest>,
+    ) -> Result<Response<v1::ListTicketsResponse>, Status> {
         let (asked, request) = ask(request)?;
-        answer(self.list(&asked, request).await)
+        answer(self.list(&asked.principal, request).await)
     }
 
     async fn start(
         &self,
-        request: Request<ItemRequest>,
-    ) -> Result<Response<TicketMessage>, Status> {
+        request: Request<v1::ItemRequest>,
+    ) -> Result<Response<v1::Ticket>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.act(&asked, Action::Start, &request).await)
     }
 
-    async fn bump(&self, request: Request<ItemRequest>) -> Result<Response<TicketMessage>, Status> {
+    async fn bump(
+        &self,
+        request: Request<v1::ItemRequest>,
+    ) -> Result<Response<v1::Ticket>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.act(&asked, Action::Bump, &request).await)
     }
 
     async fn recall(
         &self,
-        request: Request<ItemRequest>,
-    ) -> Result<Response<TicketMessage>, Status> {
+        request: Request<v1::ItemRequest>,
+    ) -> Result<Response<v1::Ticket>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.act(&asked, Action::Recall, &request).await)
+    }
+
+    async fn hold(
+        &self,
+        request: Request<v1::ItemRequest>,
+    ) -> Result<Response<v1::Ticket>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.act(&asked, Action::Hold, &request).await)
+    }
+
+    async fn fire(
+        &self,
+        request: Request<v1::ItemRequest>,
+    ) -> Result<Response<v1::Ticket>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.act(&asked, Action::Fire, &request).await)
+    }
+
+    async fn acknowledge_cancellation(
+        &self,
+        request: Request<v1::TicketRequest>,
+    ) -> Result<Response<v1::Ticket>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.acknowledge(&asked, &request).await)
+    }
+
+    async fn watch_tickets(
+        &self,
+        request: Request<v1::WatchTicketsRequest>,
+    ) -> Result<Response<BoxStream<v1::TicketChange>>, Status> {
+        let (asked, request) = ask(request)?;
+        let changes = self.watch(&asked.principal, &request);
+        let changes = changes.map_err(|error| status_of(&error))?;
+        Ok(Response::new(Box::pin(changes)))
+    }
+
+    async fn create_station(
+        &self,
+        request: Request<v1::CreateStationRequest>,
+    ) -> Result<Response<v1::Station>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.create_station(&asked, &request).await)
+    }
+
+    async fn get_station(
+        &self,
+        request: Request<v1::GetStationRequest>,
+    ) -> Result<Response<v1::Station>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.get_station(&asked.principal, &request).await)
+    }
+
+    async fn update_station(
+        &self,
+        request: Request<v1::UpdateStationRequest>,
+    ) -> Result<Response<v1::Station>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.update_station(&asked, &request).await)
+    }
+
+    async fn delete_station(
+        &self,
+        request: Request<v1::DeleteStationRequest>,
+    ) -> Result<Response<v1::DeleteStationResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.delete_station(&asked, &request).await)
+    }
+
+    async fn list_stations(
+        &self,
+        request: Request<v1::ListStationsRequest>,
+    ) -> Result<Response<v1::ListStationsResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.list_stations(&asked.principal, request).await)
+    }
+
+    async fn get_load(
+        &self,
+        request: Request<v1::GetLoadRequest>,
+    ) -> Result<Response<v1::Load>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.load(&asked.principal, &request).await)
     }
 
     async fn audit(&self, request: Request<AuditRequest>) -> Result<Response<AuditPage>, Status> {
         let (asked, request) = ask(request)?;
         let audited = async {
             asked.principal.require_admin().or_else(|_| asked.principal.require_workload())?;
-            audit::page(&self.engine, request).await
+            audit::page(self.engine(), request).await
         };
         answer(audited.await)
     }

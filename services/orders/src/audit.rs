@@ -26,12 +26,14 @@ fn row(order: &Versioned<Order>) -> AuditRow {
     let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
     let count = |state| number(order.timeline.iter().filter(|entry| entry.state == state).count());
     let numbers = HashMap::from([
-        ("amount_minor".to_owned(), order.total.amount_minor),
-        ("lines".to_owned(), number(order.lines.len())),
+        ("amount_minor".to_owned(), order.content.total.amount_minor),
+        ("lines".to_owned(), number(order.content.lines.len())),
         ("confirmed".to_owned(), count(State::Confirmed)),
         ("completed".to_owned(), count(State::Completed)),
         ("placing".to_owned(), i64::from(order.placing)),
         ("stock_held".to_owned(), i64::from(order.stock_held)),
+        ("slot_held".to_owned(), i64::from(order.slot_held)),
+        ("changing".to_owned(), i64::from(order.change.is_some())),
         ("problem".to_owned(), i64::from(!order.problem.is_empty())),
     ]);
     AuditRow {
@@ -43,6 +45,6 @@ fn row(order: &Versioned<Order>) -> AuditRow {
         numbers,
         changed_at_ms: order.since().as_millis(),
         due_at_ms: order.due_at().map_or(0, bistro_core::Timestamp::as_millis),
-        currency: order.total.currency.code().to_owned(),
+        currency: order.content.total.currency.code().to_owned(),
     }
 }

@@ -5,16 +5,26 @@
 //! made good when a later one fails. Both are plain functions. `reactor` and `service` read,
 //! ask them, and commit what they say.
 
+mod allergies;
 mod audit;
+mod bill;
 mod documents;
+mod erasure;
 mod gauges;
+mod hours;
 mod intake;
+mod lists;
+mod placing;
 mod present;
 mod quote;
+mod quoting;
+mod ratings;
 mod reactor;
 mod saga;
 mod service;
+mod slots;
 mod state;
+mod tenders;
 mod watch;
 
 use std::sync::Arc;
@@ -27,7 +37,7 @@ use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
 use bistro_store::Collection;
 use tonic::service::Routes;
 
-/// The queue of what kitchens, couriers and payments tell orders.
+/// The queue of what kitchens, couriers, payments and accounts tell orders.
 const QUEUE: Queue = Queue {
     name: "orders.events",
     role: "orders",
@@ -40,6 +50,7 @@ const QUEUE: Queue = Queue {
         "bistro.delivery.v1.DeliveryFailed",
         "bistro.payments.v1.PaymentAuthorized",
         "bistro.payments.v1.PaymentFailed",
+        "bistro.accounts.v1.UserErased",
     ],
 };
 
@@ -48,9 +59,17 @@ static SHELF: Collection = shelf_collection("orders");
 /// The role.
 pub static SPEC: RoleSpec = RoleSpec {
     name: "orders",
-    about: "quotes, orders, the order's saga",
+    about: "quotes, orders, the order's saga, slots, ratings",
     needs: &["catalog", "payments"],
-    collections: &[&documents::ORDERS, &SHELF],
+    collections: &[
+        &documents::ORDERS,
+        &slots::SLOTS,
+        &ratings::RATINGS,
+        &ratings::RATING_COUNTS,
+        &allergies::ALLERGY_PROFILES,
+        &erasure::ERASURES,
+        &SHELF,
+    ],
     queues: &[QUEUE],
     build,
 };
@@ -70,24 +89,4 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bistro_proto::{
-        delivery::v1 as delivery, kitchen::v1 as kitchen, payments::v1 as payments,
-    };
-    use prost::Name as _;
-
-    #[test]
-    fn the_queue_names_kinds_as_the_protocols_do() {
-        let kinds = [
-            kitchen::TicketStarted::full_name(),
-            kitchen::TicketReady::full_name(),
-            kitchen::TicketRecalled::full_name(),
-            delivery::DeliveryPickedUp::full_name(),
-            delivery::DeliveryDelivered::full_name(),
-            delivery::DeliveryFailed::full_name(),
-            payments::PaymentAuthorized::full_name(),
-            payments::PaymentFailed::full_name(),
-        ];
-        assert_eq!(super::QUEUE.kinds, kinds);
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use bistro_config::Config;
 use bistro_core::{Error, ErrorCode, Event, Timestamp};
 use bistro_eventing::{Engine, Outcome, Reactor, Tick};
 use bistro_proto::{
+    accounts::v1::UserErased,
     catalog::v1::ReserveResponse,
     delivery::v1::{DeliveryDelivered, DeliveryFailed, DeliveryPickedUp},
     kitchen::v1::{TicketReady, TicketRecalled, TicketStarted},
@@ -17,8 +18,9 @@ use tracing::error;
 
 use crate::{
     documents::{Order, Paid},
+    erasure,
     gauges::Gauges,
-    saga::{self, By, Kitchen, Placed},
+    saga::{self, By, Kitchen, Placed, Taken},
     state::Step,
 };
 
@@ -46,8 +48,12 @@ impl OrdersReactor {
         found.ok_or_else(|| missing(id))
     }
 
-    fn accept_by(&self, now: Timestamp) -> Timestamp {
-        now + self.config.orders.accept_within
+    /// When `order`, confirmed at `now`, expires unless it is accepted. One for later may wait until
+    /// it would have to be begun.
+    fn accept_by(&self, order: &Order, now: Timestamp) -> Timestamp {
+        let within = self.config.orders.accept_within;
+        let begun = order.content.scheduled_for.map(|at| at - within);
+        begun.map_or(now + within, |begun| begun.max(now + within))
     }
 
     async fn kitchen(
@@ -90,6 +96,11 @@ impl Reactor for OrdersReactor {
             let id = decode::<TicketReady>(event)?.order_id;
             return self.kitchen(work, &id, Kitchen::Ready, sequence).await;
         }
+        if is::<UserErased>(event) {
+            let user = decode::<UserErased>(event)?.user_id;
+            let begun = erasure::begin(&self.engine, &mut work, &user).await?;
+            return Ok(begun.then_some(work));
+        }
         if is::<TicketRecalled>(event) {
             let id = decode::<TicketRecalled>(event)?.order_id;
             return self.kitchen(work, &id, Kitchen::Cooking, sequence).await;
@@ -106,12 +117,12 @@ impl Reactor for OrdersReactor {
             saga::delivery_failed(&mut work, &before, &failed.reason)?
         } else if is::<PaymentAuthorized>(event) {
             let before = self.order(&decode::<PaymentAuthorized>(event)?.order_id).await?;
-            let accept_by = self.accept_by(work.time);
-            saga::authorized(&mut work, &before, accept_by)?
+            let accept_by = self.accept_by(&before, work.time);
+            saga::authorized(&mut work, &before, sequence, accept_by)?
         } else if is::<PaymentFailed>(event) {
             let failed = decode::<PaymentFailed>(event)?;
             let before = self.order(&failed.order_id).await?;
-            saga::payment_failed(&mut work, &before, &failed.reason)?
+            saga::payment_failed(&mut work, &before, sequence, &failed.reason)?
         } else {
             let message = format!("orders does not know the event {}", event.kind);
             return Err(Error::new(ErrorCode::InvalidArgument, message));
@@ -120,6 +131,11 @@ impl Reactor for OrdersReactor {
     }
 
     async fn on_timer(&self, mut work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
+        if erasure::is_of(&timer.document) {
+            let user = &timer.document.id;
+            let goes_on = erasure::go_on(&self.engine, &mut work, user).await?;
+            return Ok(goes_on.then_some(work));
+        }
         let before = self.order(&timer.document.id).await?;
         let changed = saga::timed_out(&mut work, &before, &timer.name)?;
         Ok(changed.then_some(work))
@@ -130,8 +146,24 @@ impl Reactor for OrdersReactor {
             saga::PLACE_CALL => {
                 let before = outcome.anchor(self.engine.store()).await?;
                 let before = before.ok_or_else(|| missing(&outcome.document.id))?;
-                let accept_by = self.accept_by(work.time);
+                let accept_by = self.accept_by(&before, work.time);
                 let changed = saga::placed(&mut work, &before, &what_came(outcome)?, accept_by)?;
+                Ok(changed.then_some(work))
+            }
+            saga::CHANGE_CALL => {
+                let before = outcome.anchor(self.engine.store()).await?;
+                let before = before.ok_or_else(|| missing(&outcome.document.id))?;
+                let changed = saga::taken(&mut work, &before, &what_was_taken(outcome)?)?;
+                Ok(changed.then_some(work))
+            }
+            saga::SETTLE_CALL => {
+                if let Some(refused) = &outcome.refused {
+                    let order = &outcome.document.id;
+                    error!(order, cause = refused.chain(), "a change cannot be settled");
+                }
+                let before = self.order(&outcome.document.id).await?;
+                let refused = outcome.refused.as_ref();
+                let changed = saga::settled(&mut work, &before, refused)?;
                 Ok(changed.then_some(work))
             }
             label => {
@@ -158,12 +190,21 @@ impl Reactor for OrdersReactor {
     }
 }
 
+fn unreadable(cause: prost::DecodeError) -> Error {
+    Error::new(ErrorCode::Internal, "an answer to a call cannot be read").caused_by(cause)
+}
+
+/// What payments answered as the second step.
+fn payment(outcome: &Outcome) -> Result<Payment, Error> {
+    let bytes = outcome
+        .answers
+        .get(1)
+        .ok_or_else(|| Error::new(ErrorCode::Internal, "payments gave no answer"))?;
+    Payment::decode(bytes.as_slice()).map_err(unreadable)
+}
+
 /// Reads what the roles answered to [`saga::place`].
 fn what_came(outcome: &Outcome) -> Result<Placed, Error> {
-    let unreadable = |cause: prost::DecodeError| {
-        Error::new(ErrorCode::Internal, "an answer to the placing call cannot be read")
-            .caused_by(cause)
-    };
     let Some(reserved) = outcome.answers.first() else {
         let why = outcome
             .refused
@@ -176,10 +217,21 @@ fn what_came(outcome: &Outcome) -> Result<Placed, Error> {
     if let Some(why) = &outcome.refused {
         return Ok(Placed::NoPayment { stock_held, why: why.clone() });
     }
-    let payment = match outcome.answers.get(1) {
-        Some(bytes) => Payment::decode(bytes.as_slice()).map_err(unreadable)?,
-        None => return Err(Error::new(ErrorCode::Internal, "payments gave no answer")),
-    };
-    let paid = if payment.state == "authorized" { Paid::Authorized } else { Paid::Pending };
+    let authorized = payment(outcome)?.state == "authorized";
+    let paid = if authorized { Paid::Authorized } else { Paid::Pending };
     Ok(Placed::Done { stock_held, paid })
+}
+
+/// Reads what the roles answered to [`saga::propose`].
+fn what_was_taken(outcome: &Outcome) -> Result<Taken, Error> {
+    if let Some(why) = &outcome.refused {
+        return Ok(Taken::Refused(why.clone()));
+    }
+    let reserved = outcome.answers.first().map_or(&[][..], Vec::as_slice);
+    let counted = ReserveResponse::decode(reserved).map_err(unreadable)?.counted_lines > 0;
+    let payment = payment(outcome)?;
+    Ok(match payment.state.as_str() {
+        "authorized" => Taken::Done { counted },
+        _ => Taken::Pending { counted, seen: payment.version },
+    })
 }

@@ -3,20 +3,21 @@
 //! Every function takes the order as it was read and an empty Work, and fills the Work. None of
 //! them reads a clock, a store or a network.
 
-use bistro_core::{Error, ErrorCode, Fulfilment, Timestamp};
-use bistro_proto::{
-    catalog::v1::{BasketLine, ReleaseRequest, ReserveRequest},
-    common::v1::Money as MoneyMessage,
-    orders::v1::{
-        OrderAccepted, OrderCompleted, OrderConfirmed, OrderEnded, OrderReady, QuoteLine,
-    },
-    payments::v1::{AuthorizeRequest, CaptureRequest, VoidRequest},
-};
+mod asks;
+mod change;
+mod cooking;
+
+use bistro_core::{Error, ErrorCode, Timestamp};
+use bistro_proto::orders::v1::{OrderConfirmed, OrderEnded};
 use bistro_store::{CallStep, Versioned, Work};
 use prost::{Message, Name};
 
+pub(crate) use change::{Taken, propose, settled, taken};
+pub(crate) use cooking::{Kitchen, accept, complete, delay, hand_over, kitchen_tells, picked_up};
+
 use crate::{
-    documents::{Entry, Order, Paid},
+    documents::{Entry, Order, Paid, Stage},
+    slots::{self, Place, Slot},
     state::{State, Step},
 };
 
@@ -24,12 +25,19 @@ use crate::{
 pub(crate) const CONFIRM_TIMER: &str = "confirm";
 /// The timer of an order that is not accepted yet.
 pub(crate) const ACCEPT_TIMER: &str = "accept";
+/// The timer of a change that is not decided yet.
+pub(crate) const CHANGE_TIMER: &str = "change";
 /// The call that reserves stock and authorizes the card.
 pub(crate) const PLACE_CALL: &str = "place";
 /// The call that takes the money.
 pub(crate) const CAPTURE_CALL: &str = "capture";
 /// The call that gives stock and money back.
 pub(crate) const COMPENSATE_CALL: &str = "compensate";
+
+/// The call that takes stock and money for a change.
+pub(crate) const CHANGE_CALL: &str = "change";
+/// The call that has a change's outcome kept.
+pub(crate) const SETTLE_CALL: &str = "settle";
 
 /// Who or what moves an order on, and why. The reason may be a person's own words: it stays with
 /// the order, and others are told the step's code.
@@ -45,10 +53,6 @@ impl<'a> By<'a> {
     }
 }
 
-fn step<M: Message>(role: &str, method: &str, request: &M) -> CallStep {
-    CallStep { role: role.to_owned(), method: method.to_owned(), request: request.encode_to_vec() }
-}
-
 /// What follows from a change belongs to the order's trace, whoever's request changed it.
 fn join_trace(work: &mut Work, order: &Order) {
     if order.traceparent.is_some() {
@@ -61,51 +65,26 @@ fn event<M: Message + Name>(work: &mut Work, order: &Order, sequence: i64, messa
     work.event(&M::full_name(), order.id, sequence, message.encode_to_vec());
 }
 
-fn money(order: &Order) -> MoneyMessage {
-    MoneyMessage {
-        amount_minor: order.total.amount_minor,
-        currency: order.total.currency.code().to_owned(),
-    }
-}
-
 /// Places `order`, as it is given back: stock is reserved, then the card authorized, both after
-/// the commit.
+/// the commit. An order for later takes its `place`, in the slot as it was read.
 pub(crate) fn place(
     work: &mut Work,
     order: Order,
-    payment_method: &str,
+    place: Option<(Place, Option<Slot>)>,
     confirm_by: Timestamp,
     reservation_expires: Timestamp,
 ) -> Result<Order, Error> {
-    let order = Order { confirm_by: Some(confirm_by), ..order };
-    let lines = order.lines.iter().map(|line| BasketLine {
-        item_id: line.item.to_string(),
-        quantity: line.quantity,
-        ..BasketLine::default()
-    });
-    let reserve = ReserveRequest {
-        order_id: order.id.to_string(),
-        restaurant_id: order.restaurant.to_string(),
-        lines: lines.collect(),
-        expires_at_ms: reservation_expires.as_millis(),
-        ..ReserveRequest::default()
-    };
-    let authorize = AuthorizeRequest {
-        order_id: order.id.to_string(),
-        restaurant_id: order.restaurant.to_string(),
-        amount: Some(money(&order)),
-        payment_method: payment_method.to_owned(),
-        ..AuthorizeRequest::default()
-    };
+    let order = Order { confirm_by: Some(confirm_by), slot_held: place.is_some(), ..order };
     work.insert_new(&order)?;
+    if let Some((place, there)) = place {
+        place.take(work, there.as_ref())?;
+    }
     work.timer::<Order>(order.id, CONFIRM_TIMER, confirm_by);
-    work.call(
-        PLACE_CALL,
-        vec![
-            step("catalog", "/bistro.catalog.v1.Catalog/Reserve", &reserve),
-            step("payments", "/bistro.payments.v1.Payments/Authorize", &authorize),
-        ],
-    );
+    let steps = vec![
+        asks::reserve(&order, &order.content, order.revision, reservation_expires),
+        asks::authorize(&order, &order.content, order.revision),
+    ];
+    work.call(PLACE_CALL, steps);
     Ok(order)
 }
 
@@ -155,8 +134,9 @@ pub(crate) fn placed(
     if order.state.is_end() {
         // It was called off meanwhile: give back what the call took.
         let code = order.state.as_str();
-        compensate(work, &mut order, State::Placed, code);
+        let steps = owed(&mut order, State::Placed, false, code);
         work.replace(before, &order)?;
+        compensate(work, &order, steps);
         return Ok(true);
     }
     match outcome {
@@ -197,28 +177,31 @@ fn awaits_payment(order: &Order) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// The payment that was pending is authorized; false if that is old news.
+/// The payment that was pending is authorized at its version `sequence`; false if that is old
+/// news.
 pub(crate) fn authorized(
     work: &mut Work,
     before: &Versioned<Order>,
+    sequence: i64,
     accept_by: Timestamp,
 ) -> Result<bool, Error> {
     if !awaits_payment(before)? {
-        return Ok(false);
+        return change::authorized(work, before, sequence);
     }
     let order = Order { paid: Paid::Authorized, ..before.value.clone() };
     confirm(work, before, order, By::role("payments"), accept_by)?;
     Ok(true)
 }
 
-/// The payment that was pending is refused; false if that is old news.
+/// The payment that was pending is refused at its version `sequence`; false if that is old news.
 pub(crate) fn payment_failed(
     work: &mut Work,
     before: &Versioned<Order>,
+    sequence: i64,
     reason: &str,
 ) -> Result<bool, Error> {
     if !awaits_payment(before)? {
-        return Ok(false);
+        return change::declined(work, before, sequence, reason);
     }
     let order = Order { paid: Paid::NotYet, ..before.value.clone() };
     end(work, before, order, Step::RefusePayment, By { who: "payments", reason })?;
@@ -234,6 +217,7 @@ pub(crate) fn timed_out(
     let step = match timer {
         CONFIRM_TIMER => Step::GiveUpConfirming,
         ACCEPT_TIMER => Step::Expire,
+        CHANGE_TIMER => return change::timed_out(work, before),
         other => {
             let message = format!("orders sets no timer {other}");
             return Err(Error::new(ErrorCode::Internal, message));
@@ -267,36 +251,11 @@ fn confirm(
         order_id: order.id.to_string(),
         restaurant_id: order.restaurant.to_string(),
         customer_id: order.customer.clone(),
-        total: Some(money(&order)),
+        total: Some(asks::money(&order.content)),
         accept_by_ms: accept_by.as_millis(),
     };
     event(work, &order, before.version + 1, &message);
     Ok(())
-}
-
-/// The restaurant takes the order; the kitchen hears of it.
-pub(crate) fn accept(
-    work: &mut Work,
-    before: &Versioned<Order>,
-    by: By<'_>,
-    ready_at: Option<Timestamp>,
-) -> Result<Order, Error> {
-    let mut order = before.value.clone();
-    advance(&mut order, Step::Accept, by, work.time)?;
-    order.accept_by = None;
-    order.ready_at = ready_at;
-    work.replace(before, &order)?;
-    work.cancel_timer::<Order>(order.id, ACCEPT_TIMER);
-    let message = OrderAccepted {
-        order_id: order.id.to_string(),
-        restaurant_id: order.restaurant.to_string(),
-        lines: order.lines.iter().map(QuoteLine::from).collect(),
-        fulfilment: order.fulfilment.as_str().to_owned(),
-        ready_at_ms: ready_at.map_or(0, Timestamp::as_millis),
-        ..OrderAccepted::default()
-    };
-    event(work, &order, before.version + 1, &message);
-    Ok(order)
 }
 
 /// Ends the order early, by `step`, and makes good what was done for it.
@@ -332,11 +291,23 @@ fn end(
     let was = order.state;
     advance(&mut order, step, by, work.time)?;
     (order.confirm_by, order.accept_by) = (None, None);
+    let places = leave_slots(&mut order);
+    let changing = order.change.is_some();
+    // The outcome of a change that is not known yet says what else was taken.
+    order.change.take_if(|change| !matches!(change.stage, Stage::Taking | Stage::GivenUp));
     // While it is being placed nothing is known to be taken: the outcome makes good what was.
-    compensate(work, &mut order, was, step.code());
+    let steps = owed(&mut order, was, changing, step.code());
     work.replace(before, &order)?;
-    work.cancel_timer::<Order>(order.id, CONFIRM_TIMER);
-    work.cancel_timer::<Order>(order.id, ACCEPT_TIMER);
+    for from in places {
+        slots::give_back(work, order.restaurant, from);
+    }
+    compensate(work, &order, steps);
+    for timer in [CONFIRM_TIMER, ACCEPT_TIMER] {
+        work.cancel_timer::<Order>(order.id, timer);
+    }
+    if changing {
+        work.cancel_timer::<Order>(order.id, CHANGE_TIMER);
+    }
     if was != State::Placed {
         // Before it was confirmed nobody else has heard of it.
         let message = OrderEnded {
@@ -350,128 +321,45 @@ fn end(
     Ok(order)
 }
 
-/// Has everything given back that is known to be taken, or may be, from an order that `was` in
-/// this state when it ended. The money first: it is missed sooner. What was cooked does not go
-/// back on sale.
-fn compensate(work: &mut Work, order: &mut Order, was: State, code: &str) {
-    let mut steps = Vec::new();
-    if order.paid != Paid::NotYet {
-        let void = VoidRequest { order_id: order.id.to_string(), reason: code.to_owned() };
-        steps.push(step("payments", "/bistro.payments.v1.Payments/Void", &void));
+/// Leaves the slots in which the order, or a change of it, has a place: they begin then.
+fn leave_slots(order: &mut Order) -> Vec<Timestamp> {
+    let mut left = Vec::new();
+    if std::mem::take(&mut order.slot_held) {
+        left.extend(order.content.scheduled_for);
     }
-    if order.stock_held && !was.is_cooked() {
-        let release = ReleaseRequest { order_id: order.id.to_string() };
-        steps.push(step("catalog", "/bistro.catalog.v1.Catalog/Release", &release));
+    if let Some(change) = &mut order.change
+        && std::mem::take(&mut change.slot_held)
+    {
+        left.extend(change.content.as_ref().and_then(|content| content.scheduled_for));
+    }
+    left
+}
+
+/// What has to be given back that is known to be taken, or may be, from an order that `was` in
+/// this state when it ended, and that was `changing`. The money first: it is missed sooner. What
+/// was cooked does not go back on sale.
+fn owed(order: &mut Order, was: State, changing: bool, code: &str) -> Vec<CallStep> {
+    let mut steps = Vec::new();
+    if order.paid != Paid::NotYet || changing {
+        steps.push(asks::void(order, code));
+    }
+    if (order.stock_held || changing) && !was.is_cooked() {
+        steps.push(asks::release(order));
         order.stock_held = false;
     }
+    steps
+}
+
+fn compensate(work: &mut Work, order: &Order, steps: Vec<CallStep>) {
     if !steps.is_empty() {
         join_trace(work, order);
         work.call(COMPENSATE_CALL, steps);
     }
 }
 
-/// What a kitchen tells: where the ticket is, whichever way it came there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kitchen {
-    /// It was started, or was ready and was recalled.
-    Cooking,
-    Ready,
-}
-
-/// Takes in what the kitchen tells about version `sequence` of the ticket; false if it is stale.
-///
-/// Also what moves nothing is remembered: what it overtook must not move the order back.
-pub(crate) fn kitchen_tells(
-    work: &mut Work,
-    before: &Versioned<Order>,
-    told: Kitchen,
-    sequence: i64,
-) -> Result<bool, Error> {
-    if sequence <= before.ticket_seen {
-        return Ok(false);
-    }
-    let steps: &[Step] = match (before.state, told) {
-        (State::Accepted, Kitchen::Cooking) => &[Step::StartCooking],
-        // Bumped without having been started: it was cooked all the same.
-        (State::Accepted, Kitchen::Ready) => &[Step::StartCooking, Step::FinishCooking],
-        (State::Preparing, Kitchen::Ready) => &[Step::FinishCooking],
-        (State::Ready, Kitchen::Cooking) => &[Step::Recall],
-        (State::Preparing, Kitchen::Cooking) | (State::Ready, Kitchen::Ready) => &[],
-        // The kitchen has no say any more.
-        _ => return Ok(false),
-    };
-    let mut order = before.value.clone();
-    order.ticket_seen = sequence;
-    for step in steps {
-        advance(&mut order, *step, By::role("kitchen"), work.time)?;
-    }
-    work.replace(before, &order)?;
-    if order.state == State::Ready && before.state != State::Ready {
-        let message = OrderReady {
-            order_id: order.id.to_string(),
-            restaurant_id: order.restaurant.to_string(),
-            fulfilment: order.fulfilment.as_str().to_owned(),
-        };
-        event(work, &order, before.version + 1, &message);
-    }
-    Ok(true)
-}
-
-/// A courier took the order; false if that is old news.
-pub(crate) fn picked_up(work: &mut Work, before: &Versioned<Order>) -> Result<bool, Error> {
-    let mut order = before.value.clone();
-    if order.state.after(Step::PickUp).is_none() {
-        return Ok(false);
-    }
-    advance(&mut order, Step::PickUp, By::role("delivery"), work.time)?;
-    work.replace(before, &order)?;
-    Ok(true)
-}
-
-/// The customer has the order: take the money. False if that is old news.
-pub(crate) fn complete(
-    work: &mut Work,
-    before: &Versioned<Order>,
-    step: Step,
-    by: By<'_>,
-) -> Result<bool, Error> {
-    let mut order = before.value.clone();
-    if order.state.after(step).is_none() {
-        return Ok(false);
-    }
-    if step == Step::DropOff && order.state != State::InDelivery {
-        // The pick-up's own message is late: it is part of the life all the same.
-        advance(&mut order, Step::PickUp, by, work.time)?;
-    }
-    advance(&mut order, step, by, work.time)?;
-    work.replace(before, &order)?;
-    let capture = CaptureRequest { order_id: order.id.to_string() };
-    let capture = self::step("payments", "/bistro.payments.v1.Payments/Capture", &capture);
-    join_trace(work, &order);
-    work.call(CAPTURE_CALL, vec![capture]);
-    let message = OrderCompleted {
-        order_id: order.id.to_string(),
-        restaurant_id: order.restaurant.to_string(),
-        total: Some(money(&order)),
-    };
-    event(work, &order, before.version + 1, &message);
-    Ok(true)
-}
-
-/// Hands over an order that is not delivered.
-pub(crate) fn hand_over(
-    work: &mut Work,
-    before: &Versioned<Order>,
-    by: By<'_>,
-) -> Result<Order, Error> {
-    if before.fulfilment == Fulfilment::Delivery {
-        let message = "a delivery is completed by its courier's drop-off";
-        return Err(Error::new(ErrorCode::WrongState, message));
-    }
-    let mut order = before.value.clone();
-    advance(&mut order, Step::HandOver, by, work.time)?;
-    complete(work, before, Step::HandOver, by)?;
-    Ok(order)
+/// Has everything given back, whatever there is.
+fn compensate_all(work: &mut Work, order: &Order, code: &str) {
+    compensate(work, order, vec![asks::void(order, code), asks::release(order)]);
 }
 
 /// Writes down that somebody has to look at the order.

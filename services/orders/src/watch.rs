@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bistro_core::Error;
+use bistro_core::{Error, Principal};
 use bistro_eventing::{Engine, Watcher};
 use bistro_proto::orders::v1::Order as OrderMessage;
 use bistro_runtime::status_of;
@@ -20,8 +20,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// What a watcher is sent.
 pub(crate) type Changes = ReceiverStream<Result<OrderMessage, Status>>;
 
-/// Streams the order `id` from after version `seen`.
-pub(crate) fn stream(engine: Engine, id: String, mut seen: i64) -> Changes {
+/// Streams the order `id` to `principal` from after version `seen`.
+pub(crate) fn stream(engine: Engine, id: String, principal: Principal, mut seen: i64) -> Changes {
     // One change at a time: a slow watcher is shown the latest state, not every state between.
     let (to, changes) = mpsc::channel(1);
     // A stream that breaks off is asked for again, elsewhere; it must not hold up the stop.
@@ -38,7 +38,7 @@ pub(crate) fn stream(engine: Engine, id: String, mut seen: i64) -> Changes {
             let (message, last) = match changed {
                 Ok(order) => {
                     seen = order.version;
-                    (Ok(present::stored(&order)), order.state.is_end())
+                    (Ok(present::shown(&order, &principal)), order.state.is_end())
                 }
                 Err(error) => (Err(status_of(&error)), true),
             };

@@ -1,8 +1,9 @@
 //! The Audit call: payments, then ledger entries, page by page.
 //!
-//! What holds when nothing is under way: a payment was authorized and captured once at most; the
-//! lines of every entry sum to 0; and over an order's entries `account:restaurant_payable` is
-//! minus its payment's `captured_minor`, `account:refunds` its `refunded_minor`.
+//! What holds when nothing is under way: each tender of a payment was authorized and captured once
+//! at most, and has one entry if it was captured (`captured_tenders`); the lines of every entry sum
+//! to 0; and over an order's entries `account:restaurant_payable` and `account:tips_payable` are
+//! together minus its payment's `captured_minor`, `account:refunds` its `refunded_minor`.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use bistro_proto::common::v1::{AuditBacklog, AuditPage, AuditRequest, AuditRow};
 use bistro_store::{Document, Query, StoreExt as _, Versioned};
 
 use crate::{
-    documents::{Entry, Payment, ROLE},
+    documents::{Entry, Payment, ROLE, Tender},
     wire,
 };
 
@@ -57,25 +58,30 @@ async fn list<D: Document>(
 }
 
 fn payment_row(payment: &Payment) -> AuditRow {
-    let tender = payment.tender.as_ref();
+    let bill = payment.bill.as_ref();
+    let most = |count: fn(&Tender) -> u32| payment.tenders.iter().map(count).max().unwrap_or(0);
+    let captured = payment.tenders.iter().filter(|tender| tender.captures > 0).count();
     let numbers = [
-        ("amount_minor", tender.map_or(0, |tender| tender.amount.amount_minor)),
-        ("captured_minor", payment.captured_minor),
-        ("refunded_minor", payment.refunded_minor),
-        ("authorizations", i64::from(payment.authorizations)),
-        ("captures", i64::from(payment.captures)),
+        ("amount_minor", payment.amount_minor()),
+        ("captured_minor", payment.captured_minor()),
+        ("refunded_minor", payment.refunded_minor()),
+        // Of what was captured, what was not part of the order's total.
+        ("later_tips_minor", payment.later_tips_minor()),
+        ("authorizations", i64::from(most(|tender| tender.authorizations))),
+        ("captures", i64::from(most(|tender| tender.captures))),
+        ("captured_tenders", i64::try_from(captured).unwrap_or(i64::MAX)),
         ("refunds", i64::from(payment.refunds)),
     ];
     AuditRow {
         id: payment.id.to_string(),
         kind: "payment".to_owned(),
-        state: payment.state.as_str().to_owned(),
+        state: payment.state().as_str().to_owned(),
         order_id: payment.order().to_string(),
-        restaurant_id: tender.map(|tender| tender.restaurant.to_string()).unwrap_or_default(),
+        restaurant_id: bill.map(|bill| bill.restaurant.to_string()).unwrap_or_default(),
         numbers: numbers.map(|(name, number)| (name.to_owned(), number)).into(),
         changed_at_ms: payment.changed_at.as_millis(),
         due_at_ms: payment.due_at.map_or(0, Timestamp::as_millis),
-        currency: tender.map(|tender| tender.amount.currency.to_string()).unwrap_or_default(),
+        currency: bill.map(|bill| bill.currency.to_string()).unwrap_or_default(),
     }
 }
 

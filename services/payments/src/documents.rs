@@ -1,12 +1,13 @@
 //! What payments stores: one payment per order, and the ledger's entries.
 
-use bistro_core::{Currency, Id, Money, Timestamp, kinds};
+use bistro_core::{Currency, Id, Timestamp, kinds};
 use bistro_store::{Collection, Document, DocumentRef, Index, Key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ledger::{Kind, Line},
     states::State,
+    upgrade,
 };
 
 /// The role that owns these collections.
@@ -14,18 +15,107 @@ pub(crate) const ROLE: &str = "payments";
 
 /// Payments that wait for the provider, by what they wait for and since when.
 pub(crate) const UNSETTLED: &str = "unsettled";
-/// Ledger entries by restaurant and time.
+/// Payments by restaurant and when they were made; ledger entries by restaurant and time.
 pub(crate) const BY_RESTAURANT: &str = "restaurant";
+/// Payments by restaurant, state and when they were made.
+pub(crate) const BY_STATE: &str = "state";
 /// Ledger entries by time.
 pub(crate) const BY_TIME: &str = "time";
 
-/// What is to be paid, to whom, with what.
+/// Who is to be paid, in what, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bill {
+    pub(crate) restaurant: Id<kinds::Restaurant>,
+    pub(crate) currency: Currency,
+    /// None when whoever asked for the authorization did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) customer: Option<Id<kinds::User>>,
+}
+
+/// A total of the order: what it was placed with, or changed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Revision {
+    /// 0 for what the order was placed with, higher for each change of it.
+    pub(crate) number: u32,
+    pub(crate) minor: i64,
+    /// Of it, what is a tip.
+    pub(crate) tip_minor: i64,
+}
+
+/// What a tender pays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Purpose {
+    /// A part of the order's total at this revision, or all of it.
+    Order(u32),
+    /// A tip after the fact.
+    Tip,
+}
+
+/// Who charges a tender: the one that was asked first, whatever is configured by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProviderName {
+    /// Moves no money.
+    Sandbox,
+    /// Stripe.
+    Stripe,
+}
+
+impl ProviderName {
+    /// The word on the wire.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Stripe => "stripe",
+        }
+    }
+}
+
+/// What is to become of a tender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Wish {
+    /// Its money is to be set aside.
+    Hold,
+    /// Its money is to be taken.
+    Capture,
+    /// What is set aside is to be given back.
+    Release,
+}
+
+/// One card, and what it pays: a state machine of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tender {
-    pub(crate) restaurant: Id<kinds::Restaurant>,
-    pub(crate) amount: Money,
+    /// Counts the payment's tenders from 1; part of the provider's keys.
+    pub(crate) number: u32,
+    pub(crate) purpose: Purpose,
+    pub(crate) minor: i64,
     /// The provider's token for the card.
     pub(crate) method: String,
+    pub(crate) provider: ProviderName,
+    pub(crate) state: State,
+    pub(crate) wish: Wish,
+    /// The provider's name for the authorization.
+    pub(crate) authorization: Option<String>,
+    pub(crate) captured_minor: i64,
+    pub(crate) refunded_minor: i64,
+    /// How often it became authorized: once at most.
+    pub(crate) authorizations: u32,
+    /// How often it became captured: once at most.
+    pub(crate) captures: u32,
+    /// Why it failed, is given back, or was asked for in vain.
+    pub(crate) reason: String,
+}
+
+/// What a refund takes from one tender.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) tender: u32,
+    pub(crate) minor: i64,
+    /// Whether the provider has given it back.
+    #[serde(default)]
+    pub(crate) done: bool,
 }
 
 /// A refund that is decided and not known to be done.
@@ -37,42 +127,42 @@ pub(crate) struct RefundIntent {
     /// Why, in the words of who asked. It may hold personal data, so it stays in this document.
     #[serde(default)]
     pub(crate) reason: String,
+    /// In the order in which the provider is asked.
+    pub(crate) parts: Vec<Part>,
 }
 
 /// A refund that the provider has answered for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refund {
+    /// Its amount and its parts are what was given back, if anything was.
     #[serde(flatten)]
     pub(crate) intent: RefundIntent,
-    /// Why the provider refused it; none when the money went back.
+    /// Why the provider refused it, or the rest of it; none when all the money went back.
     pub(crate) refused: Option<String>,
     pub(crate) at: Timestamp,
 }
 
-/// The payment of one order. It waits for at most one answer of the provider at a time.
+/// The payment of one order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Payment {
     /// The order's sibling, so that an order has one at most.
     pub(crate) id: Id<kinds::Payment>,
     /// None when a void came before the authorization.
-    pub(crate) tender: Option<Tender>,
-    pub(crate) state: State,
-    /// The provider's name for the authorization.
-    pub(crate) authorization: Option<String>,
-    pub(crate) captured_minor: i64,
-    pub(crate) refunded_minor: i64,
+    pub(crate) bill: Option<Bill>,
+    /// Every total that was asked for, oldest first.
+    pub(crate) revisions: Vec<Revision>,
+    /// The revision that counts: the first, until another one is kept.
+    pub(crate) kept: u32,
+    /// Why all of it was voided; none while it was not.
+    pub(crate) voided: Option<String>,
+    /// Of every revision, and tips; numbered as they lie.
+    pub(crate) tenders: Vec<Tender>,
     pub(crate) refund: Option<RefundIntent>,
     /// Refunds that were answered, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) answered: Vec<Refund>,
     /// Refunds ever decided.
     pub(crate) refunds: u32,
-    /// How often it became authorized: once at most.
-    pub(crate) authorizations: u32,
-    /// How often it became captured: once at most.
-    pub(crate) captures: u32,
-    /// Why it failed, was voided or is refused by the provider for now.
-    pub(crate) reason: String,
     /// How often the provider was asked in vain for what it is to do now.
     pub(crate) attempts: u32,
     /// When the provider is asked again.
@@ -91,19 +181,9 @@ impl Payment {
         DocumentRef::of::<Self>(order.sibling::<kinds::Payment>())
     }
 
-    /// What can still be refunded, minor units.
-    pub(crate) const fn refundable(&self) -> i64 {
-        self.captured_minor - self.refunded_minor
-    }
-
-    /// What it waits for the provider to do; none when it waits for nothing.
-    pub(crate) const fn waits_for(&self) -> Option<&'static str> {
-        match (self.state, &self.refund) {
-            (State::Pending, _) => Some("authorization"),
-            (State::CaptureFailed, _) => Some("capture"),
-            (_, Some(_)) => Some("refund"),
-            (_, None) => None,
-        }
+    /// When it was made: with its order.
+    pub(crate) fn created_at(&self) -> Timestamp {
+        self.id.time()
     }
 }
 
@@ -111,9 +191,10 @@ impl Document for Payment {
     const COLLECTION: &'static Collection = &Collection {
         role: ROLE,
         name: "payments",
-        schema: 1,
-        compatible_from: 1,
-        indexes: &[Index::new(UNSETTLED)],
+        // 2: several tenders. A program that knows one card only would misread them.
+        schema: 2,
+        compatible_from: 2,
+        indexes: &[Index::new(UNSETTLED), Index::new(BY_RESTAURANT), Index::new(BY_STATE)],
     };
 
     fn id(&self) -> String {
@@ -121,8 +202,21 @@ impl Document for Payment {
     }
 
     fn keys(&self) -> Vec<(&'static str, Key)> {
-        let key = |what| (UNSETTLED, Key::new().text(what).time(self.changed_at));
-        self.waits_for().map(key).into_iter().collect()
+        let mut keys = Vec::new();
+        if let Some(what) = self.waits_for() {
+            keys.push((UNSETTLED, Key::new().text(what.as_str()).time(self.changed_at)));
+        }
+        if let Some(bill) = &self.bill {
+            let of_restaurant = Key::new().id(bill.restaurant);
+            let of_state = of_restaurant.clone().text(self.state().as_str());
+            keys.push((BY_RESTAURANT, of_restaurant.time(self.created_at())));
+            keys.push((BY_STATE, of_state.time(self.created_at())));
+        }
+        keys
+    }
+
+    fn upgrade(_schema: u32, json: serde_json::Value) -> serde_json::Value {
+        upgrade::payment(json)
     }
 }
 
@@ -144,8 +238,9 @@ impl Document for Entry {
     const COLLECTION: &'static Collection = &Collection {
         role: ROLE,
         name: "ledger",
-        schema: 1,
-        compatible_from: 1,
+        // 2: tips. A program that does not know their account cannot read their entries.
+        schema: 2,
+        compatible_from: 2,
         indexes: &[Index::new(BY_RESTAURANT), Index::new(BY_TIME)],
     };
 

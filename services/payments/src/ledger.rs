@@ -4,17 +4,18 @@
 //!
 //! | movement | debit | credit |
 //! |---|---|---|
-//! | capture | `cards_receivable`: the provider owes us | `restaurant_payable`: we owe the restaurant |
+//! | capture | `cards_receivable`: the provider owes us | `restaurant_payable`: we owe the restaurant; `tips_payable` for the part that is a tip |
+//! | tip after the fact | `cards_receivable` | `tips_payable`: we owe the restaurant, for its people |
 //! | refund | `refunds`: what the restaurant bears | `cards_receivable`: the provider owes us less |
 //!
-//! What a restaurant is to be paid is therefore `-(restaurant_payable + refunds)`.
+//! What a restaurant is to be paid is therefore `-(restaurant_payable + tips_payable + refunds)`.
 
 use std::collections::BTreeMap;
 
-use bistro_core::{Currency, Id, IdSource, Timestamp, kinds};
+use bistro_core::{Currency, Error, Id, IdSource, Timestamp, kinds};
 use serde::{Deserialize, Serialize};
 
-use crate::documents::{Entry, Payment, Tender};
+use crate::documents::{Entry, Payment, Purpose, Tender};
 
 /// An account of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub(crate) enum Account {
     CardsReceivable,
     /// What the platform owes restaurants for what was captured.
     RestaurantPayable,
+    /// What the platform owes restaurants for tips that were captured.
+    TipsPayable,
     /// What restaurants bear of what was given back.
     Refunds,
 }
@@ -34,6 +37,7 @@ impl Account {
         match self {
             Self::CardsReceivable => "cards_receivable",
             Self::RestaurantPayable => "restaurant_payable",
+            Self::TipsPayable => "tips_payable",
             Self::Refunds => "refunds",
         }
     }
@@ -45,6 +49,8 @@ impl Account {
 pub(crate) enum Kind {
     /// Authorized money was taken.
     Capture,
+    /// A tip was taken after the fact.
+    Tip,
     /// Captured money was given back.
     Refund,
 }
@@ -54,6 +60,7 @@ impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Capture => "capture",
+            Self::Tip => "tip",
             Self::Refund => "refund",
         }
     }
@@ -67,48 +74,76 @@ pub(crate) struct Line {
     pub(crate) minor: i64,
 }
 
-/// The entry of a payment's capture.
-pub(crate) fn capture(payment: &Payment, tender: &Tender, minor: i64, at: Timestamp) -> Entry {
-    let lines = lines(Account::CardsReceivable, Account::RestaurantPayable, minor);
-    // The order's sibling: a second capture would have the first one's id.
-    entry(payment.id.sibling(), Kind::Capture, payment, tender, lines, at)
+/// The entry of a tender's capture.
+pub(crate) fn capture(payment: &Payment, tender: &Tender, at: Timestamp) -> Result<Entry, Error> {
+    let (kind, tip) = match tender.purpose {
+        Purpose::Order(_) => (Kind::Capture, tip_share(payment, tender)),
+        Purpose::Tip => (Kind::Tip, tender.minor),
+    };
+    let id = match tender.number {
+        // The order's sibling: a second capture would have the first one's id.
+        1 => payment.id.sibling(),
+        number => derived(payment, &format!("capture {number}")),
+    };
+    let mut lines = vec![Line { account: Account::CardsReceivable, minor: tender.minor }];
+    // What is taken of nothing is a line all the same: the entry says that it was taken.
+    if kind == Kind::Capture && (tip < tender.minor || tip == 0) {
+        lines.push(Line { account: Account::RestaurantPayable, minor: tip - tender.minor });
+    }
+    if tip > 0 {
+        lines.push(Line { account: Account::TipsPayable, minor: -tip });
+    }
+    entry(id, kind, payment, lines, at)
 }
 
-/// The entry of a payment's refund `number`.
+/// What of a tender's amount is a tip: the tip of its revision is paid by the last tenders.
+fn tip_share(payment: &Payment, tender: &Tender) -> i64 {
+    let Purpose::Order(revision) = tender.purpose else { return tender.minor };
+    let mut tip = payment.revision(revision).map_or(0, |one| one.tip_minor);
+    for other in payment.tenders.iter().rev().filter(|other| other.is_of(revision)) {
+        let share = tip.min(other.minor);
+        if other.number == tender.number {
+            return share;
+        }
+        tip -= share;
+    }
+    0
+}
+
+/// The entry of what refund `number` gives back of a tender.
 pub(crate) fn refund(
     payment: &Payment,
-    tender: &Tender,
+    tender: u32,
     number: u32,
     minor: i64,
     at: Timestamp,
-) -> Entry {
-    let lines = lines(Account::Refunds, Account::CardsReceivable, minor);
-    let source =
-        IdSource::from_cause(payment.id.time(), &format!("{} refund {number}", payment.id));
-    entry(source.id("entry"), Kind::Refund, payment, tender, lines, at)
+) -> Result<Entry, Error> {
+    let id = match tender {
+        1 => derived(payment, &format!("refund {number}")),
+        other => derived(payment, &format!("refund {number} {other}")),
+    };
+    let lines = vec![
+        Line { account: Account::Refunds, minor },
+        Line { account: Account::CardsReceivable, minor: -minor },
+    ];
+    entry(id, Kind::Refund, payment, lines, at)
 }
 
-fn lines(debit: Account, credit: Account, minor: i64) -> Vec<Line> {
-    vec![Line { account: debit, minor }, Line { account: credit, minor: -minor }]
+/// The id of the entry of `what` happened to the payment.
+fn derived(payment: &Payment, what: &str) -> Id<kinds::LedgerEntry> {
+    IdSource::from_cause(payment.id.time(), &format!("{} {what}", payment.id)).id("entry")
 }
 
 fn entry(
     id: Id<kinds::LedgerEntry>,
     kind: Kind,
     payment: &Payment,
-    tender: &Tender,
     lines: Vec<Line>,
     at: Timestamp,
-) -> Entry {
-    Entry {
-        id,
-        kind,
-        order: payment.order(),
-        restaurant: tender.restaurant,
-        currency: tender.amount.currency,
-        lines,
-        at,
-    }
+) -> Result<Entry, Error> {
+    let bill = payment.bill()?;
+    let (order, restaurant, currency) = (payment.order(), bill.restaurant, bill.currency);
+    Ok(Entry { id, kind, order, restaurant, currency, lines, at })
 }
 
 /// The sum of an entry's lines, which is 0 for a sound one.
@@ -147,5 +182,38 @@ impl Balances {
             *total = total.saturating_add(sum.minor);
         }
         sums
+    }
+}
+
+/// What one day's entries come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Day {
+    pub(crate) captures: u64,
+    pub(crate) captured_minor: i64,
+    /// Of what was captured.
+    pub(crate) tips_minor: i64,
+    pub(crate) refunds: u64,
+    pub(crate) refunded_minor: i64,
+}
+
+impl Day {
+    /// Adds an entry.
+    pub(crate) fn add(&mut self, entry: &Entry) {
+        let on = |account| {
+            let lines = entry.lines.iter().filter(|line| line.account == account);
+            lines.map(|line| line.minor).fold(0, i64::saturating_add)
+        };
+        match entry.kind {
+            Kind::Capture | Kind::Tip => {
+                self.captures += 1;
+                let taken = on(Account::CardsReceivable);
+                self.captured_minor = self.captured_minor.saturating_add(taken);
+                self.tips_minor = self.tips_minor.saturating_sub(on(Account::TipsPayable));
+            }
+            Kind::Refund => {
+                self.refunds += 1;
+                self.refunded_minor = self.refunded_minor.saturating_add(on(Account::Refunds));
+            }
+        }
     }
 }

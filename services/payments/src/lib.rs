@@ -4,10 +4,17 @@
 //! The provider is asked while a request or timer is being decided, before its Work commits. That
 //! is safe because whoever asks has committed its intent (the caller's call, or our own timer) and
 //! asks again until it knows, and because each thing asked of the provider has one key that
-//! follows from the payment (`<payment>/authorize`, `<payment>/capture`, `<payment>/refund/<n>`):
-//! asking again is asking the same thing. A void that finds no payment has the provider void that
-//! key all the same, since the authorization may be known to the provider alone, and leaves a
-//! tombstone; an authorization that meets it is refused, and voided once more.
+//! follows from the payment (`<payment>/authorize`, `<payment>/capture`, `<payment>/refund/<n>`,
+//! and `/<tender>` behind it for every tender but the first): asking again is asking the same
+//! thing. A void that finds no payment has the provider void the first tender's key all the same,
+//! since the authorization may be known to the provider alone, and leaves a tombstone; an
+//! authorization that meets it is refused, and voided once more. Of several tenders nobody could
+//! know which were asked for, so they are written down before the first one is.
+//!
+//! # Tenders
+//! A payment is a list of tenders, each a card with a state machine of its own (`states`) and a
+//! wish: to be held, captured or released. What is to be asked of the provider follows from these
+//! (`errands`), and the payment's state from the tenders of the total that counts (`standing`).
 //!
 //! # Test cards
 //! The sandbox provider's tokens are described in its module, `sandbox`: `card_ok`, `card_declined`,
@@ -15,46 +22,57 @@
 //! `card_capture_fails` and `card_refund_declined`.
 
 mod audit;
+mod authorizing;
+mod changes;
 mod charges;
 mod commands;
 mod documents;
+mod errands;
 mod ledger;
 mod metrics;
 mod provider;
 mod questions;
 mod reactor;
 mod refunds;
-mod retries;
 mod sandbox;
 mod service;
+mod settling;
+mod standing;
+mod statements;
 mod states;
+mod stripe;
 #[cfg(test)]
 mod tests;
+mod tips;
+mod upgrade;
+mod webhook;
 mod wire;
 
 use std::sync::Arc;
 
 use bistro_config::PaymentProvider;
-use bistro_core::Error;
+use bistro_core::{Error, ErrorCode};
 use bistro_proto::payments::v1::payments_server::{self, PaymentsServer};
 use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
 use bistro_store::Document as _;
 
 use crate::{
     charges::Charges,
-    documents::{Entry, Payment, ROLE},
+    documents::{Entry, Payment, ProviderName, ROLE},
     metrics::Metrics,
     provider::Provider,
     reactor::PaymentsReactor,
     sandbox::{Sandbox, SandboxRecord},
     service::{Payments, Service},
+    stripe::Stripe,
+    webhook::WebhookSecret,
 };
 
 /// The role's row in the table of roles.
 pub static SPEC: RoleSpec = RoleSpec {
     name: ROLE,
     about: "card payments, refunds and the ledger",
-    needs: &["orders"],
+    needs: &["orders", "catalog"],
     collections: &[Payment::COLLECTION, Entry::COLLECTION, SandboxRecord::COLLECTION],
     queues: &[],
     build,
@@ -62,13 +80,28 @@ pub static SPEC: RoleSpec = RoleSpec {
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let metrics = Arc::new(Metrics::register(&context.registry)?);
-    let provider: Arc<dyn Provider> = match context.config.payments.provider {
-        PaymentProvider::Sandbox => Arc::new(Sandbox::new(context.engine.clone())),
+    let sandbox: Arc<dyn Provider> = Arc::new(Sandbox::new(context.engine.clone()));
+    let mut providers = vec![(ProviderName::Sandbox, sandbox)];
+    let configured = &context.config.payments;
+    let mut stripe_webhooks = None;
+    if let Some(stripe) = &configured.stripe {
+        let provider = Stripe::new(&stripe.url, &stripe.secret_key)?;
+        providers.push((ProviderName::Stripe, Arc::new(provider)));
+        stripe_webhooks = Some(WebhookSecret::new(stripe.webhook_secret.clone()));
+    }
+    let chosen = match configured.provider {
+        PaymentProvider::Sandbox => ProviderName::Sandbox,
+        PaymentProvider::Stripe if configured.stripe.is_some() => ProviderName::Stripe,
+        PaymentProvider::Stripe => {
+            let message = "payments.provider is stripe; set payments.stripe.secret_key_file";
+            return Err(Error::new(ErrorCode::InvalidArgument, message));
+        }
     };
     let payments = Arc::new(Payments {
         engine: context.engine,
         peers: context.peers,
-        charges: Charges::new(provider, Arc::clone(&metrics)),
+        charges: Charges::new(chosen, providers, Arc::clone(&metrics)),
+        stripe_webhooks,
     });
     let limit = context.config.limits.grpc_message;
     let server =

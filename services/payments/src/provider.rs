@@ -12,10 +12,23 @@ pub(crate) enum Answer {
     Declined(String),
     /// What it is about was voided before, and holds no money any more.
     Voided,
-    /// It is taken up; ask [`Provider::lookup`] for the outcome.
-    Pending,
+    /// It is taken up, under the provider's name if it said one; ask [`Provider::lookup`] for the
+    /// outcome.
+    Pending(Option<String>),
     /// It may have been done or not: ask again with the same key.
     Unknown(String),
+}
+
+/// Money to be set aside, or that may have been.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold<'a> {
+    /// The same whenever the same is asked for.
+    pub(crate) key: &'a str,
+    pub(crate) amount: Money,
+    /// The provider's token for the card.
+    pub(crate) method: &'a str,
+    /// The provider's name for it, if it is known.
+    pub(crate) name: Option<&'a str>,
 }
 
 /// A card provider.
@@ -24,18 +37,18 @@ pub(crate) enum Answer {
 /// once, and answered as it stands then.
 #[async_trait]
 pub(crate) trait Provider: Send + Sync {
-    /// Sets `amount` aside on the card that `method` names.
-    async fn authorize(&self, key: &str, amount: Money, method: &str) -> Answer;
+    /// Sets the amount aside on the card.
+    async fn authorize(&self, hold: &Hold<'_>) -> Answer;
 
-    /// What became of the authorization asked for under `key`; none if there was none.
-    async fn lookup(&self, key: &str) -> Option<Answer>;
+    /// What became of an authorization; none if there was none.
+    async fn lookup(&self, hold: &Hold<'_>) -> Option<Answer>;
 
     /// Takes `amount` of `authorization`.
     async fn capture(&self, key: &str, authorization: &str, amount: Money) -> Answer;
 
     /// Gives back whatever was authorized under `key`, and declines it from now on. Approved also
-    /// if nothing was.
-    async fn void(&self, key: &str) -> Answer;
+    /// if nothing was. `hold` is what would have been asked for, where that is known.
+    async fn void(&self, key: &str, hold: Option<&Hold<'_>>) -> Answer;
 
     /// Gives `amount` of what was taken of `authorization` back.
     async fn refund(&self, key: &str, authorization: &str, amount: Money) -> Answer;

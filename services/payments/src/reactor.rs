@@ -14,6 +14,7 @@ use crate::{
     ledger,
     metrics::Metrics,
     service::Payments,
+    standing::Waits,
 };
 
 const TICKS: &[Tick] = &[Tick { name: "gauges", every: Duration::from_secs(15) }];
@@ -46,7 +47,7 @@ impl PaymentsReactor {
     }
 
     async fn count_unsettled(&self) -> Result<(), Error> {
-        for what in ["authorization", "capture", "refund"] {
+        for what in Waits::ALL.map(Waits::as_str) {
             let query = Query::prefix::<Payment>(UNSETTLED, &Key::new().text(what)).limit(COUNTED);
             let found = self.payments.engine.store().find(query).await?.items.len();
             let count = i64::try_from(found).unwrap_or(i64::MAX);

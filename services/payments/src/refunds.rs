@@ -1,25 +1,21 @@
 //! Refunds: the intent is committed first, then the provider is asked, then the money has moved.
 
-use bistro_core::{Error, ErrorCode, Id, Principal, StaffRole, kinds};
+use bistro_core::{Error, Id, Principal, StaffRole, kinds};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::payments::v1;
 use bistro_runtime::Asked;
-use bistro_store::{Cause, DueTimer, Mark, Versioned, Work};
+use bistro_store::{Mark, Versioned, Work};
 use prost::Message as _;
-use tracing::warn;
 
 use crate::{
-    commands::{VOIDED, missing, replace},
+    authorizing::shown,
+    changes,
+    commands::missing,
     documents::Payment,
-    provider::Answer,
-    retries::{self, REFUND},
     service::Payments,
-    states::{self, tender},
+    settling::{intended, replace},
     wire,
 };
-
-/// Refunds that a payment may have: each is kept, with its reason.
-const MAX_REFUNDS: u32 = 100;
 
 impl Payments {
     /// Refunds captured money. Answers when the provider has, or as soon as it is certain that it
@@ -31,20 +27,15 @@ impl Payments {
     ) -> Result<v1::Payment, Error> {
         let order: Id<kinds::Order> = wire::id("order_id", &message.order_id)?;
         let found = self.payment(order).await?;
-        may_refund(&asked.principal, found.as_ref())?;
+        may_refund(&asked.principal, order, found.as_ref())?;
         let reason = &wire::reason(&message.reason)?;
         let command = asked.command("payments.refund", message)?;
+        let of = (message.tender > 0).then_some(message.tender);
         let decide = |mut work: Work| async move {
             let before = self.payment(order).await?.ok_or_else(|| missing(order))?;
-            if before.refunds >= MAX_REFUNDS {
-                let message = format!(
-                    "a payment has {MAX_REFUNDS} refunds at most; give back what is left in another way"
-                );
-                return Err(Error::new(ErrorCode::WrongState, message));
-            }
-            let (due_at, now) = (work.time + retries::RECOVERY, work.time);
             let (minor, reason) = (message.amount_minor, reason.clone());
-            let after = states::refunding(&before, minor, reason, due_at, now)?;
+            let after = changes::refunding(&before, minor, of, reason, work.time)?;
+            let after = intended(after, work.time);
             replace(&mut work, &before, &after)?;
             work.reply(named(after.refunds));
             Ok(Decision::commit(work, Some(after.refunds)))
@@ -63,72 +54,13 @@ impl Payments {
         order: Id<kinds::Order>,
         number: u32,
     ) -> Result<v1::Payment, Error> {
-        self.do_intended(order).await;
+        self.settle_now(order, None).await;
         let payment = self.payment(order).await?.ok_or_else(|| missing(order))?;
         let answered = payment.answered.iter().find(|refund| refund.intent.number == number);
-        match answered.and_then(|refund| refund.refused.as_deref()) {
-            Some(reason) => Err(wire::refund_refused(reason)),
-            None => Ok(wire::payment(&payment)),
+        match answered {
+            Some(refund) if refund.refused.is_some() => Err(wire::refund_refused(refund)),
+            _ => Ok(shown(&payment)),
         }
-    }
-
-    /// Does an intended refund at once, as its timer would later.
-    ///
-    /// The Work consumes the intent's timer, so that of this and the timer one has an effect.
-    /// When anything goes wrong here, the timer takes over.
-    async fn do_intended(&self, order: Id<kinds::Order>) {
-        let Ok(Some(before)) = self.payment(order).await else {
-            return;
-        };
-        let (Some(_), Some(at)) = (&before.refund, before.due_at) else {
-            return;
-        };
-        let timer = DueTimer { document: Payment::reference(order), name: REFUND.to_owned(), at };
-        let done = async {
-            let work = self.engine.work(Cause::Timer(timer));
-            if let Some(work) = self.try_refund(work, &before).await? {
-                self.engine.commit(work).await?;
-            }
-            Ok::<(), Error>(())
-        };
-        if let Err(error) = done.await {
-            warn!(payment = %before.id, cause = error.chain(), "a refund is left to its timer");
-        }
-    }
-
-    /// Asks the provider for the intended refund, and fills `work` with what came of it.
-    pub(crate) async fn try_refund(
-        &self,
-        mut work: Work,
-        before: &Versioned<Payment>,
-    ) -> Result<Option<Work>, Error> {
-        let Some(intent) = &before.refund else {
-            return Ok(None);
-        };
-        let now = work.time;
-        match self.charges.refund(before, tender(before)?, intent).await {
-            Answer::Approved(_) => {
-                let (after, entry) = states::refunded(before, intent, now)?;
-                replace(&mut work, before, &after)?;
-                work.insert(&entry)?;
-            }
-            Answer::Declined(reason) => {
-                warn!(payment = %before.id, reason, "the provider refused a refund");
-                replace(&mut work, before, &states::refund_refused(before, intent, reason, now))?;
-            }
-            Answer::Voided => {
-                warn!(payment = %before.id, "the provider has voided what was to be refunded");
-                let reason = VOIDED.to_owned();
-                replace(&mut work, before, &states::refund_refused(before, intent, reason, now))?;
-            }
-            Answer::Pending => {
-                replace(&mut work, before, &retries::put_off(before, String::new(), now))?;
-            }
-            Answer::Unknown(reason) => {
-                replace(&mut work, before, &retries::put_off(before, reason, now))?;
-            }
-        }
-        Ok(Some(work))
     }
 }
 
@@ -144,13 +76,24 @@ pub(crate) fn number(mark: &Mark) -> Result<Option<u32>, Error> {
     Ok((named.number > 0).then_some(named.number))
 }
 
-/// Passes other roles, administrators, the operator, and the restaurant's owners and managers.
-fn may_refund(principal: &Principal, payment: Option<&Versioned<Payment>>) -> Result<(), Error> {
-    if principal.require_workload().is_ok() {
+/// Passes other roles, support, administrators, the operator, and the restaurant's owners and
+/// managers. To who may not see the order, its payment does not exist.
+fn may_refund(
+    principal: &Principal,
+    order: Id<kinds::Order>,
+    payment: Option<&Versioned<Payment>>,
+) -> Result<(), Error> {
+    if principal.require_workload().is_ok() || principal.require_support().is_ok() {
         return Ok(());
     }
-    match payment.and_then(|payment| payment.tender.as_ref()) {
-        Some(tender) => principal.require_staff(tender.restaurant, &[StaffRole::Manager]),
-        None => principal.require_admin(),
+    if *principal == Principal::Anonymous {
+        return Err(Error::unauthenticated());
     }
+    let Some(bill) = payment.and_then(|payment| payment.bill.as_ref()) else {
+        return Err(missing(order));
+    };
+    let works_there = principal.require_staff(bill.restaurant, &[StaffRole::Chef]).is_ok();
+    let is_customer = bill.customer.is_some() && bill.customer == principal.user();
+    let manages = principal.require_staff(bill.restaurant, &[StaffRole::Manager]);
+    manages.map_err(|denied| if works_there || is_customer { denied } else { missing(order) })
 }

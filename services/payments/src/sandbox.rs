@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     documents::ROLE,
-    provider::{Answer, Provider},
+    provider::{Answer, Hold, Provider},
 };
 
 /// How a card answers one kind of thing.
@@ -118,7 +118,7 @@ impl Behaviour {
         match self {
             Silent => silence(),
             SilentFirst(times) if asked <= times => silence(),
-            Late(after, _) if since < after => Answer::Pending,
+            Late(after, _) if since < after => Answer::Pending(None),
             DeclineFirst(times, reason) if asked <= times => Answer::Declined(reason.to_owned()),
             Decline(reason) | Late(_, Some(reason)) => Answer::Declined(reason.to_owned()),
             Approve | SilentFirst(_) | DeclineFirst(..) | Late(_, None) => {
@@ -215,12 +215,13 @@ impl Sandbox {
 
 #[async_trait]
 impl Provider for Sandbox {
-    async fn authorize(&self, key: &str, _amount: Money, method: &str) -> Answer {
-        let card = find(method);
-        self.ask(card.authorize, key, card.token).await
+    async fn authorize(&self, hold: &Hold<'_>) -> Answer {
+        let card = find(hold.method);
+        self.ask(card.authorize, hold.key, card.token).await
     }
 
-    async fn lookup(&self, key: &str) -> Option<Answer> {
+    async fn lookup(&self, hold: &Hold<'_>) -> Option<Answer> {
+        let key = hold.key;
         match self.record(key).await {
             Ok(None) => None,
             Ok(Some(record)) if record.voided => Some(Answer::Voided),
@@ -242,7 +243,7 @@ impl Provider for Sandbox {
         self.ask(card.capture, key, card.token).await
     }
 
-    async fn void(&self, key: &str) -> Answer {
+    async fn void(&self, key: &str, _hold: Option<&Hold<'_>>) -> Answer {
         // Remembered also when nothing was authorized, since the authorization may still come.
         // Cards without a record do not look, and approve when they are asked again; nobody asks,
         // because the payment is voided.
@@ -277,7 +278,7 @@ mod tests {
         assert!(matches!(ask(timeout, 2, 0), Answer::Unknown(_)));
         assert_eq!(ask(timeout, 3, 0), approved);
         let late = find("card_late").authorize;
-        assert_eq!((ask(late, 9, 2), ask(late, 1, 3)), (Answer::Pending, approved.clone()));
+        assert_eq!((ask(late, 9, 2), ask(late, 1, 3)), (Answer::Pending(None), approved.clone()));
         assert!(matches!(ask(find("card_late_declined").authorize, 1, 3), Answer::Declined(_)));
         let capture = find("card_capture_fails").capture;
         assert!(matches!(ask(capture, 2, 9), Answer::Declined(_)));

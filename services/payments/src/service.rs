@@ -11,13 +11,15 @@ use bistro_proto::{
 use bistro_runtime::{Peers, ask, status_of};
 use tonic::{Request, Response, Status};
 
-use crate::{audit, charges::Charges};
+use crate::{audit, charges::Charges, webhook::WebhookSecret};
 
 /// What the commands, questions and reactions of payments share.
 pub(crate) struct Payments {
     pub(crate) engine: Engine,
     pub(crate) peers: Peers,
     pub(crate) charges: Charges,
+    /// What Stripe signs its messages with; none where Stripe is not configured.
+    pub(crate) stripe_webhooks: Option<WebhookSecret>,
 }
 
 /// Payments' service.
@@ -35,6 +37,14 @@ impl payments_server::Payments for Service {
     ) -> Result<Response<v1::Payment>, Status> {
         let (asked, message) = ask(request)?;
         answer(self.0.authorize(&asked, &message).await)
+    }
+
+    async fn keep(
+        &self,
+        request: Request<v1::KeepRequest>,
+    ) -> Result<Response<v1::Payment>, Status> {
+        let (asked, message) = ask(request)?;
+        answer(self.0.keep(&asked, &message).await)
     }
 
     async fn capture(
@@ -61,12 +71,44 @@ impl payments_server::Payments for Service {
         answer(self.0.refund(&asked, &message).await)
     }
 
+    async fn add_tip(
+        &self,
+        request: Request<v1::AddTipRequest>,
+    ) -> Result<Response<v1::Payment>, Status> {
+        let (asked, message) = ask(request)?;
+        answer(self.0.add_tip(&asked, &message).await)
+    }
+
     async fn get_payment(
         &self,
         request: Request<v1::GetPaymentRequest>,
     ) -> Result<Response<v1::Payment>, Status> {
         let (asked, message) = ask(request)?;
         answer(self.0.get_payment(&asked, &message).await)
+    }
+
+    async fn list_payments(
+        &self,
+        request: Request<v1::ListPaymentsRequest>,
+    ) -> Result<Response<v1::ListPaymentsResponse>, Status> {
+        let (asked, message) = ask(request)?;
+        answer(self.0.list_payments(&asked, &message).await)
+    }
+
+    async fn get_statement(
+        &self,
+        request: Request<v1::GetStatementRequest>,
+    ) -> Result<Response<v1::Statement>, Status> {
+        let (asked, message) = ask(request)?;
+        answer(self.0.get_statement(&asked, &message).await)
+    }
+
+    async fn receive_webhook(
+        &self,
+        request: Request<v1::ReceiveWebhookRequest>,
+    ) -> Result<Response<v1::ReceiveWebhookResponse>, Status> {
+        let (_, message) = ask(request)?;
+        answer(self.0.receive_webhook(&message).await)
     }
 
     async fn get_balances(

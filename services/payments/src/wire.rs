@@ -1,15 +1,21 @@
 //! Between payments' documents and its messages.
 
-use bistro_core::{Error, ErrorCode, Id, IdKind, Money, PageRequest, check_card_token};
+use bistro_core::{
+    Currency, Error, ErrorCode, FieldError, Id, IdKind, Money, PageRequest, check_card_token, kinds,
+};
 use bistro_proto::{common, payments::v1};
-use bistro_store::Versioned;
 
-use crate::documents::{Payment, Refund, RefundIntent, Tender};
+use crate::{
+    changes::Wanted,
+    documents::{Bill, Payment, ProviderName, Purpose, Refund, RefundIntent, Revision, Tender},
+};
 
 /// The longest reason of a refund, in characters.
 const MAX_REASON: usize = 200;
 /// The longest code, in bytes.
 const MAX_CODE: usize = 64;
+/// Tenders that pay an order together.
+const MAX_TENDERS: usize = 10;
 /// The code of a reason that is none.
 const OTHER: &str = "other";
 
@@ -43,35 +49,106 @@ pub(crate) fn code(reason: &str) -> &str {
     if is_code { reason } else { OTHER }
 }
 
-/// What an authorization asks to be paid.
-pub(crate) fn tender(message: &v1::AuthorizeRequest) -> Result<Tender, Error> {
-    let amount = message.amount.as_ref().ok_or_else(|| Error::field("amount", "is missing"))?;
-    let currency = amount.currency.parse().map_err(|wrong: bistro_core::MoneyError| {
-        Error::field("amount.currency", wrong.to_string())
-    })?;
-    if amount.amount_minor < 0 {
-        return Err(Error::field("amount.amount_minor", "write 0 or more minor units"));
+/// Mistakes of a message, by field.
+#[derive(Default)]
+struct Wrong(Vec<FieldError>);
+
+impl Wrong {
+    fn say(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(FieldError { path: path.into(), message: message.into() });
     }
-    check_card_token(&message.payment_method).map_err(|why| Error::field("payment_method", why))?;
-    Ok(Tender {
-        restaurant: id("restaurant_id", &message.restaurant_id)?,
-        amount: Money::new(amount.amount_minor, currency),
-        method: message.payment_method.clone(),
-    })
+
+    /// The value, or none and a mistake.
+    fn take<T>(&mut self, read: Result<T, Error>) -> Option<T> {
+        read.map_err(|error| self.0.extend(error.field_errors().iter().cloned())).ok()
+    }
 }
 
-/// A payment at `version`.
-pub(crate) fn payment_at(payment: &Payment, version: i64) -> v1::Payment {
-    let tender = payment.tender.as_ref();
+/// What an authorization asks to be set aside, to be charged by `provider`. All mistakes at once.
+pub(crate) fn wanted(
+    message: &v1::AuthorizeRequest,
+    provider: ProviderName,
+) -> Result<Wanted, Error> {
+    let mut wrong = Wrong::default();
+    let (mut minor, mut currency) = (0, None);
+    match &message.amount {
+        None => wrong.say("amount", "is missing"),
+        Some(amount) => {
+            match amount.currency.parse::<Currency>() {
+                Ok(parsed) => currency = Some(parsed),
+                Err(why) => wrong.say("amount.currency", why.to_string()),
+            }
+            minor = amount.amount_minor;
+            if minor < 0 {
+                wrong.say("amount.amount_minor", "write 0 or more minor units");
+            }
+        }
+    }
+    if !(0..=minor.max(0)).contains(&message.tip_minor) {
+        wrong.say("tip_minor", "write 0 to the amount's minor units");
+    }
+    let restaurant = wrong.take(id("restaurant_id", &message.restaurant_id));
+    let customer = match message.customer_id.as_str() {
+        "" => None,
+        text => wrong.take(id::<kinds::User>("customer_id", text)),
+    };
+    let cards = cards(message, minor, &mut wrong);
+    match (restaurant, currency) {
+        (Some(restaurant), Some(currency)) if wrong.0.is_empty() => {
+            let (number, tip_minor) = (message.revision, message.tip_minor);
+            let revision = Revision { number, minor, tip_minor };
+            Ok(Wanted { bill: Bill { restaurant, currency, customer }, revision, cards, provider })
+        }
+        _ => Err(Error::fields(wrong.0)),
+    }
+}
+
+/// What pays `minor`: one card, or several whose amounts come to it.
+fn cards(message: &v1::AuthorizeRequest, minor: i64, wrong: &mut Wrong) -> Vec<(String, i64)> {
+    if message.tenders.is_empty() {
+        if let Err(why) = check_card_token(&message.payment_method) {
+            wrong.say("payment_method", why);
+        }
+        return vec![(message.payment_method.clone(), minor)];
+    }
+    if !message.payment_method.is_empty() {
+        wrong.say("payment_method", "leave it out where there are tenders");
+    }
+    if message.tenders.len() > MAX_TENDERS {
+        wrong.say("tenders", format!("write {MAX_TENDERS} at most"));
+        return Vec::new();
+    }
+    let alone = message.tenders.len() == 1;
+    let mut sum = Some(0_i64);
+    for (place, tender) in message.tenders.iter().enumerate() {
+        if let Err(why) = check_card_token(&tender.payment_method) {
+            wrong.say(format!("tenders[{place}].payment_method"), why);
+        }
+        if tender.amount_minor < i64::from(!alone) {
+            let path = format!("tenders[{place}].amount_minor");
+            wrong.say(path, "write 1 or more minor units");
+        }
+        sum = sum.and_then(|sum| sum.checked_add(tender.amount_minor));
+    }
+    if sum != Some(minor) {
+        wrong.say("tenders", format!("write amounts that come to {minor} minor units"));
+    }
+    let of = |tender: &v1::TenderRequest| (tender.payment_method.clone(), tender.amount_minor);
+    message.tenders.iter().map(of).collect()
+}
+
+/// A payment at `version`, as it is if `revision` is the one that counts.
+pub(crate) fn payment_of(payment: &Payment, version: i64, revision: u32) -> v1::Payment {
+    let bill = payment.bill.as_ref();
     v1::Payment {
         id: payment.id.to_string(),
         order_id: payment.order().to_string(),
-        restaurant_id: tender.map(|tender| tender.restaurant.to_string()).unwrap_or_default(),
-        state: payment.state.as_str().to_owned(),
-        amount: tender.map(|tender| money(tender.amount)),
-        captured_minor: payment.captured_minor,
-        refunded_minor: payment.refunded_minor,
-        reason: payment.reason.clone(),
+        restaurant_id: bill.map(|bill| bill.restaurant.to_string()).unwrap_or_default(),
+        state: payment.state_of(revision).as_str().to_owned(),
+        amount: bill.map(|bill| minor(payment.amount_of(revision), bill)),
+        captured_minor: payment.captured_minor(),
+        refunded_minor: payment.refunded_minor(),
+        reason: payment.reason_of(revision).to_owned(),
         version,
         refunds: payment
             .answered
@@ -79,12 +156,32 @@ pub(crate) fn payment_at(payment: &Payment, version: i64) -> v1::Payment {
             .map(answered)
             .chain(payment.refund.iter().map(intended))
             .collect(),
-        ..v1::Payment::default()
+        tenders: payment.tenders.iter().map(tender).collect(),
+        tip_minor: payment.tip_of(revision),
+        created_at_ms: payment.created_at().as_millis(),
+    }
+}
+
+fn tender(tender: &Tender) -> v1::Tender {
+    v1::Tender {
+        number: tender.number,
+        state: tender.state.as_str().to_owned(),
+        amount_minor: tender.minor,
+        captured_minor: tender.captured_minor,
+        refunded_minor: tender.refunded_minor,
+        purpose: match tender.purpose {
+            Purpose::Order(_) => "order",
+            Purpose::Tip => "tip",
+        }
+        .to_owned(),
+        reason: tender.reason.clone(),
+        provider: tender.provider.as_str().to_owned(),
     }
 }
 
 /// A refund that the provider was not heard about yet.
 fn intended(intent: &RefundIntent) -> v1::Refund {
+    let parts = intent.parts.iter();
     v1::Refund {
         number: intent.number,
         amount_minor: intent.minor,
@@ -92,23 +189,30 @@ fn intended(intent: &RefundIntent) -> v1::Refund {
         reason: intent.reason.clone(),
         refused: String::new(),
         answered_at_ms: 0,
-        ..v1::Refund::default()
+        parts: parts
+            .map(|part| v1::RefundPart { tender: part.tender, amount_minor: part.minor })
+            .collect(),
     }
 }
 
 /// A refund that the provider answered.
 fn answered(refund: &Refund) -> v1::Refund {
     v1::Refund {
-        state: if refund.refused.is_some() { "refused" } else { "done" }.to_owned(),
+        state: if gave(refund) { "done" } else { "refused" }.to_owned(),
         refused: refund.refused.clone().unwrap_or_default(),
         answered_at_ms: refund.at.as_millis(),
         ..intended(&refund.intent)
     }
 }
 
-/// A payment as it was read.
-pub(crate) fn payment(read: &Versioned<Payment>) -> v1::Payment {
-    payment_at(&read.value, read.version)
+/// Whether any money went back.
+fn gave(refund: &Refund) -> bool {
+    refund.intent.parts.iter().any(|part| part.done)
+}
+
+/// An amount of what the bill is in.
+pub(crate) fn minor(minor: i64, bill: &Bill) -> common::v1::Money {
+    money(Money::new(minor, bill.currency))
 }
 
 /// An amount.
@@ -122,16 +226,24 @@ pub(crate) fn card_declined(reason: &str) -> Error {
     Error::new(ErrorCode::CardDeclined, message)
 }
 
-/// The error of a refund that the provider refused.
-pub(crate) fn refund_refused(reason: &str) -> Error {
+/// The error of a refund that the provider refused, or of which it refused a part.
+pub(crate) fn refund_refused(refund: &Refund) -> Error {
+    let reason = refund.refused.as_deref().unwrap_or_default();
+    let given = if gave(refund) {
+        format!("{} minor units were given back of other cards", refund.intent.minor)
+    } else {
+        "nothing was given back".to_owned()
+    };
     let message = format!(
-        "the card provider refused the refund ({reason}); nothing was given back, so do it in another way"
+        "the card provider refused the refund ({reason}); {given}, so do the rest in another way"
     );
     Error::new(ErrorCode::CardDeclined, message)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -144,18 +256,79 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_number_of_a_card_is_no_tender() {
-        let asked = |method: &str| v1::AuthorizeRequest {
-            order_id: String::new(),
-            restaurant_id: Id::<bistro_core::kinds::Restaurant>::from_bits(1).to_string(),
+    fn asked(method: &str, tenders: &[(&str, i64)]) -> v1::AuthorizeRequest {
+        let tender = |(method, amount_minor): &(&str, i64)| v1::TenderRequest {
+            payment_method: (*method).to_owned(),
+            amount_minor: *amount_minor,
+        };
+        v1::AuthorizeRequest {
+            restaurant_id: Id::<kinds::Restaurant>::from_bits(1).to_string(),
             amount: Some(common::v1::Money { amount_minor: 5, currency: "GBP".to_owned() }),
             payment_method: method.to_owned(),
+            tenders: tenders.iter().map(tender).collect(),
             ..v1::AuthorizeRequest::default()
+        }
+    }
+
+    fn read(message: &v1::AuthorizeRequest) -> Result<Wanted, Vec<String>> {
+        let paths = |error: Error| {
+            error.field_errors().iter().map(|one| one.path.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(tender(&asked("card_ok")).unwrap().method, "card_ok");
-        let refused = tender(&asked("4242 4242 4242 4242")).unwrap_err();
+        wanted(message, ProviderName::Sandbox).map_err(paths)
+    }
+
+    #[test]
+    fn the_number_of_a_card_is_no_tender() {
+        let one = read(&asked("card_ok", &[])).unwrap();
+        assert_eq!(one.cards, [("card_ok".to_owned(), 5)]);
+        let refused = wanted(&asked("4242 4242 4242 4242", &[]), ProviderName::Sandbox);
+        let refused = refused.unwrap_err();
         assert_eq!(refused.field_errors()[0].path, "payment_method");
         assert!(!refused.to_string().contains("4242"), "{refused}");
+    }
+
+    #[test]
+    fn tenders_come_to_the_amount() {
+        let two = read(&asked("", &[("card_ok", 2), ("card_late", 3)])).unwrap();
+        assert_eq!(two.cards.len(), 2);
+        let max = i64::MAX;
+        for tenders in
+            [&[("card_ok", 2), ("card_ok", 2)][..], &[("card_ok", max), ("card_ok", max)]]
+        {
+            assert_eq!(read(&asked("", tenders)).unwrap_err(), ["tenders"], "{tenders:?}");
+        }
+        let refused = read(&asked("", &[("card_ok", 0), ("", 5)])).unwrap_err();
+        assert_eq!(refused, ["tenders[0].amount_minor", "tenders[1].payment_method"]);
+        assert_eq!(read(&asked("card_ok", &[("card_ok", 5)])).unwrap_err(), ["payment_method"]);
+        assert_eq!(read(&asked("", &[("card_ok", 1); 11])).unwrap_err(), ["tenders"]);
+    }
+
+    #[test]
+    fn every_mistake_is_said_at_once() {
+        let message = v1::AuthorizeRequest {
+            tip_minor: 6,
+            restaurant_id: "x".to_owned(),
+            customer_id: "y".to_owned(),
+            ..asked("", &[])
+        };
+        let refused = read(&message).unwrap_err();
+        assert_eq!(refused, ["tip_minor", "restaurant_id", "customer_id", "payment_method"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_is_read_or_refused(
+            minor: i64, tip: i64, amounts in prop::collection::vec(any::<i64>(), 0..13),
+        ) {
+            let tenders: Vec<_> = amounts.iter().map(|minor| ("card_ok", *minor)).collect();
+            let mut message = asked(if tenders.is_empty() { "card_ok" } else { "" }, &tenders);
+            message.tip_minor = tip;
+            if let Some(amount) = &mut message.amount { amount.amount_minor = minor; }
+            if let Ok(wanted) = read(&message) {
+                let sum: i64 = wanted.cards.iter().map(|(_, minor)| minor).sum();
+                prop_assert_eq!(sum, minor);
+                prop_assert!((0..=minor).contains(&tip));
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use bistro_bus::{
-    Bus, BusError, Consumer, DeadLetter, Delivery, Parked, Queue, Shelf, ShelfCounts,
+    Bus, BusError, Consumer, DeadLetter, DeadPlace, Delivery, Parked, Queue, Shelf, ShelfCounts,
 };
 use bistro_bus_rabbitmq::{RabbitBus, RabbitOptions};
 use bistro_core::{Clock, Event, SystemClock, Timestamp};
@@ -62,8 +62,21 @@ impl Shelf for TestShelf {
         self.kept()?.bury(dead).await
     }
 
-    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError> {
-        self.kept()?.dead_letters(queue, limit).await
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        after: Option<&DeadPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        self.kept()?.dead_letters(queue, after, limit).await
+    }
+
+    async fn dead_letter(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
+        self.kept()?.dead_letter(queue, event).await
+    }
+
+    async fn discard(&self, queue: &str, event: &str) -> Result<bool, BusError> {
+        self.kept()?.discard(queue, event).await
     }
 
     async fn revive(&self, queue: &str, event: &str, now: Timestamp) -> Result<bool, BusError> {

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bistro_bus::{Bus, BusError, Consumer, DeadLetter, Depth, Listener, Queue};
+use bistro_bus::{Bus, BusError, Consumer, DeadLetter, DeadPlace, Depth, Listener, Queue};
 use bistro_core::{Event, Page, Timestamp};
 use bistro_store::{
     Backlog, Collection, Committed, Cursor, DocumentRef, DueTimer, Key, Mark, OpenCall,
@@ -267,7 +267,20 @@ impl Bus for NoBus {
         Err(BusError::NoQueue(queue.to_owned()))
     }
 
-    async fn dead_letters(&self, queue: &str, _: u32) -> Result<Vec<DeadLetter>, BusError> {
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        _: Option<&DeadPlace>,
+        _: u32,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        Err(BusError::NoQueue(queue.to_owned()))
+    }
+
+    async fn dead_letter(&self, queue: &str, _: &str) -> Result<Option<DeadLetter>, BusError> {
+        Err(BusError::NoQueue(queue.to_owned()))
+    }
+
+    async fn discard(&self, queue: &str, _: &str) -> Result<bool, BusError> {
         Err(BusError::NoQueue(queue.to_owned()))
     }
 

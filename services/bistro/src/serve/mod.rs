@@ -12,7 +12,7 @@ use bistro_runtime::{RoleSpec, Shutdown, Signals, Supervisor, bind};
 use bistro_telemetry::{Telemetry, register_build_info, register_process};
 use tracing::{error, info, warn};
 
-use crate::commands;
+use crate::{commands, output};
 use platform::{Listeners, Platform};
 pub(crate) use secrets::OPERATOR_TOKEN;
 
@@ -22,21 +22,31 @@ const GATEWAY: &str = "gateway";
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Serves `targets` until a signal asks to stop.
-pub(crate) fn run(file: Option<&Path>, targets: &[String]) -> Result<(), Error> {
+///
+/// With `demo`, the demonstration is loaded as soon as it runs.
+pub(crate) fn run(file: Option<&Path>, targets: &[String], demo: bool) -> Result<(), Error> {
     let (config, order) = commands::config::load_for(file, targets)?;
+    if demo && !order.iter().any(|role| role.name == GATEWAY) {
+        let message = "--demo is loaded over the public API; run it where the gateway runs, or use `bistro demo`";
+        return Err(Error::new(ErrorCode::InvalidArgument, message));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Error::internal)?;
-    let served = runtime.block_on(serve(Arc::new(config), order));
+    let served = runtime.block_on(serve(Arc::new(config), order, demo));
     // Whatever was to end has ended, or is not waited for any longer.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(config: Arc<Config>, order: Vec<&'static RoleSpec>) -> Result<(), Error> {
+async fn serve(
+    config: Arc<Config>,
+    order: Vec<&'static RoleSpec>,
+    demo: bool,
+) -> Result<(), Error> {
     let telemetry = telemetry(&config, &order)?;
-    let served = supervise(&config, &order).await;
+    let served = supervise(&config, &order, demo).await;
     if let Err(cause) = telemetry.shutdown(FLUSH).await {
         warn!(%cause, "the last traces were not sent");
     }
@@ -65,7 +75,11 @@ fn telemetry(config: &Config, order: &[&RoleSpec]) -> Result<Telemetry, Error> {
         .map_err(|cause| Error::new(ErrorCode::InvalidArgument, cause.to_string()))
 }
 
-async fn supervise(config: &Arc<Config>, order: &[&'static RoleSpec]) -> Result<(), Error> {
+async fn supervise(
+    config: &Arc<Config>,
+    order: &[&'static RoleSpec],
+    demo: bool,
+) -> Result<(), Error> {
     let (mut signals, mut supervisor) = (Signals::listen()?, Supervisor::default());
     // Everything is bound before anything is built: a port in use is found out at once. The public
     // port is the gateway's alone, so that roles may share a machine.
@@ -99,6 +113,16 @@ async fn supervise(config: &Arc<Config>, order: &[&'static RoleSpec]) -> Result<
     };
     let names: Vec<&str> = order.iter().map(|role| role.name).collect();
     info!(roles = names.join(","), "ready");
+    if let Some(door) = platform.door().filter(|_| demo) {
+        let (url, token) = (door.url.clone(), door.operator_token.clone());
+        // Nobody waits for it when the process ends: the next start goes on with it.
+        tokio::spawn(async move {
+            let loaded = commands::demo::load_once(&url, &token).await;
+            if let Err(cause) = loaded.and_then(|told| output::print(&told)) {
+                warn!(cause = cause.chain(), "the demonstration is not loaded");
+            }
+        });
+    }
 
     let ended = supervisor.wait(&mut signals).await;
     let patience = config.shutdown.not_ready_delay + config.shutdown.drain_timeout;

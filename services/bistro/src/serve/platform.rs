@@ -1,13 +1,16 @@
 //! The roles of this process, put together and taken apart.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use bistro_config::{Config, Shutdown};
 use bistro_core::{Clock, Error, ErrorCode};
 use bistro_eventing::{Engine, Options, Parts};
 use bistro_runtime::{
-    Authority, Ending, GrpcHealth, GrpcPort, GrpcServer, Peers, Readiness, RoleContext, RoleParts,
-    RoleSpec, Supervisor, TokenVerifier, serve_admin,
+    Authority, Ending, GrpcHealth, GrpcPort, GrpcServer, OPERATIONS_SERVICE, Peers, Readiness,
+    RoleContext, RoleParts, RoleSpec, Supervisor, TokenVerifier, operations, serve_admin,
 };
 use bistro_store::Collection;
 use futures::future::join_all;
@@ -38,11 +41,20 @@ pub(crate) struct Platform {
     public: Option<Server>,
     /// What the public port's role still has to write when the port is closed.
     edge: Option<Ending>,
+    /// None without the gateway.
+    door: Option<Door>,
     grpc: Server,
     /// The roles' own tasks and those of their engines.
     tasks: Vec<Ending>,
     /// Last of all.
     admin: Server,
+}
+
+/// How the operator gets in.
+pub(crate) struct Door {
+    /// Where the public API answers to who is on this machine.
+    pub(crate) url: String,
+    pub(crate) operator_token: String,
 }
 
 /// Something that serves until it is told to stop.
@@ -129,11 +141,22 @@ impl Platform {
             built.push((*role, engine, (role.build)(context)?));
         }
 
+        let operations = operations(
+            Arc::clone(&backends.bus),
+            order.iter().flat_map(|role| role.queues).cloned().collect(),
+            Arc::clone(&clock),
+            config.limits.grpc_message,
+        );
+        // One service for the roles of this process: each can be asked for its own part without a
+        // socket, and the port has room for one of that name.
+        let mut on_port = Some(OPERATIONS_SERVICE);
         let (mut routes, mut engines, mut tasks) = (None, Vec::new(), Vec::new());
         let mut edge = None;
         for (role, engine, parts) in built {
-            let RoleParts { grpc, services, reactor, http, tasks: own } = parts;
+            let RoleParts { grpc, mut services, reactor, http, tasks: own } = parts;
             if let Some(routes) = grpc {
+                let routes = routes.add_service(operations.clone());
+                services.extend(on_port.take());
                 let server = GrpcServer::new(role.name, routes, verifier.clone(), registry)?;
                 served.add(&services, &server);
                 peers.provide(role.name, server);
@@ -152,10 +175,12 @@ impl Platform {
             engines.push(engine);
         }
         served.open();
-        let mut public = None;
+        let (mut public, mut door) = (None, None);
         if let (Some(routes), Some(listener)) = (routes, listeners.public) {
             let address = listener.local_addr().map_err(Error::internal)?;
-            secrets::write_operator_token(&config, &authority)?;
+            let operator_token = secrets::write_operator_token(&config, &authority)?;
+            let url = format!("http://{}", reachable(address));
+            door = Some(Door { url, operator_token });
             public = Some(Server::start(supervisor, "the public port", |stop| {
                 let limits = http::Limits {
                     connections: config.limits.connections,
@@ -167,7 +192,24 @@ impl Platform {
         }
         readiness.started(Arc::clone(&backends.store), Arc::clone(&backends.bus));
         health.serving().await;
-        Ok(Self { config, engines, readiness, health, backends, public, edge, grpc, tasks, admin })
+        Ok(Self {
+            config,
+            engines,
+            readiness,
+            health,
+            backends,
+            public,
+            edge,
+            door,
+            grpc,
+            tasks,
+            admin,
+        })
+    }
+
+    /// How the operator gets in; none without the gateway.
+    pub(crate) fn door(&self) -> Option<&Door> {
+        self.door.as_ref()
     }
 
     /// Not ready; no new requests; what is under way ends; what is written is flushed.
@@ -208,6 +250,17 @@ impl Platform {
     }
 }
 
+/// Where `address` is reached from this machine: a port that is open on every interface is open on
+/// the one that leads back here.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let loopback: IpAddr = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(loopback, address.port())
+}
+
 fn process_name(order: &[&RoleSpec]) -> String {
     match order {
         [only] => format!("bistro-{}", only.name),
@@ -232,7 +285,7 @@ fn peers(
     config: &Config,
     order: &[&'static RoleSpec],
     authority: &Arc<Authority>,
-    grpc: std::net::SocketAddr,
+    grpc: SocketAddr,
 ) -> Result<Peers, Error> {
     let peers = Peers::new(Arc::clone(authority));
     for role in roles::TABLE.iter().filter(|role| role.name != "gateway") {

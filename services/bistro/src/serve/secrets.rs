@@ -11,6 +11,7 @@ use bistro_config::Config;
 use bistro_core::{Error, ErrorCode};
 use bistro_runtime::Authority;
 use rand::{TryRng as _, rngs::SysRng};
+use tracing::info;
 
 const WORKLOAD_SECRET: &str = "workload-secret";
 /// The file that the command reads the operator's token from.
@@ -43,10 +44,24 @@ pub(crate) fn workload(config: &Config) -> Result<Vec<u8>, Error> {
     Ok(secret.to_vec())
 }
 
-/// Writes the operator's token where the command looks for it.
-pub(crate) fn write_operator_token(config: &Config, authority: &Authority) -> Result<(), Error> {
+/// Writes the operator's token where the command looks for it, and gives it. The first time it
+/// says how to get in.
+pub(crate) fn write_operator_token(
+    config: &Config,
+    authority: &Authority,
+) -> Result<String, Error> {
     let token = authority.operator_token()?;
-    write_private(&config.data_dir.join(OPERATOR_TOKEN), token.as_bytes())
+    let path = config.data_dir.join(OPERATOR_TOKEN);
+    let is_first = !path.exists();
+    write_private(&path, token.as_bytes())?;
+    if is_first {
+        info!(
+            operator_token = %path.display(),
+            "whoever can read this file may do everything; the first administrator is made with: \
+             bistro admin create EMAIL"
+        );
+    }
+    Ok(token)
 }
 
 /// Writes a file that only its owner can read; all of it or nothing.

@@ -1,79 +1,28 @@
-//! Couriers and deliveries.
+//! Deliveries.
 
 use bistro_core::Error;
 use bistro_proto::delivery::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Time, page_request, unless_empty, words};
-use crate::edge::empty_as_none;
+use super::{
+    common::{Time, page_request, unless_empty, words},
+    couriers::Point,
+};
+use crate::{edge::empty_as_none, sse::Live};
 
 words! {
     /// Where a delivery stands.
     DeliveryState: "pending", "assigned", "picked_up", "delivered", "failed", "cancelled";
-    /// The state of a delivery that a courier has to do something for.
-    ActiveDeliveryState: "assigned", "picked_up";
+    /// The state of a delivery that a courier has to do something for, or could.
+    ActiveDeliveryState: "assigned", "picked_up", "pending";
     /// What kind of reason a delivery failed for.
     FailureCode: "customer_absent", "wrong_address", "food_damaged", "courier_unable", "other";
 }
 
-/// A new courier: the asking user.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"name": "Bob", "capacity": 2}))]
-pub(crate) struct NewCourier {
-    /// How customers see the courier.
-    name: String,
-    /// Deliveries that may be under way at once; 1 if not given.
-    #[serde(default)]
-    #[schema(minimum = 1)]
-    capacity: Option<u32>,
-}
-
-impl From<NewCourier> for v1::CreateCourierRequest {
-    fn from(new: NewCourier) -> Self {
-        Self { name: new.name, capacity: new.capacity.unwrap_or(0) }
-    }
-}
-
-/// A courier.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Courier {
-    #[schema(example = "cou_01jd3x8k4v9q2w7r5t6y8z0abc")]
-    id: String,
-    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
-    user_id: String,
-    name: String,
-    /// Whether the courier takes deliveries.
-    on_duty: bool,
-    /// Deliveries under way.
-    load: u32,
-    /// Deliveries that may be under way at once.
-    capacity: u32,
-    /// One higher with every change; also the entity tag.
-    pub(crate) version: i64,
-}
-
-impl From<v1::Courier> for Courier {
-    fn from(courier: v1::Courier) -> Self {
-        Self {
-            id: courier.id,
-            user_id: courier.user_id,
-            name: courier.name,
-            on_duty: courier.on_duty,
-            load: courier.load,
-            capacity: courier.capacity,
-            version: courier.version,
-        }
-    }
-}
-
-/// Whether a courier is to take deliveries.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DutyChange {
-    /// True to take deliveries.
-    pub(crate) on_duty: bool,
+/// Whether nothing follows the `state` of a delivery.
+pub(crate) fn delivery_has_ended(state: &str) -> bool {
+    matches!(state, "delivered" | "failed" | "cancelled")
 }
 
 /// A delivery.
@@ -96,9 +45,22 @@ pub(crate) struct Delivery {
     /// delivery, while it is under way; null otherwise.
     #[schema(example = "1 Station Road, London")]
     address: Option<String>,
+    /// Where from; null if nobody said.
+    from: Option<Point>,
+    /// Where to; shown as `address` is.
+    to: Option<Point>,
+    /// What the customer tells the courier at the door. Only the customer is shown it, at
+    /// `GET /api/v1/orders/{id}/delivery`.
+    #[schema(example = json!(null))]
+    code: Option<String>,
+    /// Whether a drop-off has to be proven by the code.
+    code_needed: bool,
+    /// Other deliveries that the courier brings on the same way.
+    with: Vec<String>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,
     created_at: Time,
+    changed_at: Time,
 }
 
 impl From<v1::DeliveryRecord> for Delivery {
@@ -112,8 +74,14 @@ impl From<v1::DeliveryRecord> for Delivery {
             reason: unless_empty(delivery.reason),
             reason_code: unless_empty(delivery.reason_code).map(Into::into),
             address: unless_empty(delivery.address),
+            from: delivery.from.map(Into::into),
+            to: delivery.to.map(Into::into),
+            code: unless_empty(delivery.code),
+            code_needed: delivery.code_needed,
+            with: delivery.with,
             version: delivery.version,
             created_at: Time::at(delivery.created_at_ms),
+            changed_at: Time::at(delivery.changed_at_ms),
         }
     }
 }
@@ -123,7 +91,7 @@ impl From<v1::DeliveryRecord> for Delivery {
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeliveryFilter {
-    /// Only those in this state.
+    /// Only those in this state; `pending`: what nobody has yet, to be claimed.
     #[serde(deserialize_with = "empty_as_none")]
     state: Option<ActiveDeliveryState>,
     /// The `next_cursor` of the page before.
@@ -158,4 +126,28 @@ pub(crate) struct FailReason {
     /// given.
     #[serde(default)]
     pub(crate) code: Option<FailureCode>,
+}
+
+/// What proves a drop-off.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"code": "4711"}))]
+pub(crate) struct DropOffProof {
+    /// The four digits that the customer tells the courier, where `code_needed` says so.
+    #[serde(default)]
+    #[schema(pattern = "^[0-9]{4}$")]
+    pub(crate) code: Option<String>,
+}
+
+impl Live for v1::DeliveryChange {
+    const EVENT: &'static str = "delivery";
+    type Data = Delivery;
+
+    fn id(&self) -> String {
+        self.cursor.clone()
+    }
+
+    fn data(self) -> Option<Delivery> {
+        self.delivery.map(Into::into)
+    }
 }

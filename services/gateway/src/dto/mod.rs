@@ -3,36 +3,65 @@
 mod accounts;
 mod activity;
 mod audit;
-mod catalog;
 mod common;
+mod couriers;
+mod dead_letters;
 mod delivery;
+mod full_menu;
+mod hours;
+mod items;
 mod keys;
 mod kitchen;
 mod members;
+mod menu_import;
+mod menus;
 mod orders;
 mod payments;
+mod restaurants;
+mod quotes;
+mod ratings;
 mod sessions;
+mod stations;
 
 pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
 pub(crate) use activity::{Activity, ActivityFilter, ErrorCatalogue};
 pub(crate) use audit::{AUDITED_ROLES, AuditPage};
-pub(crate) use catalog::{
-    Item, ItemChange, MenuImport, MenuImportReport, NewRestaurant, OpenChange, Restaurant,
-    RestaurantFilter, StockChange,
-};
 pub(crate) use common::{Cursor, Page};
+pub(crate) use couriers::{
+    Courier, CourierChange, CourierFilter, DutyChange, NewCourier, Point, Shift,
+};
+pub(crate) use dead_letters::{
+    DeadLetter, DeadLetterFilter, DropReason, RetriedOne, Retry, RetryReport,
+};
 pub(crate) use delivery::{
-    ActiveDeliveryState, Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode,
-    NewCourier,
+    ActiveDeliveryState, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode,
+    delivery_has_ended,
 };
+pub(crate) use full_menu::RestaurantMenu;
+pub(crate) use items::{Item, ItemChange, NewItem, StockChange};
 pub(crate) use keys::KeySet;
-pub(crate) use kitchen::Ticket;
+pub(crate) use kitchen::{StationFilter, Ticket, TicketFilter};
 pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
-pub(crate) use orders::{
-    Acceptance, EndReason, NewOrder, NewQuote, Order, OrderFilter, Quote, has_ended,
+pub(crate) use menu_import::{MenuImport, MenuImportReport};
+pub(crate) use menus::{
+    Affected, AvailabilityChange, Ingredient, IngredientContent, Menu, MenuContent, OptionGroup,
+    OptionGroupContent,
 };
-pub(crate) use payments::{Balances, LedgerFilter, NewRefund, Payment};
+pub(crate) use orders::{
+    Acceptance, Delay, EndReason, NewOrder, Order, OrderChange, OrderFilter, OrderStates, has_ended,
+};
+pub(crate) use payments::{
+    Balances, LedgerFilter, NewRefund, NewTip, Payment, PaymentFilter, Statement, StatementDay,
+};
+pub(crate) use quotes::{NewQuote, Quote, Reorder};
+pub(crate) use ratings::{
+    AllergyProfile, NewAllergyProfile, Opinion, Rating, Ratings, SlotFilter, Slots,
+};
+pub(crate) use restaurants::{
+    NewRestaurant, OpenChange, Restaurant, RestaurantChange, RestaurantFilter,
+};
 pub(crate) use sessions::{
     ForgottenPassword, LogIn, NewPassword, PasswordChange, PasswordReset, Refresh, Revoked,
     Session, Tokens,
 };
+pub(crate) use stations::{Load, Station, StationContent};

@@ -1,11 +1,14 @@
-//! Quotes and orders.
+//! Orders.
 
 use bistro_core::{Error, Id, kinds};
 use bistro_proto::orders::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Money, Time, page_request, unless_empty, words};
+use super::{
+    common::{Money, Time, page_request, unless_empty, words},
+    quotes::{Amounts, Line, Moment, amounts, lines},
+};
 use crate::edge::empty_as_none;
 
 words! {
@@ -13,6 +16,9 @@ words! {
     Fulfilment: "delivery", "pick_up", "dine_in";
     /// Where an order stands. The last six are ends.
     OrderState: "placed", "confirmed", "accepted", "preparing", "ready", "in_delivery",
+        "completed", "rejected", "payment_failed", "expired", "cancelled", "failed";
+    /// Where orders stand that are wanted; `open` is any state that is no end.
+    OrderStates: "open", "placed", "confirmed", "accepted", "preparing", "ready", "in_delivery",
         "completed", "rejected", "payment_failed", "expired", "cancelled", "failed";
 }
 
@@ -22,108 +28,6 @@ pub(crate) fn has_ended(state: &str) -> bool {
         state,
         "completed" | "rejected" | "payment_failed" | "expired" | "cancelled" | "failed"
     )
-}
-
-/// A basket to be priced.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({
-    "restaurant_id": "rst_01jd3x8k4v9q2w7r5t6y8z0abc",
-    "fulfilment": "delivery",
-    "lines": [{"item_id": "itm_01jd3x8k4v9q2w7r5t6y8z0abc", "quantity": 2}]
-}))]
-pub(crate) struct NewQuote {
-    /// Where from.
-    #[schema(value_type = String)]
-    restaurant_id: Id<kinds::Restaurant>,
-    /// How it reaches the customer.
-    fulfilment: Fulfilment,
-    /// What, and how many of it.
-    lines: Vec<NewLine>,
-}
-
-/// A line of a basket.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewLine {
-    /// The item.
-    #[schema(value_type = String)]
-    item_id: Id<kinds::Item>,
-    /// How many of it.
-    #[schema(minimum = 1)]
-    quantity: u32,
-}
-
-impl From<NewQuote> for v1::CreateQuoteRequest {
-    fn from(quote: NewQuote) -> Self {
-        let lines = quote.lines.into_iter().map(|line| v1::LineRequest {
-            item_id: line.item_id.to_string(),
-            quantity: line.quantity,
-            ..v1::LineRequest::default()
-        });
-        Self {
-            restaurant_id: quote.restaurant_id.to_string(),
-            lines: lines.collect(),
-            fulfilment: quote.fulfilment.into_inner(),
-            ..Self::default()
-        }
-    }
-}
-
-/// A priced basket, which can be ordered at this price for a while.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Quote {
-    /// Send it as `quote` to place the order.
-    token: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
-    restaurant_id: String,
-    fulfilment: Fulfilment,
-    lines: Vec<Line>,
-    total: Money,
-    /// Until when it can be ordered at this price.
-    expires_at: Time,
-}
-
-impl From<v1::Quote> for Quote {
-    fn from(quote: v1::Quote) -> Self {
-        let total = quote.total.map(Money::from).unwrap_or_default();
-        Self {
-            token: quote.token,
-            restaurant_id: quote.restaurant_id,
-            fulfilment: quote.fulfilment.into(),
-            lines: lines(quote.lines, &total.currency),
-            total,
-            expires_at: Time::at(quote.expires_at_ms),
-        }
-    }
-}
-
-/// A line of a quote or an order.
-#[derive(Debug, Serialize, ToSchema)]
-struct Line {
-    #[schema(example = "itm_01jd3x8k4v9q2w7r5t6y8z0abc")]
-    item_id: String,
-    #[schema(example = "Margherita")]
-    name: String,
-    #[schema(example = 2)]
-    quantity: u32,
-    /// The price of one.
-    unit_price: Money,
-}
-
-fn lines(lines: Vec<v1::QuoteLine>, currency: &str) -> Vec<Line> {
-    lines
-        .into_iter()
-        .map(|line| Line {
-            item_id: line.item_id,
-            name: line.name,
-            quantity: line.quantity,
-            unit_price: Money {
-                amount_minor: line.unit_price_minor,
-                currency: currency.to_owned(),
-            },
-        })
-        .collect()
 }
 
 /// An order to be placed.
@@ -136,22 +40,67 @@ pub(crate) struct NewOrder {
     /// The quote's token.
     quote: String,
     /// The payment provider's token for the card; never a card number.
-    payment_method: String,
+    #[serde(default)]
+    payment_method: Option<String>,
+    /// Instead of `payment_method`: several that pay the total together, one after the other.
+    #[serde(default)]
+    tenders: Vec<NewTender>,
     /// Where to, for a delivery.
     #[serde(default)]
     address: Option<String>,
 }
 
+/// A part of the total, and what pays it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"payment_method": "tok_gift", "amount_minor": 500}))]
+struct NewTender {
+    /// The payment provider's token.
+    payment_method: String,
+    /// Minor units; the last tender may leave it out: what is left.
+    #[serde(default)]
+    #[schema(minimum = 0)]
+    amount_minor: i64,
+}
+
+/// What an order is to become.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"quote": "eyJ…"}))]
+pub(crate) struct OrderChange {
+    /// The token of a new quote, of the same restaurant and fulfilment.
+    pub(crate) quote: String,
+}
+
+/// That an order takes longer.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"minutes": 10, "reason": "the oven is full"}))]
+pub(crate) struct Delay {
+    /// Minutes later than was said.
+    #[schema(minimum = 1, maximum = 240)]
+    pub(crate) minutes: u32,
+    /// Why; the customer reads it.
+    pub(crate) reason: String,
+}
+
 impl NewOrder {
     /// The request, to be answered after `wait` seconds at the latest.
-    pub(crate) fn into_request(self, wait: u32) -> v1::PlaceOrderRequest {
-        v1::PlaceOrderRequest {
+    pub(crate) fn into_request(self, wait: u32) -> Result<v1::PlaceOrderRequest, Error> {
+        if self.payment_method.is_none() && self.tenders.is_empty() {
+            return Err(Error::field("payment_method", "say what pays it, or send tenders"));
+        }
+        let tenders = self.tenders.into_iter().map(|tender| v1::Tender {
+            payment_method: tender.payment_method,
+            amount_minor: tender.amount_minor,
+        });
+        Ok(v1::PlaceOrderRequest {
             quote: self.quote,
-            payment_method: self.payment_method,
+            payment_method: self.payment_method.unwrap_or_default(),
             wait_ms: wait.saturating_mul(1000),
             address: self.address.unwrap_or_default(),
-            ..v1::PlaceOrderRequest::default()
-        }
+            tenders: tenders.collect(),
+        })
     }
 }
 
@@ -170,6 +119,8 @@ pub(crate) struct Order {
     fulfilment: Fulfilment,
     lines: Vec<Line>,
     total: Money,
+    /// What the total is made of.
+    amounts: Amounts,
     /// What became of it so far, oldest first.
     timeline: Vec<TimelineEntry>,
     /// One higher with every change; also the entity tag, and the id of its events.
@@ -180,8 +131,22 @@ pub(crate) struct Order {
     accept_by: Option<Time>,
     /// When the restaurant thinks it is ready; null if it has not said.
     ready_at: Option<Time>,
+    /// Why it was last put off.
+    delayed_because: Option<String>,
     /// Where to, for a delivery. Its courier reads it in the delivery.
     address: Option<String>,
+    /// The beginning of its slot; null: as soon as can be.
+    scheduled_for: Option<Time>,
+    /// What the customer must not eat. Shown to the customer and the restaurant.
+    #[schema(example = json!(["milk"]))]
+    allergies: Vec<String>,
+    /// How often it was changed.
+    #[schema(example = 0)]
+    revision: u32,
+    /// Whether a change of it is under way.
+    changing: bool,
+    /// Why the last change of it was refused: a code.
+    change_refused: Option<String>,
 }
 
 /// A step of an order.
@@ -213,13 +178,20 @@ impl From<v1::Order> for Order {
             customer_id: order.customer_id,
             fulfilment: order.fulfilment.into(),
             lines: lines(order.lines, &total.currency),
+            amounts: amounts(order.amounts, &total.currency),
             total,
             timeline: timeline.collect(),
             sequence: order.sequence,
             placed_at: Time::at(order.placed_at_ms),
             accept_by: Time::unless_zero(order.accept_by_ms),
             ready_at: Time::unless_zero(order.ready_at_ms),
+            delayed_because: unless_empty(order.delayed_because),
             address: unless_empty(order.address),
+            scheduled_for: Time::unless_zero(order.scheduled_for_ms),
+            allergies: order.allergies,
+            revision: order.revision,
+            changing: order.changing,
+            change_refused: unless_empty(order.change_refused),
         }
     }
 }
@@ -233,9 +205,21 @@ pub(crate) struct OrderFilter {
     #[serde(deserialize_with = "empty_as_none")]
     #[param(value_type = Option<String>)]
     restaurant_id: Option<Id<kinds::Restaurant>>,
-    /// Only those in this state.
+    /// Those of this customer; for support and administrators.
     #[serde(deserialize_with = "empty_as_none")]
-    state: Option<OrderState>,
+    #[param(value_type = Option<String>)]
+    customer_id: Option<Id<kinds::User>>,
+    /// Only those in this state; `open`: in any that is no end.
+    #[serde(deserialize_with = "empty_as_none")]
+    state: Option<OrderStates>,
+    /// Placed at this moment or later.
+    #[serde(deserialize_with = "empty_as_none")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Moment>,
+    /// Placed before this moment.
+    #[serde(deserialize_with = "empty_as_none")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Moment>,
     /// The `next_cursor` of the page before.
     #[param(required = false)]
     cursor: String,
@@ -252,9 +236,11 @@ impl TryFrom<OrderFilter> for v1::ListOrdersRequest {
         let restaurant_id = filter.restaurant_id.map(|id| id.to_string()).unwrap_or_default();
         Ok(Self {
             restaurant_id,
-            state: filter.state.map(OrderState::into_inner).unwrap_or_default(),
+            customer_id: filter.customer_id.map(|id| id.to_string()).unwrap_or_default(),
+            state: filter.state.map(OrderStates::into_inner).unwrap_or_default(),
+            from_ms: Moment::millis(filter.from),
+            to_ms: Moment::millis(filter.to),
             page: Some(page),
-            ..Self::default()
         })
     }
 }

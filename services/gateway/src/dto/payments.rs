@@ -1,11 +1,11 @@
-//! Payments, refunds and the ledger.
+//! Payments, their tenders, refunds and tips, statements and the ledger.
 
 use bistro_core::{Error, Id, kinds};
 use bistro_proto::payments::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Money, Time, unless_empty, words};
+use super::common::{Money, Time, page_request, unless_empty, words};
 use crate::edge::empty_as_none;
 
 words! {
@@ -14,6 +14,10 @@ words! {
         "voided", "capture_failed";
     /// Where a refund stands.
     RefundState: "pending", "done", "refused";
+    /// What a tender pays.
+    TenderPurpose: "order", "tip";
+    /// Who charges a tender.
+    Provider: "sandbox", "stripe";
 }
 
 /// The payment of an order.
@@ -34,10 +38,41 @@ pub(crate) struct Payment {
     refunded: Money,
     /// Why it failed.
     reason: Option<String>,
+    /// Of the amount, what was given as a tip.
+    tip: Money,
+    /// What pays it, in the order in which it was given.
+    tenders: Vec<Tender>,
     /// Every refund that was asked for, oldest first.
     refunds: Vec<Refund>,
+    created_at: Option<Time>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,
+}
+
+/// One card, and what it pays.
+#[derive(Debug, Serialize, ToSchema)]
+struct Tender {
+    /// Counts the payment's tenders from 1.
+    #[schema(example = 1)]
+    number: u32,
+    state: PaymentState,
+    purpose: TenderPurpose,
+    amount: Money,
+    captured: Money,
+    refunded: Money,
+    /// Why it failed, is given back, or is waited for.
+    #[schema(example = "insufficient_funds")]
+    reason: Option<String>,
+    provider: Provider,
+}
+
+/// What a refund takes from one tender.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefundPart {
+    /// The tender's number.
+    #[schema(example = 1)]
+    tender: u32,
+    amount: Money,
 }
 
 /// Money that somebody wanted to be given back.
@@ -55,12 +90,28 @@ struct Refund {
     refused: Option<String>,
     /// When the card provider answered; null while it has not.
     answered_at: Option<Time>,
+    /// Whose money it is.
+    parts: Vec<RefundPart>,
 }
 
 impl From<v1::Payment> for Payment {
     fn from(payment: v1::Payment) -> Self {
         let amount = payment.amount.map(Money::from).unwrap_or_default();
         let minor = |amount_minor| Money { amount_minor, currency: amount.currency.clone() };
+        let tenders = payment.tenders.into_iter().map(|tender| Tender {
+            number: tender.number,
+            state: tender.state.into(),
+            purpose: tender.purpose.into(),
+            amount: minor(tender.amount_minor),
+            captured: minor(tender.captured_minor),
+            refunded: minor(tender.refunded_minor),
+            reason: unless_empty(tender.reason),
+            provider: tender.provider.into(),
+        });
+        let part = |part: v1::RefundPart| RefundPart {
+            tender: part.tender,
+            amount: minor(part.amount_minor),
+        };
         let refunds = payment.refunds.into_iter().map(|refund| Refund {
             number: refund.number,
             amount: minor(refund.amount_minor),
@@ -68,8 +119,12 @@ impl From<v1::Payment> for Payment {
             reason: unless_empty(refund.reason),
             refused: unless_empty(refund.refused),
             answered_at: Time::unless_zero(refund.answered_at_ms),
+            parts: refund.parts.into_iter().map(part).collect(),
         });
         Self {
+            tenders: tenders.collect(),
+            tip: minor(payment.tip_minor),
+            created_at: Time::unless_zero(payment.created_at_ms),
             refunds: refunds.collect(),
             id: payment.id,
             order_id: payment.order_id,
@@ -96,9 +151,21 @@ pub(crate) struct NewRefund {
     /// Why. It stays with the payment, where the customer reads it.
     #[schema(min_length = 1, max_length = 200)]
     pub(crate) reason: String,
+    /// Of the tender with this number only; without it, of all in turn, the last first.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    tender: Option<u32>,
 }
 
 impl NewRefund {
+    /// The tender in the role's words, to which 0 is all of them; so nobody may write 0.
+    pub(crate) fn tender(&self) -> Result<u32, Error> {
+        match self.tender {
+            Some(0) => Err(Error::field("tender", "write the number of a tender, from 1")),
+            tender => Ok(tender.unwrap_or(0)),
+        }
+    }
+
     /// The amount in the role's words, to which 0 is all that is left; so nobody may write 0.
     pub(crate) fn amount(&self) -> Result<i64, Error> {
         match self.amount_minor {
@@ -108,6 +175,131 @@ impl NewRefund {
             )),
             amount => Ok(amount.unwrap_or(0)),
         }
+    }
+}
+
+/// A tip after the fact.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"amount_minor": 200}))]
+pub(crate) struct NewTip {
+    /// Minor units of the order's currency; an order's tips come to its total at most.
+    #[schema(minimum = 1)]
+    amount_minor: i64,
+    /// The provider's token for the card; without it, what paid the order.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 255, example = "card_ok")]
+    payment_method: Option<String>,
+}
+
+impl NewTip {
+    /// The role's words for it.
+    pub(crate) fn of(self, order_id: String) -> Result<v1::AddTipRequest, Error> {
+        if self.payment_method.as_deref() == Some("") {
+            let message = "write the provider's token for the card, or leave it out";
+            return Err(Error::field("payment_method", message));
+        }
+        let payment_method = self.payment_method.unwrap_or_default();
+        Ok(v1::AddTipRequest { order_id, amount_minor: self.amount_minor, payment_method })
+    }
+}
+
+/// Which of a restaurant's payments are wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PaymentFilter {
+    /// Only in this state.
+    #[param(value_type = Option<PaymentState>)]
+    #[serde(deserialize_with = "empty_as_none")]
+    state: Option<PaymentState>,
+    /// The `next_cursor` of the page before.
+    #[param(required = false)]
+    cursor: String,
+    /// Rows wanted: 1 to 200, 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+impl PaymentFilter {
+    /// The role's words for it.
+    pub(crate) fn of(self, restaurant_id: String) -> Result<v1::ListPaymentsRequest, Error> {
+        let state = self.state.map(PaymentState::into_inner).unwrap_or_default();
+        let page = Some(page_request(self.cursor, self.limit)?);
+        Ok(v1::ListPaymentsRequest { restaurant_id, state, page })
+    }
+}
+
+/// Which day's statement is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StatementDay {
+    /// The day, by the clocks of the time zone.
+    #[param(example = "2026-11-21")]
+    pub(crate) day: String,
+    /// IANA name; without it, the restaurant's own.
+    #[serde(default)]
+    #[param(required = false, example = "Europe/London")]
+    pub(crate) time_zone: String,
+}
+
+/// What a restaurant took and gave back on one day.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Statement {
+    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    restaurant_id: String,
+    #[schema(example = "2026-11-21")]
+    day: String,
+    #[schema(example = "Europe/London")]
+    time_zone: String,
+    /// How often money was taken.
+    captures: u64,
+    captured: Money,
+    /// Of what was captured.
+    tips: Money,
+    /// How often money was given back.
+    refunds: u64,
+    refunded: Money,
+    /// Captured less refunded.
+    net: Money,
+}
+
+impl From<v1::Statement> for Statement {
+    fn from(statement: v1::Statement) -> Self {
+        let minor = |amount_minor| Money { amount_minor, currency: statement.currency.clone() };
+        Self {
+            captured: minor(statement.captured_minor),
+            tips: minor(statement.tips_minor),
+            refunded: minor(statement.refunded_minor),
+            net: minor(statement.net_minor),
+            restaurant_id: statement.restaurant_id,
+            day: statement.day,
+            time_zone: statement.time_zone,
+            captures: statement.captures,
+            refunds: statement.refunds,
+        }
+    }
+}
+
+impl Statement {
+    /// The same as two lines of CSV (RFC 4180). No value of it needs quotes.
+    pub(crate) fn csv(&self) -> String {
+        let columns = [
+            ("restaurant_id", self.restaurant_id.clone()),
+            ("day", self.day.clone()),
+            ("time_zone", self.time_zone.clone()),
+            ("currency", self.net.currency.clone()),
+            ("captures", self.captures.to_string()),
+            ("captured_minor", self.captured.amount_minor.to_string()),
+            ("tips_minor", self.tips.amount_minor.to_string()),
+            ("refunds", self.refunds.to_string()),
+            ("refunded_minor", self.refunded.amount_minor.to_string()),
+            ("net_minor", self.net.amount_minor.to_string()),
+        ];
+        let names = columns.each_ref().map(|(name, _)| *name).join(",");
+        let values = columns.map(|(_, value)| value).join(",");
+        format!("{names}\r\n{values}\r\n")
     }
 }
 
@@ -134,7 +326,7 @@ pub(crate) struct Balances {
 /// The balance of one account.
 #[derive(Debug, Serialize, ToSchema)]
 struct Balance {
-    /// The account: `cards_receivable`, `restaurant_payable`, `refunds`.
+    /// The account: `cards_receivable`, `restaurant_payable`, `tips_payable`, `refunds`.
     #[schema(example = "restaurant_payable")]
     account: String,
     amount: Money,

@@ -118,6 +118,16 @@ impl IfNoneMatch {
             tag == "*" || bare.and_then(|bare| bare.parse().ok()) == Some(version)
         })
     }
+
+    /// Whether the entity tag `own`, with its quotes, is among them.
+    pub(crate) fn names(&self, own: &str) -> bool {
+        let Some(tags) = self.0.as_ref().and_then(|value| value.to_str().ok()) else {
+            return false;
+        };
+        tags.split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
+    }
 }
 
 impl FromRequestParts<Edge> for IfNoneMatch {
@@ -138,5 +148,14 @@ mod tests {
         assert!(has("\"3\"") && has("W/\"3\"") && has("\"1\", \"3\"") && has("*"));
         assert!(!has("\"33\"") && !has("3") && !has("\"x\""));
         assert!(!IfNoneMatch(None).has(3));
+    }
+
+    #[test]
+    fn a_known_tag_is_found_in_a_list() {
+        let names =
+            |tags: &'static str| IfNoneMatch(Some(HeaderValue::from_static(tags))).names("\"ab\"");
+        assert!(names("\"ab\"") && names("W/\"ab\"") && names("\"x\" , \"ab\"") && names("*"));
+        assert!(!names("ab") && !names("\"abc\"") && !names(""));
+        assert!(!IfNoneMatch(None).names("\"ab\""));
     }
 }

@@ -38,6 +38,17 @@ impl<T: DeserializeOwned> FromRequest<Edge> for Json<T> {
     }
 }
 
+/// A body that is handed on as it came in.
+pub(crate) struct Raw(pub(crate) Bytes);
+
+impl FromRequest<Edge> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, edge: &Edge) -> Result<Self, Problem> {
+        Ok(Self(read(request, edge).await?))
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return false;

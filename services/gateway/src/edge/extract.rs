@@ -215,6 +215,17 @@ impl FromRequestParts<Edge> for RoleAt {
     }
 }
 
+/// The dead letter's id in the path's `{id}`; any text.
+pub(crate) struct LetterAt(pub(crate) String);
+
+impl FromRequestParts<Edge> for LetterAt {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
+        Ok(Self(parameter(&path(parts, edge).await?, "id").to_owned()))
+    }
+}
+
 async fn path(parts: &mut Parts, edge: &Edge) -> Result<RawPathParams, Problem> {
     RawPathParams::from_request_parts(parts, edge)
         .await
@@ -263,5 +274,27 @@ impl FromRequestParts<Edge> for LastEventId {
                 Error::field("Last-Event-ID", "write the id of the last event that you have seen")
                     .into()
             })
+    }
+}
+
+/// The id of the last event that a stream's reader has seen, where ids are cursors; empty if it
+/// begins.
+pub(crate) struct LastEventCursor(pub(crate) String);
+
+impl FromRequestParts<Edge> for LastEventCursor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("last-event-id") else {
+            return Ok(Self(String::new()));
+        };
+        match value.to_str() {
+            Ok(text) if text.len() <= 255 => Ok(Self(text.to_owned())),
+            _ => Err(Error::field(
+                "Last-Event-ID",
+                "write the id of the last event that you have seen",
+            )
+            .into()),
+        }
     }
 }

@@ -24,11 +24,9 @@ impl Metrics {
         ]);
         let seconds =
             HistogramVec::new(options, &["method", "route", "status"]).map_err(Error::internal)?;
-        let streams = IntGauge::new(
-            "bistro_gateway_live_streams",
-            "Live streams of order events that are open now",
-        )
-        .map_err(Error::internal)?;
+        let streams =
+            IntGauge::new("bistro_gateway_live_streams", "Live streams that are open now")
+                .map_err(Error::internal)?;
         registry.register(Box::new(seconds.clone())).map_err(Error::internal)?;
         registry.register(Box::new(streams.clone())).map_err(Error::internal)?;
         Ok(Self { seconds, streams })

@@ -14,14 +14,15 @@ pub(crate) mod rules;
 mod serve;
 mod trail;
 
-use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
 use bistro_config::{Audit, Gateway, Limits};
 use bistro_core::{Clock, Error, Id, IdSource, kinds};
 use bistro_proto::{
     accounts::v1::accounts_client::AccountsClient, catalog::v1::catalog_client::CatalogClient,
     delivery::v1::delivery_client::DeliveryClient, kitchen::v1::kitchen_client::KitchenClient,
-    orders::v1::orders_client::OrdersClient, payments::v1::payments_client::PaymentsClient,
+    operations::v1::operations_client::OperationsClient, orders::v1::orders_client::OrdersClient,
+    payments::v1::payments_client::PaymentsClient,
 };
 use bistro_runtime::{PeerChannel, Peers, TokenVerifier};
 use parking_lot::Mutex;
@@ -30,13 +31,16 @@ use rand::rngs::SmallRng;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::menu_cache::MenuCache;
+use crate::dto::AUDITED_ROLES;
 use limits::Limiter;
 use metrics::Metrics;
 
 pub(crate) use answer::{Answer, IfNoneMatch};
-pub(crate) use body::Json;
+pub(crate) use body::{Json, Raw};
 pub(crate) use extract::{
-    At, Command, LastEventId, LineAt, MemberAt, Reading, Repeatable, RoleAt, Version, Wait,
+    At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable,
+    RoleAt, Version, Wait,
 };
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};
@@ -71,6 +75,9 @@ pub(crate) struct Inner {
     payments: PaymentsClient<PeerChannel>,
     kitchen: KitchenClient<PeerChannel>,
     delivery: DeliveryClient<PeerChannel>,
+    menus: MenuCache,
+    /// By role, of those that have queues.
+    operations: HashMap<&'static str, OperationsClient<PeerChannel>>,
     verifier: TokenVerifier,
     clock: Arc<dyn Clock>,
     by_address: Limiter<IpAddr>,
@@ -101,6 +108,11 @@ impl Edge {
     pub(crate) fn new(parts: Parts) -> Result<Self, Error> {
         let peer = |role| parts.peers.channel(role);
         let limit = parts.limits.grpc_message;
+        let mut operations = HashMap::new();
+        for role in AUDITED_ROLES {
+            let client = OperationsClient::new(peer(role)?).max_decoding_message_size(limit);
+            operations.insert(role, client);
+        }
         Ok(Self(Arc::new(Inner {
             accounts: AccountsClient::new(peer("accounts")?).max_decoding_message_size(limit),
             catalog: CatalogClient::new(peer("catalog")?).max_decoding_message_size(limit),
@@ -108,6 +120,8 @@ impl Edge {
             payments: PaymentsClient::new(peer("payments")?).max_decoding_message_size(limit),
             kitchen: KitchenClient::new(peer("kitchen")?).max_decoding_message_size(limit),
             delivery: DeliveryClient::new(peer("delivery")?).max_decoding_message_size(limit),
+            menus: MenuCache::default(),
+            operations,
             verifier: parts.verifier,
             clock: parts.clock,
             by_address: Limiter::new("address", ", or log in", &parts.gateway.rate_limit),
@@ -155,6 +169,17 @@ impl Inner {
     /// A client of delivery.
     pub(crate) fn delivery(&self) -> DeliveryClient<PeerChannel> {
         self.delivery.clone()
+    }
+
+    /// Menus that were sent a moment ago.
+    pub(crate) fn menus(&self) -> &MenuCache {
+        &self.menus
+    }
+
+    /// A client of what `role` answers to whoever operates the platform.
+    pub(crate) fn operations(&self, role: &str) -> Result<OperationsClient<PeerChannel>, Error> {
+        let client = self.operations.get(role).cloned();
+        client.ok_or_else(|| Error::not_found(format_args!("role {role:?} with queues")))
     }
 
     /// Cancelled when live streams are to end.

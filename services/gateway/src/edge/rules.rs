@@ -31,20 +31,36 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             "/api/v1/restaurants"
             | "/api/v1/restaurants/{id}"
             | "/api/v1/restaurants/{id}/items"
+            | "/api/v1/restaurants/{id}/ratings"
+            | "/api/v1/restaurants/{id}/slots"
             | "/api/v1/items/{id}"
+            | "/api/v1/restaurants/{id}/menu"
+            | "/api/v1/restaurants/{id}/menus"
+            | "/api/v1/menus/{id}"
+            | "/api/v1/restaurants/{id}/option-groups"
+            | "/api/v1/option-groups/{id}"
+            | "/api/v1/restaurants/{id}/ingredients"
+            | "/api/v1/ingredients/{id}"
             | "/api/v1/openapi.json"
             | "/api/v1/errors"
             | "/docs"
             | "/docs/{file}"
             | "/.well-known/jwks.json",
-        ) => Access::Public,
+        )
+        // The provider's signature says who sends it.
+        | (&Method::POST, "/api/v1/webhooks/stripe") => Access::Public,
         _ => Access::Protected,
     }
 }
 
 /// Whether `method` on `route` is there to change something. A quote is stored nowhere.
 pub(crate) fn changes(method: &Method, route: &str) -> bool {
-    !method.is_safe() && !matches!(route, "/api/v1/quotes")
+    !method.is_safe() && !matches!(route, "/api/v1/quotes" | "/api/v1/orders/{id}/reorder")
+}
+
+/// Whether what `route` is told is stored nowhere, and told anew all the time.
+pub(crate) fn is_fleeting(route: &str) -> bool {
+    route == "/api/v1/couriers/me/position"
 }
 
 /// Whether reading `route` may show who somebody else is. What is not named below may.
@@ -52,6 +68,9 @@ pub(crate) fn shows_others(route: &str) -> bool {
     !matches!(
         route,
         "/api/v1/me"
+            | "/api/v1/me/allergy-profile"
+            | "/api/v1/restaurants/{id}/ratings"
+            | "/api/v1/restaurants/{id}/slots"
             | "/api/v1/sessions"
             | "/api/v1/couriers/me"
             | "/api/v1/audit/{role}"
@@ -61,10 +80,18 @@ pub(crate) fn shows_others(route: &str) -> bool {
 
 /// Whether `method` on `route` must bring an `Idempotency-Key`.
 ///
-/// Logging in and refreshing make new tokens each time, and a quote is stored nowhere.
+/// Logging in and refreshing make new tokens each time, a quote is stored nowhere, and a provider's
+/// message brings an id of its own.
 pub(crate) fn needs_key(method: &Method, route: &str) -> bool {
     *method == Method::POST
-        && !matches!(route, "/api/v1/sessions" | "/api/v1/sessions/refresh" | "/api/v1/quotes")
+        && !matches!(
+            route,
+            "/api/v1/sessions"
+                | "/api/v1/sessions/refresh"
+                | "/api/v1/quotes"
+                | "/api/v1/orders/{id}/reorder"
+                | "/api/v1/webhooks/stripe"
+        )
 }
 
 /// Whether `method` on `route` must name the version that it changes in `If-Match`.
@@ -73,13 +100,33 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
         && matches!(
             route,
             "/api/v1/restaurants/{id}/open"
+                | "/api/v1/restaurants/{id}"
+                | "/api/v1/menus/{id}"
+                | "/api/v1/option-groups/{id}"
+                | "/api/v1/ingredients/{id}"
                 | "/api/v1/items/{id}"
                 | "/api/v1/items/{id}/stock"
+                | "/api/v1/me/allergy-profile"
+                | "/api/v1/orders/{id}"
+                | "/api/v1/orders/{id}/rating"
                 | "/api/v1/users/{id}"
+                | "/api/v1/stations/{id}"
+                | "/api/v1/couriers/me"
+                | "/api/v1/couriers/{id}"
         )
+}
+
+/// Whether what `route` shows changes only with its entity tag, so that whoever has it need not be
+/// sent it again. Availability and free stock change by themselves.
+pub(crate) fn revalidates(route: &str) -> bool {
+    !matches!(
+        route,
+        "/api/v1/items/{id}" | "/api/v1/option-groups/{id}" | "/api/v1/ingredients/{id}"
+    )
 }
 
 /// Whether `route` heeds `Prefer: wait`.
 pub(crate) fn heeds_wait(method: &Method, route: &str) -> bool {
-    *method == Method::POST && route == "/api/v1/orders"
+    (*method == Method::POST && route == "/api/v1/orders")
+        || (*method == Method::PUT && route == "/api/v1/orders/{id}")
 }

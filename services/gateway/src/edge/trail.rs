@@ -42,7 +42,8 @@ pub(crate) fn is_recorded(
     if method.is_safe() {
         return privileged && access == Access::Protected && rules::shows_others(route);
     }
-    rules::changes(method, route) && (privileged || what == Recorded::All)
+    let leaves_something = rules::changes(method, route) && !rules::is_fleeting(route);
+    leaves_something && (privileged || what == Recorded::All)
 }
 
 /// The ids in `path`, in its order. Other segments may be anything, also a secret.
@@ -132,6 +133,8 @@ mod tests {
         assert!(!recorded(Recorded::Privileged, &customer, &Method::POST, "/api/v1/orders"));
         assert!(recorded(Recorded::Privileged, &support, &Method::POST, "/api/v1/orders"));
         assert!(!all(&customer, &Method::POST, "/api/v1/quotes"), "a quote changes nothing");
+        let position = "/api/v1/couriers/me/position";
+        assert!(!all(&customer, &Method::PUT, position), "it is stored nowhere");
         assert!(!all(&customer, &Method::GET, order));
         assert!(
             all(&support, &Method::GET, order) && all(&Principal::Operator, &Method::GET, order)

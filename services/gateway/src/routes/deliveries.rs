@@ -1,85 +1,45 @@
-//! Couriers and deliveries.
+//! Deliveries, and where their couriers are.
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use bistro_core::kinds;
 use bistro_proto::delivery::v1::{
-    DeliveryRequest, DropOffRequest, FailRequest, GetCourierRequest, GetDeliveryRequest,
-    SetDutyRequest,
+    DeliveryRequest, DropOffRequest, FailRequest, GetDeliveryRequest, GetOrderDeliveryRequest,
+    ListUnderWayRequest, WatchCourierRequest, WatchDeliveriesRequest,
 };
+use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     dto::{
-        Courier, Delivery, DeliveryFilter, DutyChange, FailReason, FailureCode, NewCourier, Page,
+        Cursor, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode, Page,
+        delivery_has_ended,
     },
-    edge::{Answer, At, Command, Edge, IfNoneMatch, Json, Problem, Query, Reading, Repeatable},
+    edge::{Answer, At, Command, Edge, IfNoneMatch, Json, LastEventId, Problem, Query, Reading},
+    sse,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
-        .routes(routes!(create_courier))
-        .routes(routes!(get_courier))
-        .routes(routes!(set_duty))
         .routes(routes!(list_deliveries))
+        .routes(routes!(watch_deliveries))
+        .routes(routes!(list_under_way))
+        .routes(routes!(list_of_restaurant))
+        .routes(routes!(get_order_delivery))
+        .routes(routes!(watch_courier))
         .routes(routes!(get_delivery))
+        .routes(routes!(claim_delivery))
         .routes(routes!(decline_delivery))
         .routes(routes!(pick_up_delivery))
         .routes(routes!(drop_off_delivery))
         .routes(routes!(fail_delivery))
 }
 
-/// Become a courier
-///
-/// For users with the role. A courier begins off duty.
-#[utoipa::path(
-    post, path = "/api/v1/couriers", tag = "deliveries", request_body = NewCourier,
-    responses((status = 201, description = "The new courier", body = Courier))
-)]
-async fn create_courier(
-    State(edge): State<Edge>,
-    Command(ask): Command,
-    Json(new): Json<NewCourier>,
-) -> Result<Answer<Courier>, Problem> {
-    let courier = edge.delivery().create_courier(ask.with(new.into())).await?.into_inner();
-    let version = courier.version;
-    Ok(Answer::created(courier.into(), "/api/v1/couriers/me".to_owned()).tagged(version))
-}
-
-/// Show the asking user as a courier
-#[utoipa::path(
-    get, path = "/api/v1/couriers/me", tag = "deliveries",
-    responses((status = 200, description = "The courier", body = Courier))
-)]
-async fn get_courier(
-    State(edge): State<Edge>,
-    Reading(ask): Reading,
-    known: IfNoneMatch,
-) -> Result<Answer<Courier>, Problem> {
-    let request = ask.with(GetCourierRequest { id: String::new() });
-    let courier = Courier::from(edge.delivery().get_courier(request).await?.into_inner());
-    let version = courier.version;
-    Ok(Answer::ok(courier).tagged(version).unless(&known))
-}
-
-/// Go on or off duty
-///
-/// A courier off duty keeps the deliveries under way, and gets no more.
-#[utoipa::path(
-    put, path = "/api/v1/couriers/me/duty", tag = "deliveries", request_body = DutyChange,
-    responses((status = 200, description = "The courier", body = Courier))
-)]
-async fn set_duty(
-    State(edge): State<Edge>,
-    Repeatable(ask): Repeatable,
-    Json(change): Json<DutyChange>,
-) -> Result<Answer<Courier>, Problem> {
-    let request = ask.with(SetDutyRequest { on_duty: change.on_duty });
-    let courier = Courier::from(edge.delivery().set_duty(request).await?.into_inner());
-    let version = courier.version;
-    Ok(Answer::ok(courier).tagged(version))
-}
-
 /// List what the asking courier has to deliver, oldest first
+///
+/// With `state=pending` it is what nobody has yet: a courier on duty may claim it.
 #[utoipa::path(
     get, path = "/api/v1/couriers/me/deliveries", tag = "deliveries", params(DeliveryFilter),
     responses((status = 200, description = "A page of deliveries", body = Page<Delivery>))
@@ -93,10 +53,124 @@ async fn list_deliveries(
     Ok(Answer::ok(Page::of(page.deliveries, page.next_cursor)))
 }
 
+/// Follow what the asking courier has to deliver live
+///
+/// Server-sent events: each delivery under way as it is now, and again whenever it has changed,
+/// been given to the courier or taken away. `event` is `delivery`, `data` is the delivery, without
+/// the address; one that is not the courier's any more has another `courier_id`, or none. A
+/// comment comes every 15 seconds. Reconnect with `Last-Event-ID` to be told what has changed
+/// meanwhile; a change may be told twice.
+#[utoipa::path(
+    get, path = "/api/v1/couriers/me/events", tag = "deliveries",
+    params(("Last-Event-ID" = Option<i64>, Header, description =
+        "The id of the last event that was seen", minimum = 0)),
+    responses(
+        (status = 200, description = "The events", content_type = "text/event-stream",
+            body = String, example = "id: 1795298400000\nevent: delivery\ndata: {\"id\":\"dlv_…\",\"state\":\"assigned\"}\n\n"),
+    )
+)]
+async fn watch_deliveries(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    LastEventId(seen): LastEventId,
+) -> Result<Response, Problem> {
+    let after = seen.map_or_else(String::new, |seen| seen.to_string());
+    let request = ask.with(WatchDeliveriesRequest { after });
+    let changes = edge.delivery().watch_deliveries(request).await?.into_inner();
+    Ok(sse::response(changes, edge.stopping(), edge.count_stream()))
+}
+
+/// List all deliveries that have not ended, oldest first
+///
+/// For support and administrators.
+#[utoipa::path(
+    get, path = "/api/v1/deliveries", tag = "deliveries", params(Cursor),
+    responses((status = 200, description = "A page of deliveries: pending, assigned or picked up", body = Page<Delivery>))
+)]
+async fn list_under_way(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    Query(cursor): Query<Cursor>,
+) -> Result<Answer<Page<Delivery>>, Problem> {
+    let page = Some(cursor.into_request()?);
+    let request = ask.with(ListUnderWayRequest { restaurant_id: String::new(), page });
+    let page = edge.delivery().list_under_way(request).await?.into_inner();
+    Ok(Answer::ok(Page::of(page.deliveries, page.next_cursor)))
+}
+
+/// List a restaurant's deliveries that have not ended, oldest first
+///
+/// For its staff, support and administrators.
+#[utoipa::path(
+    get, path = "/api/v1/restaurants/{id}/deliveries", tag = "deliveries", params(Cursor),
+    responses((status = 200, description = "A page of deliveries: pending, assigned or picked up", body = Page<Delivery>))
+)]
+async fn list_of_restaurant(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Restaurant>,
+    Query(cursor): Query<Cursor>,
+) -> Result<Answer<Page<Delivery>>, Problem> {
+    let page = Some(cursor.into_request()?);
+    let request = ask.with(ListUnderWayRequest { restaurant_id: id.to_string(), page });
+    let page = edge.delivery().list_under_way(request).await?.into_inner();
+    Ok(Answer::ok(Page::of(page.deliveries, page.next_cursor)))
+}
+
+/// Show the delivery of an order
+///
+/// For its customer, who is shown the code that proves the drop-off, and its restaurant. There is
+/// one as soon as the order is ready.
+#[utoipa::path(
+    get, path = "/api/v1/orders/{id}/delivery", tag = "deliveries",
+    responses((status = 200, description = "The delivery", body = Delivery))
+)]
+async fn get_order_delivery(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Order>,
+    known: IfNoneMatch,
+) -> Result<Answer<Delivery>, Problem> {
+    let request = ask.with(GetOrderDeliveryRequest { order_id: id.to_string() });
+    let delivery = edge.delivery().get_order_delivery(request).await?.into_inner();
+    Ok(tagged(delivery.into()).secret().unless(&known))
+}
+
+/// Follow the courier of an order live
+///
+/// For its customer and its restaurant, from when the order is ready until the delivery has ended.
+/// Server-sent events: where the courier is who has the order, as far as it is known. `id` is the
+/// moment in Unix milliseconds, `event` is `position`. A comment comes every 15 seconds; 204 says
+/// that nothing will follow.
+#[utoipa::path(
+    get, path = "/api/v1/orders/{id}/delivery/events", tag = "deliveries",
+    responses(
+        (status = 200, description = "The events", content_type = "text/event-stream",
+            body = String, example = "id: 1795298400000\nevent: position\ndata: {\"position\":{\"latitude\":51.500729,\"longitude\":-0.124625},\"at\":\"2026-11-20T18:30:00.000Z\"}\n\n"),
+        (status = 204, description = "The delivery has ended"),
+    )
+)]
+async fn watch_courier(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Order>,
+) -> Result<Response, Problem> {
+    let order_id = id.to_string();
+    let request = ask.with(GetOrderDeliveryRequest { order_id: order_id.clone() });
+    let delivery = edge.delivery().get_order_delivery(request).await?.into_inner();
+    if delivery_has_ended(&delivery.state) {
+        // A browser reconnects for ever unless it is told 204.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let request = ask.with(WatchCourierRequest { order_id });
+    let moves = edge.delivery().watch_courier(request).await?.into_inner();
+    Ok(sse::response(moves, edge.stopping(), edge.count_stream()))
+}
+
 /// Show a delivery
 ///
-/// For its courier, the restaurant's staff and administrators. The courier who has it sees the
-/// address as well.
+/// For its courier, the restaurant's staff, support and administrators. The courier who has it
+/// sees the address as well.
 #[utoipa::path(
     get, path = "/api/v1/deliveries/{id}", tag = "deliveries",
     responses((status = 200, description = "The delivery", body = Delivery))
@@ -110,6 +184,22 @@ async fn get_delivery(
     let request = ask.with(GetDeliveryRequest { id: id.to_string() });
     let delivery = edge.delivery().get_delivery(request).await?.into_inner();
     Ok(tagged(delivery.into()).unless(&known))
+}
+
+/// Claim a delivery that nobody has
+///
+/// For couriers on duty who have room for it.
+#[utoipa::path(
+    post, path = "/api/v1/deliveries/{id}/claim", tag = "deliveries",
+    responses((status = 200, description = "The delivery", body = Delivery))
+)]
+async fn claim_delivery(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Delivery>,
+) -> Result<Answer<Delivery>, Problem> {
+    let request = ask.with(DeliveryRequest { id: id.to_string() });
+    Ok(tagged(edge.delivery().claim(request).await?.into_inner().into()))
 }
 
 /// Decline a delivery
@@ -130,6 +220,8 @@ async fn decline_delivery(
 }
 
 /// Say that the courier has the food
+///
+/// Refused while the kitchen is still cooking it.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/pick-up", tag = "deliveries",
     responses((status = 200, description = "The delivery", body = Delivery))
@@ -144,16 +236,22 @@ async fn pick_up_delivery(
 }
 
 /// Say that the customer has the food
+///
+/// Where `code_needed` says so it takes the customer's code. After five wrong ones only the
+/// restaurant's managers, support and administrators can say it, without a code.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/drop-off", tag = "deliveries",
+    request_body = Option<DropOffProof>,
     responses((status = 200, description = "The delivery", body = Delivery))
 )]
 async fn drop_off_delivery(
     State(edge): State<Edge>,
     Command(ask): Command,
     At(id): At<kinds::Delivery>,
+    Json(proof): Json<DropOffProof>,
 ) -> Result<Answer<Delivery>, Problem> {
-    let request = ask.with(DropOffRequest { id: id.to_string(), ..DropOffRequest::default() });
+    let code = proof.code.unwrap_or_default();
+    let request = ask.with(DropOffRequest { id: id.to_string(), code });
     Ok(tagged(edge.delivery().drop_off(request).await?.into_inner().into()))
 }
 

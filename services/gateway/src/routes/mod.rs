@@ -1,13 +1,21 @@
 //! The routes: each a handler with its description, from which the OpenAPI document is made.
 
 mod audit;
+mod couriers;
+mod dead_letters;
 mod deliveries;
 mod docs;
 mod items;
 mod keys;
+mod kitchen;
 mod ledger;
 mod members;
+mod menus;
+mod options;
 mod orders;
+mod payments;
+mod quotes;
+mod ratings;
 mod restaurants;
 mod sessions;
 mod tickets;
@@ -38,12 +46,20 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
         .merge(sessions::routes())
         .merge(members::routes())
         .merge(restaurants::routes())
+        .merge(menus::routes())
         .merge(items::routes())
+        .merge(options::routes())
+        .merge(quotes::routes())
         .merge(orders::routes())
+        .merge(ratings::routes())
         .merge(tickets::routes())
+        .merge(kitchen::routes())
+        .merge(couriers::routes())
         .merge(deliveries::routes())
         .merge(ledger::routes())
+        .merge(payments::routes())
         .merge(audit::routes())
+        .merge(dead_letters::routes())
         .merge(keys::routes())
         .merge(trail::routes())
         .routes(routes!(get_openapi))

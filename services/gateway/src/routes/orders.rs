@@ -1,4 +1,4 @@
-//! Quotes, orders, their events and their payment.
+//! Orders, their events and their payment.
 
 use axum::{
     extract::State,
@@ -7,8 +7,8 @@ use axum::{
 use bistro_core::kinds;
 use bistro_proto::{
     orders::v1::{
-        AcceptOrderRequest, CancelOrderRequest, GetOrderRequest, HandOverRequest,
-        RejectOrderRequest, WatchOrderRequest,
+        AcceptOrderRequest, CancelOrderRequest, DelayOrderRequest, GetOrderRequest,
+        HandOverRequest, ModifyOrderRequest, RejectOrderRequest, WatchOrderRequest,
     },
     payments::v1::{GetPaymentRequest, RefundRequest},
 };
@@ -17,44 +17,28 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     dto::{
-        Acceptance, EndReason, NewOrder, NewQuote, NewRefund, Order, OrderFilter, Page, Payment,
-        Quote, has_ended,
+        Acceptance, Delay, EndReason, NewOrder, NewRefund, Order, OrderChange, OrderFilter, Page,
+        Payment, has_ended,
     },
     edge::{
         Answer, At, Command, Edge, IfNoneMatch, Json, LastEventId, Problem, Query, Reading,
-        Repeatable, Wait,
+        Repeatable, Version, Wait,
     },
     sse,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
-        .routes(routes!(create_quote))
         .routes(routes!(place_order, list_orders))
-        .routes(routes!(get_order))
+        .routes(routes!(get_order, change_order))
         .routes(routes!(accept_order))
         .routes(routes!(reject_order))
         .routes(routes!(cancel_order))
+        .routes(routes!(delay_order))
         .routes(routes!(hand_over_order))
         .routes(routes!(watch_order))
         .routes(routes!(get_payment))
         .routes(routes!(refund_order))
-}
-
-/// Price a basket
-///
-/// The quote is stored nowhere: its token is what places the order, at this price, for a while.
-#[utoipa::path(
-    post, path = "/api/v1/quotes", tag = "orders", request_body = NewQuote,
-    responses((status = 200, description = "The priced basket", body = Quote))
-)]
-async fn create_quote(
-    State(edge): State<Edge>,
-    Repeatable(ask): Repeatable,
-    Json(basket): Json<NewQuote>,
-) -> Result<Answer<Quote>, Problem> {
-    let quote = edge.orders().create_quote(ask.with(basket.into())).await?.into_inner();
-    Ok(Answer::ok(quote.into()))
 }
 
 /// Place an order
@@ -76,7 +60,7 @@ async fn place_order(
     Wait(wait): Wait,
     Json(order): Json<NewOrder>,
 ) -> Result<Response, Problem> {
-    let request = ask.with(order.into_request(wait.unwrap_or(0)));
+    let request = ask.with(order.into_request(wait.unwrap_or(0))?);
     let order = Order::from(edge.orders().place_order(request).await?.into_inner());
     let (location, version) = (format!("/api/v1/orders/{}", order.id), order.sequence);
     let mut response = Answer::created(order, location).tagged(version).into_response();
@@ -89,7 +73,8 @@ async fn place_order(
 
 /// List orders, newest first
 ///
-/// Those of the asking user, or of a restaurant that the user works for.
+/// Those of the asking user, of a restaurant that the user works for, or, for support and
+/// administrators, of any customer. A page may be shorter than was asked for before the last.
 #[utoipa::path(
     get, path = "/api/v1/orders", tag = "orders", params(OrderFilter),
     responses((status = 200, description = "A page of orders", body = Page<Order>))
@@ -119,9 +104,41 @@ async fn get_order(
     Ok(tagged(order.into()).unless(&known))
 }
 
+/// Change what an order is made of
+///
+/// For its customer, once it is confirmed and until it is accepted: by a new quote of the same
+/// restaurant and fulfilment. Stock and money for the new lines are taken first. While that is
+/// under way, `changing` is true; when either is refused the order is as it was, and
+/// `change_refused` says why. With `Prefer: wait=N` it answers when that is decided.
+#[utoipa::path(
+    put, path = "/api/v1/orders/{id}", tag = "orders", request_body = OrderChange,
+    params(("Prefer" = Option<String>, Header, description =
+        "`wait=N` waits up to N seconds, 30 at most, for the change to be made or refused (RFC 7240)",
+        example = "wait=5")),
+    responses((status = 200, description = "The order", body = Order))
+)]
+async fn change_order(
+    State(edge): State<Edge>,
+    Repeatable(ask): Repeatable,
+    At(id): At<kinds::Order>,
+    Version(version): Version,
+    Wait(wait): Wait,
+    Json(change): Json<OrderChange>,
+) -> Result<Answer<Order>, Problem> {
+    let request = ModifyOrderRequest {
+        id: id.to_string(),
+        quote: change.quote,
+        wait_ms: wait.unwrap_or(0).saturating_mul(1000),
+        version,
+    };
+    let order = edge.orders().modify_order(ask.with(request)).await?.into_inner();
+    Ok(tagged(order.into()))
+}
+
 /// Accept an order
 ///
-/// For managers and owners of the restaurant. The kitchen gets its ticket.
+/// For managers and owners of the restaurant. The kitchen gets its ticket. Refused (`conflict`)
+/// while a change of the order is under way.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/accept", tag = "orders", request_body = Acceptance,
     responses((status = 200, description = "The order", body = Order))
@@ -171,6 +188,25 @@ async fn cancel_order(
 ) -> Result<Answer<Order>, Problem> {
     let request = CancelOrderRequest { id: id.to_string(), reason: end.reason };
     let order = edge.orders().cancel_order(ask.with(request)).await?.into_inner();
+    Ok(tagged(order.into()))
+}
+
+/// Put off when an order is ready
+///
+/// For the restaurant's staff, once it is accepted and until it is ready.
+#[utoipa::path(
+    post, path = "/api/v1/orders/{id}/delay", tag = "orders", request_body = Delay,
+    responses((status = 200, description = "The order", body = Order))
+)]
+async fn delay_order(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Order>,
+    Json(delay): Json<Delay>,
+) -> Result<Answer<Order>, Problem> {
+    let Delay { minutes, reason } = delay;
+    let request = DelayOrderRequest { id: id.to_string(), minutes, reason };
+    let order = edge.orders().delay_order(ask.with(request)).await?.into_inner();
     Ok(tagged(order.into()))
 }
 
@@ -269,8 +305,8 @@ async fn refund_order(
     let request = RefundRequest {
         order_id: id.to_string(),
         amount_minor: refund.amount()?,
+        tender: refund.tender()?,
         reason: refund.reason,
-        ..RefundRequest::default()
     };
     let payment = Payment::from(edge.payments().refund(ask.with(request)).await?.into_inner());
     let version = payment.version;

@@ -1,17 +1,18 @@
-//! Restaurants and their menus as a whole.
+//! Restaurants.
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use bistro_core::kinds;
 use bistro_proto::catalog::v1::{
-    GetRestaurantRequest, ImportMenuRequest, ListItemsRequest, SetOpenRequest,
+    DeleteRestaurantRequest, GetRestaurantRequest, SetOpenRequest, UpdateRestaurantRequest,
 };
+use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dto::{
-        Cursor, Item, MenuImport, MenuImportReport, NewRestaurant, OpenChange, Page, Restaurant,
-        RestaurantFilter,
-    },
+    dto::{NewRestaurant, OpenChange, Page, Restaurant, RestaurantChange, RestaurantFilter},
     edge::{
         Answer, At, Command, Edge, IfNoneMatch, Json, Problem, Query, Reading, Repeatable, Version,
     },
@@ -20,10 +21,8 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create_restaurant, list_restaurants))
-        .routes(routes!(get_restaurant))
+        .routes(routes!(get_restaurant, change_restaurant, close_restaurant))
         .routes(routes!(set_open))
-        .routes(routes!(list_items))
-        .routes(routes!(import_menu))
 }
 
 /// Found a restaurant
@@ -71,8 +70,48 @@ async fn get_restaurant(
     known: IfNoneMatch,
 ) -> Result<Answer<Restaurant>, Problem> {
     let request = ask.with(GetRestaurantRequest { id: id.to_string() });
-    let restaurant = edge.catalog().get_restaurant(request).await?.into_inner();
-    Ok(tagged(restaurant.into()).unless(&known))
+    let restaurant: Restaurant = edge.catalog().get_restaurant(request).await?.into_inner().into();
+    // Where there are hours, whether it is open changes without the version.
+    let changes_by_itself = restaurant.has_hours();
+    let answer = tagged(restaurant);
+    Ok(if changes_by_itself { answer } else { answer.unless(&known) })
+}
+
+/// Change a restaurant
+///
+/// For its managers and owners. Its currency stays.
+#[utoipa::path(
+    put, path = "/api/v1/restaurants/{id}", tag = "restaurants", request_body = RestaurantChange,
+    responses((status = 200, description = "The restaurant", body = Restaurant))
+)]
+async fn change_restaurant(
+    State(edge): State<Edge>,
+    Repeatable(ask): Repeatable,
+    At(id): At<kinds::Restaurant>,
+    Version(version): Version,
+    Json(change): Json<RestaurantChange>,
+) -> Result<Answer<Restaurant>, Problem> {
+    let profile = Some(change.into());
+    let request = UpdateRestaurantRequest { id: id.to_string(), version, profile };
+    let restaurant = edge.catalog().update_restaurant(ask.with(request)).await?.into_inner();
+    Ok(tagged(restaurant.into()))
+}
+
+/// Close a restaurant for good
+///
+/// For its owners. Its orders stay.
+#[utoipa::path(
+    delete, path = "/api/v1/restaurants/{id}", tag = "restaurants",
+    responses((status = 204, description = "It is closed for good"))
+)]
+async fn close_restaurant(
+    State(edge): State<Edge>,
+    Repeatable(ask): Repeatable,
+    At(id): At<kinds::Restaurant>,
+) -> Result<Response, Problem> {
+    let request = ask.with(DeleteRestaurantRequest { id: id.to_string() });
+    edge.catalog().delete_restaurant(request).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Open or close a restaurant for orders
@@ -97,42 +136,4 @@ async fn set_open(
 fn tagged(restaurant: Restaurant) -> Answer<Restaurant> {
     let version = restaurant.version;
     Answer::ok(restaurant).tagged(version)
-}
-
-/// List a restaurant's menu
-#[utoipa::path(
-    get, path = "/api/v1/restaurants/{id}/items", tag = "restaurants", params(Cursor),
-    responses((status = 200, description = "A page of its items", body = Page<Item>))
-)]
-async fn list_items(
-    State(edge): State<Edge>,
-    Reading(ask): Reading,
-    At(id): At<kinds::Restaurant>,
-    Query(cursor): Query<Cursor>,
-) -> Result<Answer<Page<Item>>, Problem> {
-    let request =
-        ListItemsRequest { restaurant_id: id.to_string(), page: Some(cursor.into_request()?) };
-    let page = edge.catalog().list_items(ask.with(request)).await?.into_inner();
-    Ok(Answer::ok(Page::of(page.items, page.next_cursor)))
-}
-
-/// Take over a menu
-///
-/// Adds items, and changes those whose name is there already. Rows that are refused are reported;
-/// the others are taken.
-#[utoipa::path(
-    post, path = "/api/v1/restaurants/{id}/menu-import", tag = "restaurants",
-    request_body = MenuImport,
-    responses((status = 200, description = "What became of the rows", body = MenuImportReport))
-)]
-async fn import_menu(
-    State(edge): State<Edge>,
-    Command(ask): Command,
-    At(id): At<kinds::Restaurant>,
-    Json(menu): Json<MenuImport>,
-) -> Result<Answer<MenuImportReport>, Problem> {
-    let rows = menu.rows.into_iter().map(Into::into).collect();
-    let request = ImportMenuRequest { restaurant_id: id.to_string(), rows };
-    let report = edge.catalog().import_menu(ask.with(request)).await?.into_inner();
-    Ok(Answer::ok(report.into()))
 }

@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use bistro_core::kinds;
-use bistro_proto::kitchen::v1::{GetTicketRequest, ItemRequest, ListTicketsRequest};
+use bistro_proto::kitchen::v1::{GetTicketRequest, ItemRequest, TicketRequest};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dto::{Cursor, Page, Ticket},
+    dto::{Page, Ticket, TicketFilter},
     edge::{Answer, At, Command, Edge, IfNoneMatch, LineAt, Problem, Query, Reading},
 };
 
@@ -17,30 +17,32 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(start_ticket))
         .routes(routes!(bump_ticket))
         .routes(routes!(recall_ticket))
+        .routes(routes!(hold_ticket))
+        .routes(routes!(fire_ticket))
+        .routes(routes!(acknowledge_ticket))
         .routes(routes!(start_ticket_item))
         .routes(routes!(bump_ticket_item))
         .routes(routes!(recall_ticket_item))
+        .routes(routes!(hold_ticket_item))
+        .routes(routes!(fire_ticket_item))
 }
 
 /// List a restaurant's open tickets, oldest first
 ///
-/// For its staff.
+/// For its staff. A cancelled one is open until somebody has acknowledged it. A page of one
+/// station's may be short although another follows.
 #[utoipa::path(
-    get, path = "/api/v1/restaurants/{id}/tickets", tag = "tickets", params(Cursor),
+    get, path = "/api/v1/restaurants/{id}/tickets", tag = "tickets", params(TicketFilter),
     responses((status = 200, description = "A page of tickets", body = Page<Ticket>))
 )]
 async fn list_tickets(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     At(id): At<kinds::Restaurant>,
-    Query(cursor): Query<Cursor>,
+    Query(filter): Query<TicketFilter>,
 ) -> Result<Answer<Page<Ticket>>, Problem> {
-    let request = ListTicketsRequest {
-        restaurant_id: id.to_string(),
-        page: Some(cursor.into_request()?),
-        ..ListTicketsRequest::default()
-    };
-    let page = edge.kitchen().list_tickets(ask.with(request)).await?.into_inner();
+    let request = ask.with(filter.of(id)?);
+    let page = edge.kitchen().list_tickets(request).await?.into_inner();
     Ok(Answer::ok(Page::of(page.tickets, page.next_cursor)))
 }
 
@@ -56,11 +58,16 @@ async fn get_ticket(
     known: IfNoneMatch,
 ) -> Result<Answer<Ticket>, Problem> {
     let request = ask.with(GetTicketRequest { id: id.to_string() });
-    let ticket = edge.kitchen().get_ticket(request).await?.into_inner();
-    Ok(tagged(ticket.into()).unless(&known))
+    let ticket = Ticket::from(edge.kitchen().get_ticket(request).await?.into_inner());
+    // When it is likely to be ready changes without it.
+    let settled = ticket.is_settled();
+    let answer = tagged(ticket);
+    Ok(if settled { answer.unless(&known) } else { answer })
 }
 
 /// Begin to cook a ticket's items
+///
+/// What is held is not begun.
 #[utoipa::path(
     post, path = "/api/v1/tickets/{id}/start", tag = "tickets",
     responses((status = 200, description = "The ticket", body = Ticket))
@@ -75,6 +82,8 @@ async fn start_ticket(
 }
 
 /// Say that a ticket's items are ready
+///
+/// All of them, also what was held. Two who say it at once are both right.
 #[utoipa::path(
     post, path = "/api/v1/tickets/{id}/bump", tag = "tickets",
     responses((status = 200, description = "The ticket", body = Ticket))
@@ -100,6 +109,55 @@ async fn recall_ticket(
 ) -> Result<Answer<Ticket>, Problem> {
     let request = ItemRequest { ticket_id: id.to_string(), line: None };
     Ok(tagged(edge.kitchen().recall(ask.with(request)).await?.into_inner().into()))
+}
+
+/// Hold a ticket's items back
+///
+/// Those that nobody has begun wait until they are fired.
+#[utoipa::path(
+    post, path = "/api/v1/tickets/{id}/hold", tag = "tickets",
+    responses((status = 200, description = "The ticket", body = Ticket))
+)]
+async fn hold_ticket(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Ticket>,
+) -> Result<Answer<Ticket>, Problem> {
+    let request = ItemRequest { ticket_id: id.to_string(), line: None };
+    Ok(tagged(edge.kitchen().hold(ask.with(request)).await?.into_inner().into()))
+}
+
+/// Have a ticket's held items cooked now
+///
+/// Also before the moment that a scheduled order waits for.
+#[utoipa::path(
+    post, path = "/api/v1/tickets/{id}/fire", tag = "tickets",
+    responses((status = 200, description = "The ticket", body = Ticket))
+)]
+async fn fire_ticket(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Ticket>,
+) -> Result<Answer<Ticket>, Problem> {
+    let request = ItemRequest { ticket_id: id.to_string(), line: None };
+    Ok(tagged(edge.kitchen().fire(ask.with(request)).await?.into_inner().into()))
+}
+
+/// Acknowledge that a ticket is cancelled
+///
+/// It leaves the list.
+#[utoipa::path(
+    post, path = "/api/v1/tickets/{id}/acknowledge", tag = "tickets",
+    responses((status = 200, description = "The ticket", body = Ticket))
+)]
+async fn acknowledge_ticket(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Ticket>,
+) -> Result<Answer<Ticket>, Problem> {
+    let request = ask.with(TicketRequest { id: id.to_string() });
+    let ticket = edge.kitchen().acknowledge_cancellation(request).await?.into_inner();
+    Ok(tagged(ticket.into()))
 }
 
 /// Begin to cook one item
@@ -139,6 +197,32 @@ async fn recall_ticket_item(
     at: LineAt,
 ) -> Result<Answer<Ticket>, Problem> {
     Ok(tagged(edge.kitchen().recall(ask.with(item(&at))).await?.into_inner().into()))
+}
+
+/// Hold one item back
+#[utoipa::path(
+    post, path = "/api/v1/tickets/{id}/items/{line}/hold", tag = "tickets",
+    responses((status = 200, description = "The ticket", body = Ticket))
+)]
+async fn hold_ticket_item(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    at: LineAt,
+) -> Result<Answer<Ticket>, Problem> {
+    Ok(tagged(edge.kitchen().hold(ask.with(item(&at))).await?.into_inner().into()))
+}
+
+/// Have one held item cooked now
+#[utoipa::path(
+    post, path = "/api/v1/tickets/{id}/items/{line}/fire", tag = "tickets",
+    responses((status = 200, description = "The ticket", body = Ticket))
+)]
+async fn fire_ticket_item(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    at: LineAt,
+) -> Result<Answer<Ticket>, Problem> {
+    Ok(tagged(edge.kitchen().fire(ask.with(item(&at))).await?.into_inner().into()))
 }
 
 fn item(at: &LineAt) -> ItemRequest {

@@ -1,19 +1,76 @@
 //! The saga under whatever comes: in any order, more than once, too late or too early.
 
+mod changes;
+mod models;
+
 use std::collections::{BTreeMap, VecDeque};
 
-use bistro_core::{Currency, Id, Money};
+use bistro_core::{Currency, Fulfilment, Id, Money};
 use bistro_store::{Cause, Document as _, Write};
 use proptest::prelude::*;
 
 use super::*;
-use crate::documents::Line;
+use crate::documents::{Content, Line, Tender};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const CONFIRM_BY: Timestamp = Timestamp::from_millis(1_120_000);
 const ACCEPT_BY: Timestamp = Timestamp::from_millis(1_600_000);
 /// What people write is nobody else's business.
 const WORDS: &str = "Ada moved to 5 High Street";
+
+/// Two of something, as it is ordered.
+fn content(total_minor: i64, scheduled_for: Option<Timestamp>) -> Content {
+    Content {
+        lines: vec![Line {
+            item: Id::from_bits(3),
+            name: "Naan".to_owned(),
+            quantity: 2,
+            unit_price_minor: total_minor / 2,
+            choices: Vec::new(),
+            tax_rate: 0,
+            note: WORDS.to_owned(),
+            allergens: Vec::new(),
+            station: String::new(),
+        }],
+        total: Money::new(total_minor, Currency::GBP),
+        bill: None,
+        drop_off: None,
+        scheduled_for,
+        allergies: Vec::new(),
+        tenders: vec![Tender { payment_method: "card_ok".to_owned(), amount_minor: total_minor }],
+    }
+}
+
+/// An order that is about to be placed.
+fn new_order(content: Content) -> Order {
+    Order {
+        id: Id::from_bits(7),
+        customer: "usr_ada".to_owned(),
+        restaurant: Id::from_bits(2),
+        content,
+        fulfilment: Fulfilment::Delivery,
+        address: WORDS.to_owned(),
+        state: State::Placed,
+        timeline: Vec::new(),
+        placed_at: NOW,
+        confirm_by: None,
+        accept_by: None,
+        ready_at: None,
+        delayed_because: String::new(),
+        placing: true,
+        stock_held: false,
+        slot_held: false,
+        paid: Paid::NotYet,
+        revision: 0,
+        proposed: 0,
+        changes: 0,
+        change: None,
+        change_refused: String::new(),
+        ticket_seen: 0,
+        traceparent: None,
+        problem: String::new(),
+    }
+}
 
 /// An order, and all that its Works asked for and told.
 struct World {
@@ -29,32 +86,7 @@ struct World {
 impl World {
     /// An order that was just placed.
     fn new() -> Self {
-        let order = Order {
-            id: Id::from_bits(7),
-            customer: "usr_ada".to_owned(),
-            restaurant: Id::from_bits(2),
-            lines: vec![Line {
-                item: Id::from_bits(3),
-                name: "Naan".to_owned(),
-                quantity: 2,
-                unit_price_minor: 250,
-            }],
-            total: Money::new(500, Currency::GBP),
-            fulfilment: Fulfilment::Delivery,
-            address: WORDS.to_owned(),
-            state: State::Placed,
-            timeline: Vec::new(),
-            placed_at: NOW,
-            confirm_by: None,
-            accept_by: None,
-            ready_at: None,
-            placing: true,
-            stock_held: false,
-            paid: Paid::NotYet,
-            ticket_seen: 0,
-            traceparent: None,
-            problem: String::new(),
-        };
+        let order = new_order(content(500, None));
         let mut world = Self {
             order: Versioned { value: order.clone(), version: 0 },
             works: 0,
@@ -63,7 +95,7 @@ impl World {
             timers: BTreeMap::new(),
         };
         let mut work = world.work();
-        place(&mut work, order, "card_ok", CONFIRM_BY, ACCEPT_BY).unwrap();
+        place(&mut work, order, None, CONFIRM_BY, ACCEPT_BY).unwrap();
         world.commit(work);
         world
     }
@@ -124,8 +156,8 @@ impl World {
         let ada = By { who: "usr_ada", reason: WORDS };
         let changed = match happening {
             It::Outcome(outcome) => placed(to, order, &outcome.placed(), ACCEPT_BY)?,
-            It::Authorized => authorized(to, order, ACCEPT_BY)?,
-            It::Declined => payment_failed(to, order, "card_declined")?,
+            It::Authorized => authorized(to, order, 2, ACCEPT_BY)?,
+            It::Declined => payment_failed(to, order, 2, "card_declined")?,
             It::Cancel => end_early(to, order, Step::CancelByCustomer, ada).map(|_| true)?,
             It::CancelByStaff => end_early(to, order, Step::CancelByStaff, ada).map(|_| true)?,
             It::Reject => end_early(to, order, Step::Reject, ada).map(|_| true)?,
@@ -134,6 +166,7 @@ impl World {
             It::Ticket(told, sequence) => kitchen_tells(to, order, *told, *sequence)?,
             It::PickedUp => picked_up(to, order)?,
             It::Delivered => complete(to, order, Step::DropOff, By::role("delivery"))?,
+            It::Delay => delay(to, order, 10, WORDS).map(|_| true)?,
             It::NotDelivered => delivery_failed(to, order, "customer_absent")?,
         };
         if changed {
@@ -213,6 +246,7 @@ enum Happening {
     PickedUp,
     Delivered,
     NotDelivered,
+    Delay,
 }
 
 /// What was done for an order that came to rest, and what is left of it.
@@ -283,6 +317,7 @@ fn any_happening(came: Came) -> impl Strategy<Value = Happening> {
         2 => Just(Happening::PickedUp),
         1 => Just(Happening::Delivered),
         1 => Just(Happening::NotDelivered),
+        1 => Just(Happening::Delay),
     ]
 }
 
@@ -519,4 +554,20 @@ fn a_problem_is_listed_also_when_the_order_has_ended() {
     note_problem(&mut work, &world.order, "compensate: wrong_state".to_owned()).unwrap();
     world.commit(work);
     assert!(listed(&world.order));
+}
+
+#[test]
+fn a_delay_moves_when_it_is_ready_and_tells_no_words() {
+    let mut world = World::new();
+    let refused = world.happen(&Happening::Delay).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::WrongState);
+    world.happen(&Happening::Outcome(Came::Authorized { held: true })).unwrap();
+    world.happen(&Happening::Accept).unwrap();
+    for (tens, told) in [(1, 1), (2, 2)] {
+        world.happen(&Happening::Delay).unwrap();
+        let said = NOW + std::time::Duration::from_mins(10 * tens);
+        assert_eq!(world.order.ready_at, Some(said));
+        assert_eq!(world.told("OrderDelayed"), told);
+    }
+    assert_eq!((world.order.state, world.order.delayed_because.as_str()), (State::Accepted, WORDS));
 }

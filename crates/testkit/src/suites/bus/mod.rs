@@ -50,6 +50,8 @@ macro_rules! bus_contract {
                 a_dead_letter_is_kept_with_its_cause
                 a_revived_event_begins_again
                 dead_letters_are_given_oldest_first
+                dead_letters_are_given_in_pages
+                a_discarded_dead_letter_is_gone
                 queues_settle_for_themselves
                 the_depth_counts;
             loss:

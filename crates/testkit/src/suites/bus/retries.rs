@@ -97,7 +97,7 @@ pub async fn a_dead_letter_is_kept_with_its_cause(f: &impl BusFactory) {
     let delivery = next(&mut consumer).await;
     delivery.dead_letter(CAUSE).await.unwrap();
     for bus in &scene.handles {
-        let letters = bus.dead_letters(scene.queue(), 10).await.unwrap();
+        let letters = bus.dead_letters(scene.queue(), None, 10).await.unwrap();
         let [letter] = &letters[..] else {
             panic!("{letters:?}");
         };
@@ -137,7 +137,7 @@ pub async fn a_revived_event_begins_again(f: &impl BusFactory) {
     }
     let last = next(&mut consumer).await;
     last.ack().await.unwrap();
-    assert!(one.dead_letters(queue, 10).await.unwrap().is_empty());
+    assert!(one.dead_letters(queue, None, 10).await.unwrap().is_empty());
     assert!(!one.revive(queue, &event.id).await.unwrap());
     scene.is_drained().await;
 }
@@ -155,10 +155,60 @@ pub async fn dead_letters_are_given_oldest_first(f: &impl BusFactory) {
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     for limit in [2, 5, 50] {
-        let letters = scene.handles[1].dead_letters(scene.queue(), limit).await.unwrap();
+        let letters = scene.handles[1].dead_letters(scene.queue(), None, limit).await.unwrap();
         let ids: Vec<String> = letters.into_iter().map(|letter| letter.event.id).collect();
         assert_eq!(ids, wanted[..wanted.len().min(limit as usize)]);
     }
+}
+
+/// A page begins after its place, also when the letter that had the place is gone.
+pub async fn dead_letters_are_given_in_pages(f: &impl BusFactory) {
+    let scene = Scene::new(f).await;
+    publish(&scene.handles[0], scene.events(5)).await;
+    let mut consumer = scene.consume(0, 5).await;
+    for delivery in take(&mut consumer, 5).await {
+        delivery.dead_letter("broken").await.unwrap();
+    }
+    let (bus, queue) = (&scene.handles[1], scene.queue());
+    let all = bus.dead_letters(queue, None, 10).await.unwrap();
+    assert_eq!(all.len(), 5);
+    let mut pages = bus.dead_letters(queue, None, 2).await.unwrap();
+    // The second one has the place that the next page begins after.
+    assert!(bus.discard(queue, &all[1].event.id).await.unwrap());
+    loop {
+        let place = pages.last().map(bistro_bus::DeadLetter::place);
+        let page = bus.dead_letters(queue, place.as_ref(), 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        pages.extend(page);
+    }
+    assert_eq!(pages, all);
+}
+
+/// It is shown until it is discarded, and then neither shown nor revived.
+pub async fn a_discarded_dead_letter_is_gone(f: &impl BusFactory) {
+    let scene = Scene::new(f).await;
+    let event = scene.event(1);
+    let [one, two] = &scene.handles;
+    let queue = scene.queue();
+    assert_eq!(one.dead_letter(queue, &event.id).await.unwrap(), None);
+    assert!(!one.discard(queue, &event.id).await.unwrap());
+    publish(one, vec![event.clone()]).await;
+    let mut consumer = scene.consume(0, 5).await;
+    let delivery = next(&mut consumer).await;
+    delivery.retry(Duration::from_secs(1), "later").await.unwrap();
+    // What is put off is no dead letter.
+    assert_eq!(two.dead_letter(queue, &event.id).await.unwrap(), None);
+    assert!(!two.discard(queue, &event.id).await.unwrap());
+    next(&mut consumer).await.dead_letter("broken").await.unwrap();
+    let letter = two.dead_letter(queue, &event.id).await.unwrap().expect("a dead letter");
+    assert_eq!((&letter.event, letter.cause.as_str()), (&event, "broken"));
+    assert!(two.discard(queue, &event.id).await.unwrap());
+    assert!(!one.discard(queue, &event.id).await.unwrap());
+    assert!(!one.revive(queue, &event.id).await.unwrap());
+    assert_eq!(one.dead_letter(queue, &event.id).await.unwrap(), None);
+    scene.is_drained().await;
 }
 
 /// One event in two queues: what happens to it in one is nothing to the other.

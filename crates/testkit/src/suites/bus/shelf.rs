@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use bistro_bus::{BusError, DeadLetter, Parked, Shelf, ShelfCounts};
+use bistro_bus::{BusError, DeadLetter, DeadPlace, Parked, Shelf, ShelfCounts};
 use bistro_core::Timestamp;
 use parking_lot::Mutex;
 
@@ -57,11 +57,26 @@ impl Shelf for MemoryShelf {
         Ok(())
     }
 
-    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError> {
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        after: Option<&DeadPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        let order = |place: &DeadPlace| (place.at, place.event.clone());
         let mut dead = of_queue(&self.dead.lock(), queue);
-        dead.sort_by_key(|letter| letter.at);
+        dead.retain(|letter| after.is_none_or(|after| order(&letter.place()) > order(after)));
+        dead.sort_by_key(|letter| order(&letter.place()));
         dead.truncate(limit as usize);
         Ok(dead)
+    }
+
+    async fn dead_letter(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
+        Ok(self.dead.lock().get(&key(queue, event)).cloned())
+    }
+
+    async fn discard(&self, queue: &str, event: &str) -> Result<bool, BusError> {
+        Ok(self.dead.lock().remove(&key(queue, event)).is_some())
     }
 
     async fn revive(&self, queue: &str, event: &str, now: Timestamp) -> Result<bool, BusError> {

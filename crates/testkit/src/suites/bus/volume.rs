@@ -145,7 +145,7 @@ pub async fn any_mixture_of_outcomes_ends_well(f: &impl BusFactory) {
     }))
     .await;
     drain(&scene).await;
-    let letters = scene.handles[1].dead_letters(scene.queue(), 10_000).await.unwrap();
+    let letters = scene.handles[1].dead_letters(scene.queue(), None, 10_000).await.unwrap();
     let kept: BTreeSet<String> = letters.into_iter().map(|letter| letter.event.id).collect();
     assert_eq!(kept, ended.lock().dead);
 }

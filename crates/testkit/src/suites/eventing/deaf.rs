@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use bistro_bus::{Bus, BusError, Consumer, DeadLetter, Depth, Listener, Queue};
+use bistro_bus::{Bus, BusError, Consumer, DeadLetter, DeadPlace, Depth, Listener, Queue};
 use bistro_core::Event;
 
 /// A bus in front of another one; only publishing is touched.
@@ -57,8 +57,21 @@ impl Bus for Deaf {
         self.inner.depth(queue).await
     }
 
-    async fn dead_letters(&self, queue: &str, limit: u32) -> Result<Vec<DeadLetter>, BusError> {
-        self.inner.dead_letters(queue, limit).await
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        after: Option<&DeadPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        self.inner.dead_letters(queue, after, limit).await
+    }
+
+    async fn dead_letter(&self, queue: &str, event: &str) -> Result<Option<DeadLetter>, BusError> {
+        self.inner.dead_letter(queue, event).await
+    }
+
+    async fn discard(&self, queue: &str, event: &str) -> Result<bool, BusError> {
+        self.inner.discard(queue, event).await
     }
 
     async fn revive(&self, queue: &str, event: &str) -> Result<bool, BusError> {

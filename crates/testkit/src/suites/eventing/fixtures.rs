@@ -231,7 +231,7 @@ impl Process {
 
     /// The dead letters of the role's queue.
     pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.bus.dead_letters(self.queue, 100).await.unwrap()
+        self.bus.dead_letters(self.queue, None, 100).await.unwrap()
     }
 
     /// Commits a Work of a request of its own, which `fill` fills.

@@ -61,6 +61,7 @@ Examples:\n  \
 bistro import menu menu.csv --new 'Chez Ada'\n  \
 bistro simulate orders.csv --restaurant 'Chez Ada' --to 2016-03-31\n  \
 bistro verify --journal simulation.journal --wait 60\n\n\
+Changes: the platform has the orders, and the accounts of who played them; the journal is written.\n\n\
 Exit codes: 0 every order was completed and the ledger agrees with the file; 2 the file or the journal is refused, \
 and nothing was sent; 3 an order was not completed, or the ledger disagrees; 69 the platform does not answer \
 (go on with --resume)."

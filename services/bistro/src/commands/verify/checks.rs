@@ -122,8 +122,9 @@ fn twice(facts: &Facts, journals: &Journals) -> Vec<Check> {
             life.payment.is_some_and(|payment| payment.authorizations > 1)
         }),
         more_than_once("captures_twice", "orders captured twice", |life| {
+            let tenders = life.payment.map_or(0, |payment| payment.captured_tenders);
             life.payment.is_some_and(|payment| payment.captures > 1)
-                || life.seen.capture_entries > 1
+                || i64::from(life.seen.capture_entries) > tenders.max(1)
         }),
         more_than_once("tickets_twice", "orders with two tickets", |life| life.seen.tickets > 1),
         more_than_once("deliveries_twice", "orders with two deliveries", |life| {
@@ -141,7 +142,9 @@ fn money(facts: &Facts) -> Vec<Check> {
             return false;
         };
         !life.payment.is_some_and(|payment| {
-            payment.captures == 1 && payment.captured_minor == order.amount_minor
+            payment.captures == 1
+                && payment.captured_minor.saturating_sub(payment.later_tips_minor)
+                    == order.amount_minor
         })
     };
     let ended_paid = |life: &Life| {

@@ -117,6 +117,10 @@ pub(super) struct Payment {
     pub(super) refunded_minor: i64,
     pub(super) authorizations: i64,
     pub(super) captures: i64,
+    /// Tenders that were captured, each with one entry in the ledger.
+    pub(super) captured_tenders: i64,
+    /// Of what was captured, tips that were no part of the order's total.
+    pub(super) later_tips_minor: i64,
 }
 
 /// How often a record of each kind was seen for one order.
@@ -127,7 +131,7 @@ pub(super) struct Seen {
     pub(super) tickets: u8,
     pub(super) deliveries: u8,
     pub(super) reservations: u8,
-    /// Ledger entries that take the money.
+    /// Ledger entries that take money.
     pub(super) capture_entries: u8,
     pub(super) refund_entries: u8,
 }
@@ -142,7 +146,8 @@ pub(super) struct Life {
     /// Where its reservation is, and whether that took anything.
     pub(super) reservation: Option<(ReservationState, bool)>,
     pub(super) seen: Seen,
-    /// The sum of its lines on the account of what is owed to restaurants; a credit is negative.
+    /// The sum of its lines on the accounts of what is owed to restaurants, tips among it; a credit
+    /// is negative.
     pub(super) payable_minor: i64,
     /// The sum of its lines on the account of refunds.
     pub(super) refunds_minor: i64,
@@ -271,6 +276,8 @@ impl Facts {
             refunded_minor: row.number("refunded_minor"),
             authorizations: row.number("authorizations"),
             captures: row.number("captures"),
+            captured_tenders: row.number("captured_tenders"),
+            later_tips_minor: row.number("later_tips_minor"),
         };
         let life = self.life(row)?;
         life.seen.payments = life.seen.payments.saturating_add(1);
@@ -286,11 +293,12 @@ impl Facts {
         let currency = row.currency.clone()?;
         let total = self.ledger.entry(currency).or_default();
         *total = total.saturating_add(sum);
-        let (payable, refunds) =
-            (row.number("account:restaurant_payable"), row.number("account:refunds"));
+        let owed = row.number("account:restaurant_payable");
+        let payable = owed.saturating_add(row.number("account:tips_payable"));
+        let refunds = row.number("account:refunds");
         let life = self.life(row)?;
         let seen = match row.state.as_str() {
-            "capture" => &mut life.seen.capture_entries,
+            "capture" | "tip" => &mut life.seen.capture_entries,
             "refund" => &mut life.seen.refund_entries,
             _ => return None,
         };

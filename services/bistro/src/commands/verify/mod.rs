@@ -38,6 +38,7 @@ Examples:\n  \
 bistro verify\n  \
 bistro verify --journal simulation.journal --wait 60\n  \
 bistro verify --output json | jq .checks\n\n\
+Changes: nothing.\n\n\
 Exit codes: 0 every check is 0; 3 at least one is not; 69 the platform does not answer."
 )]
 pub(crate) struct Verify {

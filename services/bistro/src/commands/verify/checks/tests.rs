@@ -45,6 +45,7 @@ fn payment(bits: u128, state: &str, captured: i64, refunded: i64) -> Row {
 fn entry(bits: u128, kind: &str, minor: i64) -> Row {
     let accounts = match kind {
         "capture" => ["account:cards_receivable", "account:restaurant_payable"],
+        "tip" => ["account:cards_receivable", "account:tips_payable"],
         _ => ["account:refunds", "account:cards_receivable"],
     };
     let numbers = [(accounts[0], minor), (accounts[1], -minor)];
@@ -174,6 +175,19 @@ fn nothing_is_there_twice() {
     let mut captured = payment(1, "captured", 1295, 0);
     captured.numbers.insert("captures".to_owned(), 2);
     finds(&but(captured), &["captures_twice", "completed_uncaptured"]);
+}
+
+#[test]
+fn several_tenders_and_tips_have_an_entry_each() {
+    let mut paid = payment(1, "captured", 1495, 0);
+    paid.numbers.insert("captured_tenders".to_owned(), 3);
+    paid.numbers.insert("later_tips_minor".to_owned(), 200);
+    let mut rows = but(paid);
+    rows.retain(|row| row.kind != "ledger_entry");
+    rows.extend([entry(1, "capture", 1000), entry(1, "capture", 295), entry(1, "tip", 200)]);
+    finds(&rows, &[]);
+    rows.push(entry(1, "tip", 200));
+    finds(&rows, &["captures_twice", "ledger_disagrees"]);
 }
 
 #[test]

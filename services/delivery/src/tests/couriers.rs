@@ -1,0 +1,232 @@
+//! Couriers: who may change them, and their shifts.
+
+use bistro_core::{ErrorCode, Id, Principal, StaffRole, kinds};
+use bistro_proto::delivery::v1::{
+    Courier, CreateCourierRequest, DeleteCourierRequest, GetCourierRequest, ListCouriersRequest,
+    ListShiftsRequest, ReportPositionRequest, Shift, UpdateCourierRequest,
+};
+
+use super::bench::{
+    Bench, asked, away, carla, customer, keyed, manager, refusal, restaurant, rider, staff, support,
+};
+use crate::tracking;
+
+fn id(bits: u128) -> String {
+    Id::<kinds::Courier>::from_bits(bits).to_string()
+}
+
+async fn get(bench: &Bench, who: &Principal, bits: u128) -> Result<Courier, bistro_core::Error> {
+    bench.service.get_courier(who, &GetCourierRequest { id: id(bits) }).await
+}
+
+#[tokio::test]
+async fn a_courier_comes_changes_and_leaves_for_good() {
+    let bench = Bench::new();
+    let new = |capacity| CreateCourierRequest { name: " Cora ".to_owned(), capacity };
+    let create = async |who: &Principal, capacity, key: &str| {
+        let (asked, new) = keyed(who, new(capacity), key);
+        bench.service.create_courier(&asked, &new).await
+    };
+    assert_eq!(refusal(create(&customer(), 1, "k").await), ErrorCode::PermissionDenied);
+    assert_eq!(refusal(create(&rider(1), 1_001, "k").await), ErrorCode::InvalidArgument);
+    let made = create(&rider(1), 0, "k").await.unwrap();
+    assert_eq!((made.name.as_str(), made.capacity, made.version), ("Cora", 1, 1));
+    assert_eq!(create(&rider(1), 0, "k").await.unwrap(), made, "the same request");
+    assert_eq!(refusal(create(&rider(1), 0, "k2").await), ErrorCode::AlreadyExists);
+
+    let update = async |who: &Principal, of: &str, version, capacity| {
+        let change =
+            UpdateCourierRequest { id: of.to_owned(), version, name: "Coralie".into(), capacity };
+        let (asked, change) = asked(who, change);
+        bench.service.update_courier(&asked, &change).await
+    };
+    let changed = update(&rider(1), "", 1, 3).await.unwrap();
+    assert_eq!((changed.name.as_str(), changed.capacity, changed.version), ("Coralie", 3, 2));
+    assert_eq!(refusal(update(&rider(1), "", 1, 3).await), ErrorCode::VersionMismatch);
+    assert_eq!(refusal(update(&rider(1), "", 2, 0).await), ErrorCode::InvalidArgument);
+    assert_eq!(refusal(update(&rider(2), &id(1), 2, 3).await), ErrorCode::NotFound);
+    assert_eq!(refusal(update(&support(), &id(1), 2, 3).await), ErrorCode::PermissionDenied);
+    assert_eq!(refusal(update(&rider(1), "cou_1", 2, 3).await), ErrorCode::InvalidArgument);
+    assert_eq!(update(&Principal::Operator, &id(1), 2, 4).await.unwrap().capacity, 4);
+
+    assert_eq!(get(&bench, &rider(1), 1).await.unwrap().version, 3);
+    assert_eq!(get(&bench, &support(), 1).await.unwrap().version, 3);
+    for stranger in [rider(2), customer(), manager()] {
+        assert_eq!(refusal(get(&bench, &stranger, 1).await), ErrorCode::NotFound);
+    }
+    assert_eq!(refusal(get(&bench, &Principal::Anonymous, 1).await), ErrorCode::Unauthenticated);
+
+    let delete = async |who: &Principal| {
+        let (asked, request) = asked(who, DeleteCourierRequest { id: id(1) });
+        bench.service.delete_courier(&asked, &request).await
+    };
+    bench.duty(&rider(1), true).await.unwrap();
+    bench.ready(100, None).await;
+    assert_eq!(refusal(delete(&rider(1)).await), ErrorCode::WrongState, "one is under way");
+    bench.step(&rider(1), 100, "decline").await.unwrap();
+    assert_eq!(refusal(delete(&rider(2)).await), ErrorCode::NotFound);
+    delete(&rider(1)).await.unwrap();
+    delete(&rider(1)).await.unwrap();
+    let left = get(&bench, &rider(1), 1).await.unwrap();
+    assert!(left.deleted && !left.on_duty);
+    assert_eq!(refusal(bench.duty(&rider(1), true).await), ErrorCode::NotFound);
+    assert_eq!(refusal(create(&rider(1), 1, "k3").await), ErrorCode::AlreadyExists);
+    assert_eq!(refusal(update(&rider(1), "", left.version, 3).await), ErrorCode::WrongState);
+}
+
+#[tokio::test]
+async fn support_lists_couriers_page_by_page() {
+    let bench = Bench::new();
+    for bits in 1..=5 {
+        let who = bench.courier(bits, 1).await;
+        if bits % 2 == 0 {
+            bench.duty(&who, false).await.unwrap();
+        }
+    }
+    let list = async |who: &Principal, on_duty, limit, cursor: &str| {
+        let page = bistro_proto::common::v1::PageRequest { limit, cursor: cursor.to_owned() };
+        bench.service.list_couriers(who, ListCouriersRequest { on_duty, page: Some(page) }).await
+    };
+    let ids = |couriers: &[Courier]| couriers.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+    let first = list(&support(), false, 3, "").await.unwrap();
+    let rest = list(&support(), false, 3, &first.next_cursor).await.unwrap();
+    assert_eq!(
+        [ids(&first.couriers), ids(&rest.couriers)].concat(),
+        (1..=5).map(id).collect::<Vec<_>>()
+    );
+    assert!(rest.next_cursor.is_empty());
+    let working = list(&support(), true, 0, "").await.unwrap();
+    assert_eq!(ids(&working.couriers), [id(1), id(3), id(5)]);
+    let foreign = list(&support(), true, 3, &first.next_cursor).await;
+    assert_eq!(refusal(foreign), ErrorCode::InvalidArgument, "a cursor of another list");
+    for stranger in [rider(1), customer(), manager()] {
+        assert_eq!(refusal(list(&stranger, false, 3, "").await), ErrorCode::PermissionDenied);
+    }
+}
+
+#[tokio::test]
+async fn shifts_count_what_was_brought_also_after_their_end() {
+    let bench = Bench::new();
+    let cora = bench.courier(1, 3).await;
+    let shifts = async |who: &Principal, courier: &str| {
+        let request = ListShiftsRequest { courier_id: courier.to_owned(), page: None };
+        bench.service.list_shifts(who, request).await.map(|listed| listed.shifts)
+    };
+    let counted = |all: &[Shift]| all.iter().map(|one| one.deliveries).collect::<Vec<_>>();
+    for order in [100, 101] {
+        bench.ready(order, None).await;
+        bench.step(&cora, order, "pick-up").await.unwrap();
+    }
+    bench.step(&cora, 100, "drop-off").await.unwrap();
+    let now = shifts(&cora, "").await.unwrap();
+    assert_eq!((counted(&now), now[0].to_ms), (vec![1], 0), "it goes on");
+
+    // Off duty with a delivery under way: it is kept, and nothing new is given.
+    bench.clock.advance(std::time::Duration::from_hours(1));
+    let off = bench.duty(&cora, false).await.unwrap();
+    assert_eq!((off.on_duty, off.load), (false, 1));
+    bench.ready(102, None).await;
+    bench.assign().await;
+    assert_eq!(bench.has(&cora).await, [101]);
+    assert_eq!(refusal(bench.step(&cora, 102, "claim").await), ErrorCode::WrongState);
+    bench.step(&cora, 101, "drop-off").await.unwrap();
+    let ended = shifts(&support(), &id(1)).await.unwrap();
+    assert_eq!(counted(&ended), [2]);
+    assert_eq!(ended[0].to_ms - ended[0].from_ms, 3_600_000);
+
+    bench.duty(&cora, true).await.unwrap();
+    assert_eq!(counted(&shifts(&cora, "").await.unwrap()), [0, 2], "newest first");
+    assert_eq!(refusal(shifts(&rider(2), &id(1)).await), ErrorCode::NotFound);
+    assert_eq!(refusal(shifts(&cora, "x").await), ErrorCode::InvalidArgument);
+    // Saying the same again begins nothing.
+    bench.duty(&cora, true).await.unwrap();
+    assert_eq!(shifts(&cora, "").await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn only_couriers_at_work_say_where_they_are() {
+    let bench = Bench::new();
+    let cora = bench.courier(1, 1).await;
+    let report = async |who: &Principal, point| {
+        bench.service.report_position(who, ReportPositionRequest { position: point }).await
+    };
+    let here = Some(tracking::message(away(10)));
+    assert_eq!(refusal(report(&rider(2), here).await), ErrorCode::NotFound);
+    assert_eq!(refusal(report(&Principal::Operator, here).await), ErrorCode::PermissionDenied);
+    assert_eq!(refusal(report(&cora, None).await), ErrorCode::InvalidArgument);
+    let beyond = bistro_proto::common::v1::GeoPoint { lat_e6: 91_000_000, lon_e6: 0 };
+    assert_eq!(refusal(report(&cora, Some(beyond)).await), ErrorCode::InvalidArgument);
+    report(&cora, here).await.unwrap();
+    let shown = get(&bench, &cora, 1).await.unwrap();
+    assert_eq!((shown.position, shown.position_at_ms), (here, 1_800_000_000_000));
+    bench.duty(&cora, false).await.unwrap();
+    assert_eq!(get(&bench, &cora, 1).await.unwrap().position, None, "it is nobody's business");
+    bench.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(refusal(report(&cora, here).await), ErrorCode::WrongState);
+}
+
+#[tokio::test]
+async fn who_is_erased_leaves_no_name_and_no_place() {
+    let bench = Bench::new();
+    let cora = bench.courier(1, 3).await;
+    let pending = bench.ready(100, Some(300)).await;
+    assert!(pending.to.is_some() && pending.customer == Some(carla()));
+    let failed = bench.ready(101, Some(300)).await;
+    bench.step(&cora, 101, "fail").await.unwrap();
+    assert!(!bench.delivery(failed.id.bits()).await.reason.is_empty());
+
+    bench.erased(carla()).await;
+    assert_eq!(bench.delivery(100).await.to, None);
+    let told = bench.delivery(101).await;
+    assert!(told.reason.is_empty() && told.reason_code.is_some());
+    assert_eq!(bench.has(&cora).await, [100], "what is under way goes on");
+
+    bench.erased(Id::from_bits(1)).await;
+    let gone = bench.stored(1).await;
+    assert!(gone.name.is_empty() && gone.deleted && !gone.on_duty);
+    let version = gone.version;
+    bench
+        .told(
+            &bistro_proto::accounts::v1::UserErased {
+                user_id: Id::<kinds::User>::from_bits(1).to_string(),
+            },
+            "again",
+        )
+        .await;
+    assert_eq!(bench.stored(1).await.version, version, "once is enough");
+    bench.erased(Id::from_bits(999)).await;
+}
+
+#[tokio::test]
+async fn deliveries_under_way_are_listed_for_who_looks_after_them() {
+    use bistro_proto::{common::v1::PageRequest, delivery::v1::ListUnderWayRequest};
+    let bench = Bench::new();
+    let cora = bench.courier(1, 3).await;
+    for order in 100..105 {
+        bench.clock.advance(std::time::Duration::from_secs(1));
+        bench.ready(order, None).await;
+    }
+    bench.step(&cora, 100, "pick-up").await.unwrap();
+    bench.ended(101).await;
+    let list = async |who: &Principal, of: &str, limit, cursor: &str| {
+        let page = Some(PageRequest { limit, cursor: cursor.to_owned() });
+        let request = ListUnderWayRequest { restaurant_id: of.to_owned(), page };
+        bench.service.list_under_way(who, request).await
+    };
+    let states = |page: &bistro_proto::delivery::v1::ListDeliveriesResponse| {
+        page.deliveries.iter().map(|one| one.state.clone()).collect::<Vec<_>>()
+    };
+    let of = restaurant().to_string();
+    let chef = staff(StaffRole::Chef, restaurant());
+    let first = list(&chef, &of, 2, "").await.unwrap();
+    let rest = list(&chef, &of, 2, &first.next_cursor).await.unwrap();
+    assert_eq!(states(&first), ["picked_up", "assigned"]);
+    assert_eq!(states(&rest), ["pending", "pending"]);
+    assert!(first.deliveries.iter().all(|one| one.address.is_empty() && one.to.is_none()));
+    assert_eq!(list(&support(), "", 0, "").await.unwrap().deliveries.len(), 4);
+    let elsewhere = staff(StaffRole::Manager, Id::from_bits(8));
+    assert_eq!(refusal(list(&elsewhere, &of, 0, "").await), ErrorCode::PermissionDenied);
+    assert_eq!(refusal(list(&chef, "", 0, "").await), ErrorCode::PermissionDenied);
+    assert_eq!(refusal(list(&cora, &of, 0, "").await), ErrorCode::PermissionDenied);
+    assert_eq!(refusal(list(&support(), "rst_1", 0, "").await), ErrorCode::InvalidArgument);
+}

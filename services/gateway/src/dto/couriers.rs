@@ -1,0 +1,234 @@
+//! Couriers, their shifts and where they are.
+
+use bistro_core::{Error, FieldError};
+use bistro_proto::{common::v1::GeoPoint, delivery::v1};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::common::{Time, page_request};
+use crate::sse::Live;
+
+/// Millionths in one.
+const E6: f64 = 1e6;
+
+/// A point on the earth (WGS 84), to a millionth of a degree.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"latitude": 51.500_729, "longitude": -0.124_625}))]
+pub(crate) struct Point {
+    /// North of the equator.
+    #[serde(alias = "lat")]
+    #[schema(minimum = -90, maximum = 90)]
+    latitude: f64,
+    /// East of Greenwich.
+    #[serde(alias = "lon")]
+    #[schema(minimum = -180, maximum = 180)]
+    longitude: f64,
+}
+
+impl From<GeoPoint> for Point {
+    fn from(point: GeoPoint) -> Self {
+        Self { latitude: f64::from(point.lat_e6) / E6, longitude: f64::from(point.lon_e6) / E6 }
+    }
+}
+
+impl TryFrom<Point> for GeoPoint {
+    type Error = Error;
+
+    fn try_from(point: Point) -> Result<Self, Error> {
+        let mut wrong = Vec::new();
+        let mut millionths = |path: &str, degrees: f64, most: f64| {
+            if degrees.abs() <= most {
+                #[expect(clippy::cast_possible_truncation, reason = "180 million fit")]
+                return (degrees * E6).round() as i32;
+            }
+            let message = format!("write degrees, from -{most} to {most}");
+            wrong.push(FieldError { path: path.to_owned(), message });
+            0
+        };
+        let lat_e6 = millionths("latitude", point.latitude, 90.0);
+        let lon_e6 = millionths("longitude", point.longitude, 180.0);
+        if wrong.is_empty() { Ok(Self { lat_e6, lon_e6 }) } else { Err(Error::fields(wrong)) }
+    }
+}
+
+/// A new courier: the asking user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Bob", "capacity": 2}))]
+pub(crate) struct NewCourier {
+    /// How customers see the courier.
+    name: String,
+    /// Deliveries that may be under way at once; 1 if not given.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1000)]
+    capacity: Option<u32>,
+}
+
+impl From<NewCourier> for v1::CreateCourierRequest {
+    fn from(new: NewCourier) -> Self {
+        Self { name: new.name, capacity: new.capacity.unwrap_or(0) }
+    }
+}
+
+/// A courier.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Courier {
+    #[schema(example = "cou_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    id: String,
+    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    user_id: String,
+    name: String,
+    /// Whether the courier takes deliveries.
+    on_duty: bool,
+    /// Deliveries under way.
+    load: u32,
+    /// Deliveries that may be under way at once.
+    capacity: u32,
+    /// Where the courier was last; null if that is long ago.
+    position: Option<Point>,
+    /// When that was.
+    position_at: Option<Time>,
+    /// Whether the courier has left for good.
+    deleted: bool,
+    /// One higher with every change; also the entity tag.
+    pub(crate) version: i64,
+}
+
+impl From<v1::Courier> for Courier {
+    fn from(courier: v1::Courier) -> Self {
+        Self {
+            id: courier.id,
+            user_id: courier.user_id,
+            name: courier.name,
+            on_duty: courier.on_duty,
+            load: courier.load,
+            capacity: courier.capacity,
+            position: courier.position.map(Into::into),
+            position_at: Time::unless_zero(courier.position_at_ms),
+            deleted: courier.deleted,
+            version: courier.version,
+        }
+    }
+}
+
+/// Whether a courier is to take deliveries.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DutyChange {
+    /// True to take deliveries.
+    pub(crate) on_duty: bool,
+}
+
+/// What a courier is changed to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Bob", "capacity": 3}))]
+pub(crate) struct CourierChange {
+    /// How customers see the courier.
+    #[schema(min_length = 1, max_length = 500)]
+    pub(crate) name: String,
+    /// Deliveries that may be under way at once.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub(crate) capacity: u32,
+}
+
+impl CourierChange {
+    /// The roles' words for it; an empty `id` is the asker's own.
+    pub(crate) fn of(self, id: String, version: i64) -> v1::UpdateCourierRequest {
+        v1::UpdateCourierRequest { id, version, name: self.name, capacity: self.capacity }
+    }
+}
+
+/// Which couriers are wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CourierFilter {
+    /// Only those on duty.
+    #[param(required = false)]
+    on_duty: bool,
+    /// The `next_cursor` of the page before.
+    #[param(required = false)]
+    cursor: String,
+    /// Rows wanted: 1 to 200, 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+impl TryFrom<CourierFilter> for v1::ListCouriersRequest {
+    type Error = Error;
+
+    fn try_from(filter: CourierFilter) -> Result<Self, Error> {
+        let page = page_request(filter.cursor, filter.limit)?;
+        Ok(Self { on_duty: filter.on_duty, page: Some(page) })
+    }
+}
+
+/// A time that a courier was on duty.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Shift {
+    from: Time,
+    /// Null while it lasts.
+    to: Option<Time>,
+    /// Brought in it.
+    #[schema(example = 7)]
+    deliveries: u32,
+}
+
+impl From<v1::Shift> for Shift {
+    fn from(shift: v1::Shift) -> Self {
+        Self {
+            from: Time::at(shift.from_ms),
+            to: Time::unless_zero(shift.to_ms),
+            deliveries: shift.deliveries,
+        }
+    }
+}
+
+/// Where the courier of an order was, and when.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CourierPosition {
+    position: Point,
+    at: Time,
+}
+
+impl Live for v1::CourierPosition {
+    const EVENT: &'static str = "position";
+    type Data = CourierPosition;
+
+    fn id(&self) -> String {
+        self.at_ms.to_string()
+    }
+
+    fn data(self) -> Option<CourierPosition> {
+        Some(CourierPosition { position: self.position?.into(), at: Time::at(self.at_ms) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_place_is_refused_with_all_that_is_wrong() {
+        let wrong =
+            |latitude, longitude| GeoPoint::try_from(Point { latitude, longitude }).unwrap_err();
+        let paths = |error: &Error| -> Vec<String> {
+            error.field_errors().iter().map(|one| one.path.clone()).collect()
+        };
+        assert_eq!(paths(&wrong(90.1, -180.1)), ["latitude", "longitude"]);
+        assert_eq!(paths(&wrong(f64::NAN, 0.0)), ["latitude"]);
+        assert_eq!(paths(&wrong(0.0, f64::INFINITY)), ["longitude"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_point_reads_back(lat in -90_000_000..=90_000_000_i32, lon in -180_000_000..=180_000_000_i32) {
+            let point = GeoPoint { lat_e6: lat, lon_e6: lon };
+            prop_assert_eq!(GeoPoint::try_from(Point::from(point)).unwrap(), point);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! What commands make of a payment before the provider is asked: new totals, wishes and intents.
+
+use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
+
+use crate::{
+    documents::{Bill, Part, Payment, ProviderName, Purpose, RefundIntent, Revision, Tender, Wish},
+    states::{self, State},
+};
+
+/// Totals that an order may have had.
+pub(crate) const MAX_REVISIONS: usize = 50;
+/// Tips that an order may be given after the fact.
+pub(crate) const MAX_TIPS: usize = 20;
+/// Refunds that a payment may have: each is kept, with its reason.
+const MAX_REFUNDS: u32 = 100;
+/// The reason of a tender of a total that another one took the place of.
+const NOT_KEPT: &str = "not_kept";
+
+/// A total to be authorized, and what pays it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) bill: Bill,
+    pub(crate) revision: Revision,
+    /// Card tokens and minor units, in the order in which they are authorized.
+    pub(crate) cards: Vec<(String, i64)>,
+    pub(crate) provider: ProviderName,
+}
+
+/// What a void leaves that came before its authorization: it keeps the money from being taken.
+pub(crate) fn tombstone(order: Id<kinds::Order>, reason: String, now: Timestamp) -> Payment {
+    Payment { voided: Some(reason), ..nothing(order, None, now) }
+}
+
+fn nothing(order: Id<kinds::Order>, bill: Option<Bill>, now: Timestamp) -> Payment {
+    Payment {
+        id: order.sibling(),
+        bill,
+        revisions: Vec::new(),
+        kept: 0,
+        voided: None,
+        tenders: Vec::new(),
+        refund: None,
+        answered: Vec::new(),
+        refunds: 0,
+        attempts: 0,
+        due_at: None,
+        changed_at: now,
+    }
+}
+
+/// A new payment of `order`, before the provider has answered.
+pub(crate) fn pending(order: Id<kinds::Order>, wanted: &Wanted, now: Timestamp) -> Payment {
+    let payment = nothing(order, Some(wanted.bill.clone()), now);
+    with_revision(Payment { kept: wanted.revision.number, ..payment }, wanted, now)
+}
+
+/// The payment with another total to be authorized beside the one that is held.
+pub(crate) fn revised(
+    payment: &Payment,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Payment, Error> {
+    let number = wanted.revision.number;
+    let latest = payment.revisions.iter().map(|one| one.number).max();
+    if latest.is_some_and(|latest| number < latest) {
+        let message = "a later total of the order was asked for already";
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    let state = payment.state();
+    if payment.voided.is_some() || state != State::Authorized {
+        return Err(states::forbidden(state, "authorize another total"));
+    }
+    let bill = payment.bill()?;
+    if (bill.restaurant, bill.currency) != (wanted.bill.restaurant, wanted.bill.currency) {
+        let message = "the order is paid to another restaurant, or in another currency";
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    if payment.revisions.len() >= MAX_REVISIONS {
+        let message = format!("an order has {MAX_REVISIONS} totals at most; place a new order");
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    Ok(with_revision(payment.clone(), wanted, now))
+}
+
+fn with_revision(mut payment: Payment, wanted: &Wanted, now: Timestamp) -> Payment {
+    payment.revisions.push(wanted.revision);
+    for (method, minor) in &wanted.cards {
+        let purpose = Purpose::Order(wanted.revision.number);
+        push(&mut payment, purpose, method, *minor, wanted.provider, Wish::Hold);
+    }
+    payment.changed_at = now;
+    payment
+}
+
+fn push(
+    payment: &mut Payment,
+    purpose: Purpose,
+    method: &str,
+    minor: i64,
+    provider: ProviderName,
+    wish: Wish,
+) -> u32 {
+    let number = payment.tenders.iter().map(|tender| tender.number).max().unwrap_or(0) + 1;
+    payment.tenders.push(Tender {
+        number,
+        purpose,
+        minor,
+        method: method.to_owned(),
+        provider,
+        state: State::Pending,
+        wish,
+        authorization: None,
+        captured_minor: 0,
+        refunded_minor: 0,
+        authorizations: 0,
+        captures: 0,
+        reason: String::new(),
+    });
+    number
+}
+
+/// Whether the payment holds `wanted` as one of its totals already; an error if it holds another
+/// one of that number.
+pub(crate) fn knows(payment: &Payment, wanted: &Wanted) -> Result<bool, Error> {
+    let number = wanted.revision.number;
+    let (Some(revision), Some(bill)) = (payment.revision(number), &payment.bill) else {
+        return Ok(false);
+    };
+    let tenders = payment.tenders.iter().filter(|tender| tender.is_of(number));
+    let cards: Vec<_> = tenders.map(|tender| (tender.method.clone(), tender.minor)).collect();
+    let same = *revision == wanted.revision
+        && (bill.restaurant, bill.currency) == (wanted.bill.restaurant, wanted.bill.currency)
+        && cards == wanted.cards;
+    if same {
+        return Ok(true);
+    }
+    let message = "the order has another payment already; an order is paid once";
+    Err(Error::new(ErrorCode::WrongState, message))
+}
+
+/// The payment with `revision` kept: what is held for the others is to be given back. None when
+/// nothing is left to choose.
+pub(crate) fn kept(
+    payment: &Payment,
+    revision: u32,
+    now: Timestamp,
+) -> Result<Option<Payment>, Error> {
+    if payment.voided.is_some() || payment.state().is_taken() {
+        return Ok(None);
+    }
+    if payment.revision(revision).is_none() {
+        let message = format!("nothing was authorized for revision {revision} of the order");
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    if matches!(payment.state_of(revision), State::Failed | State::Voided) {
+        return Ok(None);
+    }
+    Ok(Some(without_others(Payment { kept: revision, ..payment.clone() }, now)))
+}
+
+/// The payment whose other totals than the kept one are to be given back.
+fn without_others(mut payment: Payment, now: Timestamp) -> Payment {
+    let kept = Purpose::Order(payment.kept);
+    let others = payment
+        .tenders
+        .iter_mut()
+        .filter(|tender| !matches!(tender.purpose, Purpose::Tip) && tender.purpose != kept);
+    for tender in others {
+        if tender.state.is_open() && tender.wish != Wish::Release {
+            tender.wish = Wish::Release;
+            NOT_KEPT.clone_into(&mut tender.reason);
+            payment.changed_at = now;
+        }
+    }
+    payment
+}
+
+/// The payment whose kept total is to be taken, and whose others are to be given back.
+pub(crate) fn capturing(payment: &Payment, now: Timestamp) -> Result<Payment, Error> {
+    let state = payment.state();
+    if payment.voided.is_some() || !matches!(state, State::Authorized | State::CaptureFailed) {
+        return Err(states::forbidden(state, "capture"));
+    }
+    let mut after = without_others(payment.clone(), now);
+    let kept = after.kept;
+    for tender in after.tenders.iter_mut().filter(|tender| tender.is_of(kept)) {
+        if tender.wish == Wish::Hold && tender.state.is_open() {
+            tender.wish = Wish::Capture;
+        }
+    }
+    Ok(after)
+}
+
+/// The payment after the provider has voided all that was open.
+pub(crate) fn voided(payment: &Payment, reason: &str, now: Timestamp) -> Result<Payment, Error> {
+    let mut after = Payment {
+        voided: Some(payment.voided.clone().unwrap_or_else(|| reason.to_owned())),
+        changed_at: now,
+        ..payment.clone()
+    };
+    for tender in after.tenders.iter_mut().filter(|tender| tender.state.is_open()) {
+        tender.state = states::next(tender.state, states::Step::Void)?;
+        if tender.wish != Wish::Release {
+            reason.clone_into(&mut tender.reason);
+        }
+    }
+    Ok(after)
+}
+
+/// The payment with the intent to give `minor` back, for `reason`; 0 means what is left. Of one
+/// tender, or of all in turn, the last first.
+pub(crate) fn refunding(
+    payment: &Payment,
+    minor: i64,
+    of: Option<u32>,
+    reason: String,
+    now: Timestamp,
+) -> Result<Payment, Error> {
+    if payment.refund.is_some() {
+        let message = "another refund of this payment is under way; try again when it is done";
+        return Err(Error::new(ErrorCode::Conflict, message));
+    }
+    if payment.refunds >= MAX_REFUNDS {
+        let message = format!(
+            "a payment has {MAX_REFUNDS} refunds at most; give back what is left in another way"
+        );
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    if let Some(number) = of
+        && payment.tenders.iter().all(|tender| tender.number != number)
+    {
+        let message = format!("write the number of a tender: 1 to {}", payment.tenders.len());
+        return Err(Error::field("tender", message));
+    }
+    let chosen = || payment.tenders.iter().filter(|one| of.is_none_or(|of| of == one.number));
+    let left: i64 = chosen().map(Tender::refundable).sum();
+    let state = payment.state();
+    if !matches!(state, State::Captured | State::PartiallyRefunded) {
+        return Err(states::forbidden(state, "refund"));
+    }
+    let minor = if minor == 0 { left } else { minor };
+    if left == 0 {
+        let message = "nothing is left of it to be given back";
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    if minor < 1 || minor > left {
+        let message = format!("write 1 to {left} minor units, or 0 for all that is left");
+        return Err(Error::field("amount_minor", message));
+    }
+    let mut rest = minor;
+    let mut parts = Vec::new();
+    for tender in payment.tenders.iter().rev().filter(|one| of.is_none_or(|of| of == one.number)) {
+        let share = rest.min(tender.refundable());
+        if share > 0 {
+            parts.push(Part { tender: tender.number, minor: share, done: false });
+            rest -= share;
+        }
+    }
+    let number = payment.refunds + 1;
+    Ok(Payment {
+        refund: Some(RefundIntent { number, minor, reason, parts }),
+        refunds: number,
+        attempts: 0,
+        changed_at: now,
+        ..payment.clone()
+    })
+}
+
+/// The payment with a tip to be authorized and taken, and the number of its tender.
+pub(crate) fn tipping(
+    payment: &Payment,
+    minor: i64,
+    method: Option<&str>,
+    provider: ProviderName,
+    now: Timestamp,
+) -> Result<(Payment, u32), Error> {
+    let state = payment.state();
+    if payment.voided.is_some() || !matches!(state, State::Captured | State::PartiallyRefunded) {
+        return Err(states::forbidden(state, "tip"));
+    }
+    let tips = || payment.tenders.iter().filter(|tender| tender.purpose == Purpose::Tip);
+    if tips().count() >= MAX_TIPS {
+        let message = format!("an order is given {MAX_TIPS} tips at most");
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    let most = payment.revision(payment.kept).map_or(0, |one| one.minor);
+    let given = tips().filter(|tip| tip.state != State::Failed && !tip.is_given_up());
+    let left = most - given.map(|tip| tip.minor).sum::<i64>();
+    if left < 1 {
+        let message = "the tips of an order come to its total at most";
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    if minor < 1 || minor > left {
+        let message =
+            format!("write 1 to {left} minor units: tips come to the order's total at most");
+        return Err(Error::field("amount_minor", message));
+    }
+    let first = payment.tenders.iter().find(|tender| tender.is_of(payment.kept));
+    let Some(method) = method.or(first.map(|tender| tender.method.as_str())) else {
+        return Err(Error::field("payment_method", "say what the tip is paid with"));
+    };
+    let mut after = Payment { changed_at: now, attempts: 0, ..payment.clone() };
+    let number = push(&mut after, Purpose::Tip, method, minor, provider, Wish::Capture);
+    Ok((after, number))
+}

@@ -1,0 +1,36 @@
+//! The role's commands, over the embedded engine and a card provider that keeps what it was asked.
+
+mod bench;
+mod commands;
+mod money;
+mod revisions;
+mod stripe;
+
+use bistro_core::{Currency, Id, Timestamp, kinds};
+
+use crate::{
+    changes::{self, Wanted},
+    documents::{Bill, Payment, ProviderName, Revision},
+};
+
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+pub(crate) fn order() -> Id<kinds::Order> {
+    Id::from_bits(1)
+}
+
+/// What is to be set aside at `revision`, of which `tip` is a tip, by the sandbox's good card.
+pub(crate) fn wanted(revision: u32, tip: i64, cards: &[i64]) -> Wanted {
+    let minor = cards.iter().sum();
+    Wanted {
+        bill: Bill { restaurant: Id::from_bits(3), currency: Currency::GBP, customer: None },
+        revision: Revision { number: revision, minor, tip_minor: tip },
+        cards: cards.iter().map(|minor| ("card_ok".to_owned(), *minor)).collect(),
+        provider: ProviderName::Sandbox,
+    }
+}
+
+/// A pending payment of `minor` by one card.
+pub(crate) fn one_card(minor: i64) -> Payment {
+    changes::pending(order(), &wanted(0, 0, &[minor]), NOW)
+}

@@ -1,0 +1,292 @@
+//! Money is conserved: whatever is asked and answered, in whatever order.
+
+use bistro_core::{Currency, Error};
+use proptest::prelude::*;
+
+use super::{NOW, order, wanted};
+use crate::{
+    changes,
+    documents::{Entry, Payment, ProviderName, Purpose, Wish},
+    errands::{Errand, answered, errands},
+    ledger::{Account, Balances, Day, imbalance},
+    provider::Answer,
+    states::{State, TABLE},
+};
+
+/// What may happen to a payment.
+#[derive(Clone, Debug)]
+enum Happening {
+    /// The provider answers the errand at this place.
+    Answer(usize, Answer),
+    Revise(Vec<i64>),
+    Keep(u32),
+    Capture,
+    Void,
+    Refund(i64, Option<u32>),
+    Tip(i64),
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        8 => Just(Answer::Approved("a".to_owned())),
+        1 => Just(Answer::Declined("no".to_owned())),
+        1 => Just(Answer::Voided),
+        1 => Just(Answer::Pending(None)),
+        1 => Just(Answer::Unknown("lost".to_owned())),
+    ]
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        12 => (0_usize..6, answer()).prop_map(|(place, answer)| Happening::Answer(place, answer)),
+        1 => prop::collection::vec(1_i64..500, 1..3).prop_map(Happening::Revise),
+        1 => (0_u32..3).prop_map(Happening::Keep),
+        4 => Just(Happening::Capture),
+        1 => Just(Happening::Void),
+        3 => (-5_i64..600, prop::option::of(0_u32..5)).prop_map(|(m, t)| Happening::Refund(m, t)),
+        2 => (-5_i64..600).prop_map(Happening::Tip),
+    ]
+}
+
+/// The payment after what happens, and the entry of the money that moved.
+fn happen(payment: &Payment, what: &Happening) -> Result<(Payment, Option<Entry>), Error> {
+    let same = || payment.clone();
+    Ok(match what {
+        Happening::Answer(place, answer) => match errands(payment).get(*place) {
+            Some(errand) => answered(payment, *errand, answer.clone(), NOW)?,
+            None => (same(), None),
+        },
+        Happening::Revise(cards) => {
+            let number = payment.revisions.iter().map(|one| one.number).max().unwrap_or(0) + 1;
+            (changes::revised(payment, &wanted(number, 0, cards), NOW)?, None)
+        }
+        Happening::Keep(revision) => {
+            (changes::kept(payment, *revision, NOW)?.unwrap_or_else(same), None)
+        }
+        Happening::Capture => (changes::capturing(payment, NOW)?, None),
+        Happening::Void => (changes::voided(payment, "no", NOW)?, None),
+        Happening::Refund(minor, tender) => {
+            (changes::refunding(payment, *minor, *tender, "cold".to_owned(), NOW)?, None)
+        }
+        Happening::Tip(minor) => {
+            (changes::tipping(payment, *minor, None, ProviderName::Sandbox, NOW)?.0, None)
+        }
+    })
+}
+
+/// What holds of every payment.
+fn sound(before: &Payment, payment: &Payment) -> Result<(), TestCaseError> {
+    for (old, tender) in before.tenders.iter().zip(&payment.tenders) {
+        let follows = TABLE.iter().any(|(from, _, to)| (*from, *to) == (old.state, tender.state));
+        prop_assert!(follows || old.state == tender.state, "{:?} {:?}", old.state, tender.state);
+    }
+    for (tender, number) in payment.tenders.iter().zip(1..) {
+        prop_assert_eq!(tender.number, number);
+        prop_assert!((0..=tender.captured_minor).contains(&tender.refunded_minor));
+        prop_assert!(tender.captured_minor == 0 || tender.captured_minor == tender.minor);
+        prop_assert!(tender.captures <= 1 && tender.authorizations <= 1);
+        prop_assert_eq!(tender.captures == 1, tender.state.is_taken());
+    }
+    // Only one total is ever taken.
+    let taken = payment.tenders.iter().filter(|tender| tender.state.is_taken());
+    let mut totals: Vec<_> = taken
+        .filter_map(|tender| match tender.purpose {
+            Purpose::Order(revision) => Some(revision),
+            Purpose::Tip => None,
+        })
+        .collect();
+    totals.dedup();
+    prop_assert!(totals.is_empty() || totals == [payment.kept], "{totals:?} of {}", payment.kept);
+    if payment.state() == State::Refunded {
+        prop_assert_eq!(payment.refundable(), 0);
+    }
+    let given = payment.answered.iter().map(|one| &one.intent);
+    let given = given.chain(&payment.refund).flat_map(|intent| &intent.parts);
+    let given: i64 = given.filter(|part| part.done).map(|part| part.minor).sum();
+    prop_assert_eq!(given, payment.refunded_minor());
+    let waits = payment.refund.iter().count();
+    prop_assert_eq!(payment.answered.len() + waits, payment.refunds as usize);
+    prop_assert_eq!(payment.waits_for().is_some(), !errands(payment).is_empty());
+    Ok(())
+}
+
+proptest! {
+    /// Every change follows the table, money is neither made nor lost, one total is taken at most,
+    /// the ledger sums to 0 and says what the payment says.
+    #[test]
+    fn money_is_conserved(
+        cards in prop::collection::vec(1_i64..500, 1..4),
+        tip in 0_i64..300,
+        happenings in prop::collection::vec(happening(), 0..60),
+    ) {
+        let tip = tip.min(cards.iter().sum());
+        let mut payment = changes::pending(order(), &wanted(0, tip, &cards), NOW);
+        let mut entries: Vec<Entry> = Vec::new();
+        for what in happenings {
+            let Ok((after, entry)) = happen(&payment, &what) else { continue };
+            entries.extend(entry);
+            sound(&payment, &after)?;
+            payment = after;
+        }
+        let mut ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
+        ids.sort();
+        ids.dedup();
+        prop_assert_eq!(ids.len(), entries.len());
+        let (mut balances, mut day) = (Balances::default(), Day::default());
+        for entry in &entries {
+            prop_assert_eq!(imbalance(entry), 0);
+            balances.add(entry);
+            day.add(entry);
+        }
+        let of = |account| balances.0.get(&(Currency::GBP, account)).map_or(0, |sum| sum.minor);
+        prop_assert_eq!(of(Account::CardsReceivable), payment.refundable());
+        let payable = of(Account::RestaurantPayable) + of(Account::TipsPayable);
+        prop_assert_eq!(payable, -payment.captured_minor());
+        prop_assert_eq!(of(Account::Refunds), payment.refunded_minor());
+        prop_assert!(balances.imbalance().values().all(|sum| *sum == 0));
+        prop_assert_eq!(day.captured_minor, payment.captured_minor());
+        prop_assert_eq!(day.refunded_minor, payment.refunded_minor());
+        prop_assert_eq!(day.tips_minor, -of(Account::TipsPayable));
+        if payment.state().is_taken() && payment.voided.is_none() {
+            prop_assert_eq!(day.tips_minor, payment.tip_of(payment.kept));
+            prop_assert_eq!(payment.captured_minor(), payment.amount_minor());
+        }
+    }
+
+    /// What is stored reads back.
+    #[test]
+    fn a_payment_reads_back(happenings in prop::collection::vec(happening(), 0..20)) {
+        let mut payment = changes::pending(order(), &wanted(0, 1, &[300, 200]), NOW);
+        for what in happenings {
+            if let Ok((after, _)) = happen(&payment, &what) { payment = after; }
+        }
+        let json = serde_json::to_string(&payment).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Payment>(&json).unwrap(), payment);
+    }
+}
+
+fn approve(payment: &Payment, errand: Errand) -> Payment {
+    answered(payment, errand, Answer::Approved("a".to_owned()), NOW).unwrap().0
+}
+
+fn decline(payment: &Payment, errand: Errand) -> Payment {
+    answered(payment, errand, Answer::Declined("no".to_owned()), NOW).unwrap().0
+}
+
+/// A payment whose tenders are all captured.
+fn captured(cards: &[i64]) -> Payment {
+    let mut payment = changes::pending(order(), &wanted(0, 0, cards), NOW);
+    for number in 1..=cards.len() {
+        payment = approve(&payment, Errand::Authorize(u32::try_from(number).unwrap()));
+    }
+    payment = changes::capturing(&payment, NOW).unwrap();
+    while let Some(errand) = errands(&payment).first() {
+        payment = approve(&payment, *errand);
+    }
+    payment
+}
+
+fn states(payment: &Payment) -> Vec<&'static str> {
+    payment.tenders.iter().map(|tender| tender.state.as_str()).collect()
+}
+
+#[test]
+fn tenders_are_authorized_one_after_the_other() {
+    let payment = changes::pending(order(), &wanted(0, 0, &[1, 2, 3]), NOW);
+    assert_eq!(errands(&payment), [Errand::Authorize(1)]);
+    let payment = approve(&payment, Errand::Authorize(1));
+    assert_eq!(errands(&payment), [Errand::Authorize(2)]);
+    assert_eq!(payment.state(), State::Pending);
+}
+
+#[test]
+fn one_refused_tender_gives_the_others_back() {
+    let payment = changes::pending(order(), &wanted(0, 0, &[1, 2, 3]), NOW);
+    let payment = decline(&approve(&payment, Errand::Authorize(1)), Errand::Authorize(2));
+    assert_eq!((payment.state(), payment.reason()), (State::Failed, "no"));
+    assert_eq!(errands(&payment), [Errand::Void(1)]);
+    assert_eq!(states(&approve(&payment, Errand::Void(1))), ["voided", "failed", "voided"]);
+}
+
+#[test]
+fn a_tender_that_is_not_taken_keeps_the_payment_from_being_captured() {
+    let mut payment = changes::pending(order(), &wanted(0, 0, &[1, 2]), NOW);
+    payment = approve(&approve(&payment, Errand::Authorize(1)), Errand::Authorize(2));
+    payment = changes::capturing(&payment, NOW).unwrap();
+    payment = decline(&approve(&payment, Errand::Capture(1)), Errand::Capture(2));
+    assert_eq!((payment.state(), payment.reason()), (State::CaptureFailed, "no"));
+    assert_eq!(errands(&payment), [Errand::Capture(2)]);
+    assert_eq!(approve(&payment, Errand::Capture(2)).state(), State::Captured);
+    // Voided instead, what was taken is to be refunded.
+    let voided = changes::voided(&payment, "late", NOW).unwrap();
+    assert_eq!((states(&voided), voided.refundable()), (vec!["captured", "voided"], 1));
+}
+
+#[test]
+fn a_refund_takes_the_last_tender_first_or_the_named_one() {
+    let payment = captured(&[500, 300]);
+    let parts = |payment: &Payment| {
+        let intent = payment.refund.as_ref().unwrap();
+        intent.parts.iter().map(|part| (part.tender, part.minor)).collect::<Vec<_>>()
+    };
+    let refund = |minor, of| changes::refunding(&payment, minor, of, String::new(), NOW);
+    assert_eq!(parts(&refund(400, None).unwrap()), [(2, 300), (1, 100)]);
+    assert_eq!(parts(&refund(0, None).unwrap()), [(2, 300), (1, 500)]);
+    assert_eq!(parts(&refund(400, Some(1)).unwrap()), [(1, 400)]);
+    assert_eq!(refund(301, Some(2)).unwrap_err().field_errors()[0].path, "amount_minor");
+    assert_eq!(refund(1, Some(3)).unwrap_err().field_errors()[0].path, "tender");
+    for wrong in [801, -1, i64::MIN, i64::MAX] {
+        assert_eq!(refund(wrong, None).unwrap_err().field_errors()[0].path, "amount_minor");
+    }
+}
+
+#[test]
+fn a_refund_that_is_refused_half_way_says_what_was_given_back() {
+    let payment = captured(&[500, 300]);
+    let payment = changes::refunding(&payment, 400, None, "cold".to_owned(), NOW).unwrap();
+    assert_eq!(errands(&payment), [Errand::Refund(2)]);
+    let payment = decline(&approve(&payment, Errand::Refund(2)), Errand::Refund(1));
+    assert_eq!(states(&payment), ["captured", "refunded"]);
+    let refund = &payment.answered[0];
+    assert_eq!((refund.intent.minor, refund.refused.as_deref()), (300, Some("no")));
+    assert_eq!((payment.refunded_minor(), payment.state()), (300, State::PartiallyRefunded));
+}
+
+#[test]
+fn tips_come_to_the_total_at_most() {
+    let tip = |payment: &Payment, minor| {
+        changes::tipping(payment, minor, None, ProviderName::Sandbox, NOW)
+    };
+    let payment = captured(&[500, 300]);
+    for wrong in [0, -1, 801, i64::MAX, i64::MIN] {
+        assert_eq!(tip(&payment, wrong).unwrap_err().field_errors()[0].path, "amount_minor");
+    }
+    let (payment, number) = tip(&payment, 700).unwrap();
+    assert_eq!((number, errands(&payment)), (3, vec![Errand::Authorize(3)]));
+    assert!(tip(&payment, 101).is_err());
+    let declined = decline(&payment, Errand::Authorize(3));
+    assert_eq!((declined.state(), declined.amount_minor()), (State::Captured, 800));
+    let (declined, _) = tip(&declined, 800).unwrap();
+    let given = approve(&approve(&declined, Errand::Authorize(4)), Errand::Capture(4));
+    assert_eq!((given.amount_minor(), given.tip_of(0), given.captured_minor()), (1600, 800, 1600));
+    let pending = changes::pending(order(), &wanted(0, 0, &[500]), NOW);
+    assert!(tip(&pending, 1).is_err());
+}
+
+#[test]
+fn keeping_a_total_gives_the_others_back() {
+    let payment = changes::pending(order(), &wanted(0, 0, &[500]), NOW);
+    let payment = approve(&payment, Errand::Authorize(1));
+    let payment = changes::revised(&payment, &wanted(1, 0, &[700]), NOW).unwrap();
+    assert_eq!((payment.state(), payment.amount_minor()), (State::Authorized, 500));
+    assert_eq!((payment.state_of(1), payment.amount_of(1)), (State::Pending, 700));
+    let payment = approve(&payment, Errand::Authorize(2));
+    let kept = changes::kept(&payment, 1, NOW).unwrap().unwrap();
+    assert_eq!((kept.amount_minor(), errands(&kept)), (700, vec![Errand::Void(1)]));
+    assert_eq!(changes::kept(&kept, 0, NOW).unwrap(), None, "it was given up");
+    assert!(changes::kept(&kept, 2, NOW).is_err());
+    // A capture keeps what counts.
+    let captured = changes::capturing(&payment, NOW).unwrap();
+    assert_eq!(errands(&captured), [Errand::Capture(1), Errand::Void(2)]);
+    assert!(captured.tenders.iter().all(|tender| tender.wish != Wish::Hold));
+}

@@ -1,0 +1,134 @@
+//! Totals that change while the provider and the processes come and go: whatever happens in
+//! whatever order, in the end exactly the kept total is held or taken, and nothing leaks.
+
+use proptest::prelude::*;
+
+use super::bench::{Bank, Bench, set};
+
+/// What others do, and what goes wrong.
+#[derive(Clone, Debug)]
+enum Happening {
+    /// Of the total at this revision.
+    Authorize(u32),
+    Keep(u32),
+    Capture,
+    Void,
+    /// A card is declined from now on, or no longer.
+    Decline(usize, bool),
+    Away(bool),
+    Mute(bool),
+    Slow(bool),
+    Fire,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => (0_u32..4).prop_map(Happening::Authorize),
+        2 => (0_u32..4).prop_map(Happening::Keep),
+        1 => Just(Happening::Capture),
+        1 => Just(Happening::Void),
+        1 => (0_usize..3, any::<bool>()).prop_map(|(card, on)| Happening::Decline(card, on)),
+        1 => any::<bool>().prop_map(Happening::Away),
+        1 => any::<bool>().prop_map(Happening::Mute),
+        1 => any::<bool>().prop_map(Happening::Slow),
+        4 => Just(Happening::Fire),
+    ]
+}
+
+const CARDS: [&str; 3] = ["card_a", "card_b", "card_c"];
+
+/// What pays the total at `revision`: one card at first, then several.
+fn cards(revision: u32) -> Vec<(&'static str, i64)> {
+    let minor = 1000 + i64::from(revision);
+    match revision {
+        0 => vec![(CARDS[0], minor)],
+        1 => vec![(CARDS[0], minor - 300), (CARDS[1], 300)],
+        _ => vec![(CARDS[2], minor - 1), (CARDS[0], 1)],
+    }
+}
+
+async fn happen(bench: &Bench, bank: &Bank, what: &Happening, place: usize) {
+    // Refusals are as good as anything else: what counts is where the money is in the end.
+    match what {
+        Happening::Authorize(revision) => {
+            let key = format!("a{revision}");
+            let _ = bench.authorize(*revision, &cards(*revision), &key).await;
+        }
+        Happening::Keep(revision) => {
+            let _ = bench.keep(*revision, &format!("k{revision}-{}", place % 2)).await;
+        }
+        Happening::Capture => {
+            let _ = bench.capture("c").await;
+        }
+        Happening::Void => {
+            let _ = bench.void("v").await;
+        }
+        Happening::Decline(card, true) => {
+            bank.declines.lock().insert(CARDS[*card].to_owned());
+        }
+        Happening::Decline(card, false) => {
+            bank.declines.lock().remove(CARDS[*card]);
+        }
+        Happening::Away(on) => set(&bank.is_away, *on),
+        Happening::Mute(on) => set(&bank.is_mute, *on),
+        Happening::Slow(on) => set(&bank.is_slow, *on),
+        Happening::Fire => {
+            bench.fire().await;
+        }
+    }
+}
+
+async fn play(happenings: &[Happening]) -> Result<(), TestCaseError> {
+    let (bench, bank) = Bench::new();
+    set(&bank.remembers_voids, true);
+    for (place, what) in happenings.iter().enumerate() {
+        happen(&bench, &bank, what, place).await;
+    }
+    for flag in [&bank.is_away, &bank.is_mute, &bank.is_slow] {
+        set(flag, false);
+    }
+    // Whoever asked for something and has no answer asks again.
+    for what in happenings.iter().filter(|what| {
+        matches!(what, Happening::Authorize(_) | Happening::Capture | Happening::Void)
+    }) {
+        happen(&bench, &bank, what, 0).await;
+    }
+    bench.settle().await;
+    let Some(payment) = bench.stored().await else {
+        prop_assert_eq!((bank.held(), bank.kept()), (0, 0));
+        return Ok(());
+    };
+    // Beside the kept total, others are held only until one is kept.
+    let held: i64 = (payment.tenders.iter())
+        .filter(|tender| tender.state.is_open())
+        .map(|tender| tender.minor)
+        .sum();
+    prop_assert_eq!(bank.held(), held, "{:?}", payment);
+    prop_assert_eq!(bank.kept(), payment.refundable(), "{:?}", payment);
+    let kept = payment.kept;
+    let _ = bench.keep(kept, "last").await;
+    bench.settle().await;
+    let payment = bench.present().await;
+    let amount = payment.amount.as_ref().map_or(0, |amount| amount.amount_minor);
+    let expected = match payment.state.as_str() {
+        "authorized" => (amount, 0),
+        "captured" => (0, amount),
+        "refunded" | "voided" | "failed" => (0, 0),
+        other => return Err(TestCaseError::fail(format!("it is {other} in the end"))),
+    };
+    // What a refused total held is given back as well, once another is kept or all is voided.
+    prop_assert_eq!((bank.held(), bank.kept()), expected, "{:?}", payment);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn exactly_the_kept_total_is_held_or_taken(
+        happenings in prop::collection::vec(happening(), 0..24),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(play(&happenings))?;
+    }
+}

@@ -1,0 +1,419 @@
+//! Couriers at work: shifts, claims, codes, and what is shown live.
+
+use std::collections::HashMap;
+
+use bistro_client::{Client, ClientError, Event, Events, Request};
+use bistro_testkit::wait;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::{
+    people::{
+        Person, Restaurant, assigned, code, courier, delete, duty, get, in_state, post, put, step,
+        text,
+    },
+    platform::{Platform, SOON, Topology, on_every_topology},
+};
+
+on_every_topology!(
+    couriers_come_and_go,
+    deliveries_are_claimed_and_looked_after,
+    nobody_takes_what_is_still_cooking,
+    a_courier_follows_the_work_live,
+    the_customer_sees_the_courier_come,
+    a_drop_off_is_proven_by_code,
+    many_orders_and_few_couriers,
+);
+
+/// The path of the courier who asks, by id.
+async fn path_of(who: &Person) -> String {
+    let me = get(&who.client, "/couriers/me").await.expect("a courier");
+    format!("/couriers/{}", text(&me, "/id"))
+}
+
+/// Checks that it was refused for these fields, and all of them were said.
+#[track_caller]
+fn refused_for(refused: Result<Value, ClientError>, fields: &[&str]) {
+    let ClientError::Problem { problem, .. } = refused.expect_err("a refusal") else {
+        panic!("no answer");
+    };
+    let named: Vec<_> = problem.errors.iter().map(|one| one.field.as_str()).collect();
+    assert_eq!((problem.code.as_str(), named.as_slice()), ("invalid_argument", fields));
+}
+
+/// An order of `customer` that is cooked.
+async fn cooked(restaurant: &Restaurant, customer: &Person) -> Value {
+    let order = restaurant.order(customer, &[(0, 1)], "card_ok").await;
+    restaurant.cook(&order).await;
+    order
+}
+
+/// The order's delivery, once there is one.
+async fn delivery_of(who: &Client, order: &Value) -> Value {
+    let path = format!("/orders/{}/delivery", text(order, "/id"));
+    wait::until("the order has a delivery", SOON, async || get(who, &path).await).await
+}
+
+async fn couriers_come_and_go(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let cora = courier(&platform, 2).await;
+    let bob = Person::new(&platform, "bob", &["courier"]).await;
+    assert_eq!(code(get(&bob.client, "/couriers/me").await), "not_found");
+    let capacity = |capacity: i64| json!({ "name": "Bob", "capacity": capacity });
+    refused_for(post(&bob.client, "/couriers", &capacity(1_001)).await, &["capacity"]);
+    assert_eq!(code(post(&bob.client, "/couriers", &capacity(-1)).await), "invalid_argument");
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let denied = post(&customer.client, "/couriers", &capacity(1)).await;
+    assert_eq!(code(denied), "permission_denied");
+
+    let me = get(&cora.client, "/couriers/me").await.expect("a courier");
+    let new = json!({ "name": "Coralie", "capacity": 3 });
+    let change = async |version: Option<&Value>, body: &Value| {
+        put(&cora.client, "/couriers/me", version, body).await
+    };
+    assert_eq!(code(change(None, &new).await), "precondition_required");
+    let changed = change(Some(&me["version"]), &new).await.expect("a change");
+    assert_eq!((&changed["name"], &changed["capacity"]), (&json!("Coralie"), &json!(3)));
+    assert_eq!(code(change(Some(&me["version"]), &new).await), "version_mismatch");
+    let wrong = change(Some(&changed["version"]), &json!({ "name": "", "capacity": 0 })).await;
+    refused_for(wrong, &["name", "capacity"]);
+
+    let path = path_of(&cora).await;
+    for stranger in [&bob, &customer] {
+        assert_eq!(code(get(&stranger.client, &path).await), "not_found");
+        assert_eq!(code(delete(&stranger.client, &path).await), "not_found");
+        assert_eq!(code(get(&stranger.client, &format!("{path}/shifts")).await), "not_found");
+        assert_eq!(code(get(&stranger.client, "/couriers").await), "permission_denied");
+    }
+    let operator = platform.operator();
+    let listed = get(&operator, "/couriers?on_duty=true").await.expect("couriers");
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed}");
+    let by_admin = put(&operator, &path, Some(&changed["version"]), &capacity(2)).await;
+    assert_eq!(by_admin.expect("an administrator may")["capacity"], 2);
+
+    duty(&cora, false).await;
+    let shifts = get(&cora.client, "/couriers/me/shifts").await.expect("shifts");
+    assert_eq!(shifts["items"].as_array().map(Vec::len), Some(1));
+    assert!(shifts["items"][0]["to"].is_string(), "{shifts}");
+    duty(&cora, true).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
+    let order = cooked(&restaurant, &customer).await;
+    let delivery = assigned(&cora, &order).await;
+    assert_eq!(code(delete(&cora.client, "/couriers/me").await), "wrong_state");
+    step(&cora, &delivery, "pick-up").await;
+    // Off duty with a delivery under way: it is brought all the same, and counted.
+    duty(&cora, false).await;
+    step(&cora, &delivery, "drop-off").await;
+    let shifts = get(&operator, &format!("{path}/shifts")).await.expect("shifts");
+    assert_eq!(shifts["items"][0]["deliveries"], 1, "{shifts}");
+    delete(&cora.client, "/couriers/me").await.expect("gone");
+    delete(&operator, &path).await.expect("and stays gone");
+    assert_eq!(get(&operator, &path).await.expect("the record")["deleted"], true);
+    let on_duty = json!({ "on_duty": true });
+    assert_eq!(code(put(&cora.client, "/couriers/me/duty", None, &on_duty).await), "not_found");
+
+    // Who is erased leaves no name.
+    post(&bob.client, "/couriers", &capacity(1)).await.expect("a courier");
+    let path = path_of(&bob).await;
+    let me = get(&bob.client, "/me").await.expect("a user");
+    delete(&bob.client, &format!("/users/{}", text(&me, "/id"))).await.expect("erased");
+    let left = wait::until("the courier is erased", SOON, async || {
+        let left = get(&operator, &path).await.map_err(|error| error.to_string())?;
+        if left["deleted"] == true { Ok(left) } else { Err(left.to_string()) }
+    });
+    assert_eq!(left.await["name"], "");
+}
+
+async fn deliveries_are_claimed_and_looked_after(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
+    let elsewhere = Restaurant::open(&platform, &[("Dal", 595, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let order = cooked(&restaurant, &customer).await;
+    let delivery = delivery_of(&customer.client, &order).await;
+    assert_eq!((&delivery["state"], &delivery["code"]), (&json!("pending"), &Value::Null));
+    let path = format!("/deliveries/{}", text(&delivery, "/id"));
+
+    let of_restaurant = format!("/restaurants/{}/deliveries", restaurant.id);
+    let listed = get(&restaurant.owner.client, &of_restaurant).await.expect("deliveries");
+    assert_eq!(listed["items"][0]["id"], delivery["id"]);
+    let all = get(&platform.operator(), "/deliveries").await.expect("all deliveries");
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(code(get(&elsewhere.owner.client, &of_restaurant).await), "permission_denied");
+    assert_eq!(code(get(&restaurant.owner.client, "/deliveries").await), "permission_denied");
+    let stranger = Person::new(&platform, "eve", &[]).await;
+    let of_order = format!("/orders/{}/delivery", text(&order, "/id"));
+    for other in [&stranger, &elsewhere.owner] {
+        assert_eq!(code(get(&other.client, &of_order).await), "not_found");
+        assert_eq!(code(get(&other.client, &path).await), "not_found");
+    }
+
+    // Who declines is not offered it again; a courier off duty cannot claim it, another one can.
+    let first = courier(&platform, 1).await;
+    let offered = assigned(&first, &order).await;
+    assert_eq!(step(&first, &offered, "decline").await["state"], "pending");
+    let second = Person::new(&platform, "bob", &["courier"]).await;
+    let claim = format!("{path}/claim");
+    assert_eq!(code(post(&second.client, &claim, &json!({})).await), "not_found");
+    let new = json!({ "name": "Bob", "capacity": 1 });
+    post(&second.client, "/couriers", &new).await.expect("a courier");
+    let waiting = get(&second.client, "/couriers/me/deliveries?state=pending").await;
+    assert_eq!(waiting.expect("what nobody has")["items"][0]["id"], delivery["id"]);
+    assert_eq!(code(post(&second.client, &claim, &json!({})).await), "wrong_state");
+    let on_duty = json!({ "on_duty": true });
+    put(&second.client, "/couriers/me/duty", None, &on_duty).await.expect("on duty");
+    // It may have been given to them meanwhile; then there is nothing to claim.
+    let claimed = post(&second.client, &claim, &json!({})).await;
+    if let Ok(claimed) = &claimed {
+        assert_eq!(claimed["state"], "assigned");
+    } else {
+        assert_eq!(code(claimed), "wrong_state");
+    }
+    assert_eq!(assigned(&second, &order).await["id"], delivery["id"]);
+    assert_eq!(code(post(&first.client, &claim, &json!({})).await), "not_found");
+    let reason = json!({ "reason": "", "code": "the dog" });
+    let refused = post(&second.client, &format!("{path}/fail"), &reason).await;
+    assert_eq!(code(refused), "invalid_argument");
+    let reason = json!({ "reason": "nobody opened the door", "code": "customer_absent" });
+    let failed = post(&second.client, &format!("{path}/fail"), &reason).await.expect("failed");
+    assert_eq!(failed["reason_code"], "customer_absent");
+    let told = get(&customer.client, &of_order).await.expect("the delivery");
+    assert_eq!((&told["state"], &told["reason"]), (&json!("failed"), &Value::Null));
+    in_state(&customer.client, &order, "failed").await;
+    let listed = get(&restaurant.owner.client, &of_restaurant).await.expect("deliveries");
+    assert_eq!(listed["items"], json!([]), "it has ended");
+}
+
+async fn nobody_takes_what_is_still_cooking(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let cora = courier(&platform, 1).await;
+    let order = cooked(&restaurant, &customer).await;
+    let delivery = assigned(&cora, &order).await;
+    let ticket = restaurant.ticket(&order).await;
+    let recall = format!("/tickets/{}/items/0/recall", text(&ticket, "/id"));
+    post(&restaurant.owner.client, &recall, &json!({})).await.expect("a recall");
+    in_state(&customer.client, &order, "preparing").await;
+    let pick_up = format!("/deliveries/{}/pick-up", text(&delivery, "/id"));
+    let early = post(&cora.client, &pick_up, &json!({})).await.expect_err("it is cooking");
+    assert_eq!(early.code(), Some("wrong_state"), "{early}");
+    assert!(early.to_string().contains("cooking"), "{early}");
+    let drop_off = format!("/deliveries/{}/drop-off", text(&delivery, "/id"));
+    assert_eq!(code(post(&cora.client, &drop_off, &json!({})).await), "wrong_state");
+    restaurant.bump(&order).await;
+    in_state(&customer.client, &order, "ready").await;
+    step(&cora, &delivery, "pick-up").await;
+    step(&cora, &delivery, "drop-off").await;
+    in_state(&customer.client, &order, "completed").await;
+}
+
+async fn next(events: &mut Events) -> Event {
+    let event = timeout(SOON, events.next()).await.expect("an event in time");
+    event.expect("an answer").expect("the stream goes on")
+}
+
+/// Reads until an event tells of `delivery` in `state`.
+async fn until_in(events: &mut Events, delivery: &Value, state: &str) -> Event {
+    loop {
+        let event = next(events).await;
+        assert_eq!(event.name, "delivery");
+        if event.data["id"] == delivery["id"] && event.data["state"] == state {
+            return event;
+        }
+    }
+}
+
+async fn a_courier_follows_the_work_live(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let cora = courier(&platform, 3).await;
+    let stream = Request::get("/api/v1/couriers/me/events");
+    assert_eq!(code(customer.client.events(&stream).await.map(drop)), "not_found");
+    let bad = stream.clone().last_event_id(-1);
+    assert_eq!(code(cora.client.events(&bad).await.map(drop)), "invalid_argument");
+
+    let mut events = cora.client.events(&stream).await.expect("events");
+    let order = cooked(&restaurant, &customer).await;
+    let delivery = delivery_of(&customer.client, &order).await;
+    let given = until_in(&mut events, &delivery, "assigned").await;
+    assert_eq!(given.data["address"], Value::Null, "the address is asked for");
+    step(&cora, &delivery, "pick-up").await;
+    let taken = until_in(&mut events, &delivery, "picked_up").await;
+    assert!(!taken.id.is_empty());
+    drop(events);
+    step(&cora, &delivery, "drop-off").await;
+    let second = cooked(&restaurant, &customer).await;
+    let offered = assigned(&cora, &second).await;
+    step(&cora, &offered, "decline").await;
+    // Whoever was away is told what has ended and what was taken away meanwhile.
+    let resumed = stream.clone().last_event_id(taken.id.parse().expect("a number"));
+    let mut events = cora.client.events(&resumed).await.expect("events");
+    let (mut ended, mut gone) = (false, false);
+    while !(ended && gone) {
+        let event = next(&mut events).await;
+        ended |= event.data["id"] == delivery["id"] && event.data["state"] == "delivered";
+        gone |= event.data["id"] == offered["id"] && event.data["courier_id"].is_null();
+    }
+    // Who begins anew is told only what is there.
+    let mut anew = cora.client.events(&stream).await.expect("events");
+    let third = cooked(&restaurant, &customer).await;
+    let first = next(&mut anew).await;
+    assert_eq!(first.data["order_id"], third["id"]);
+}
+
+async fn the_customer_sees_the_courier_come(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let cora = courier(&platform, 1).await;
+    let order = restaurant.order(&customer, &[(0, 1)], "card_ok").await;
+    let path = format!("/orders/{}/delivery/events", text(&order, "/id"));
+    let stream = Request::get(format!("/api/v1{path}"));
+    assert_eq!(code(customer.client.events(&stream).await.map(drop)), "not_found", "not ready");
+    restaurant.cook(&order).await;
+    let delivery = assigned(&cora, &order).await;
+    let stranger = Person::new(&platform, "eve", &["courier"]).await;
+    assert_eq!(code(stranger.client.events(&stream).await.map(drop)), "not_found");
+
+    let stand = async |who: &Person, lat: f64, lon: f64| {
+        let here = json!({ "latitude": lat, "longitude": lon });
+        put(&who.client, "/couriers/me/position", None, &here).await
+    };
+    refused_for(stand(&cora, 90.1, -181.0).await, &["latitude", "longitude"]);
+    let no_point = json!({ "latitude": "north", "longitude": 0 });
+    let refused = put(&cora.client, "/couriers/me/position", None, &no_point).await;
+    refused_for(refused, &["latitude"]);
+    assert_eq!(code(stand(&stranger, 1.0, 1.0).await), "not_found");
+
+    let mut watchers = Vec::new();
+    for who in [&customer.client, &restaurant.owner.client, &platform.operator()] {
+        watchers.push(who.events(&stream).await.expect("events"));
+    }
+    // A position is told once, to those who listen; the courier's app says it again and again.
+    let lat = 51.500_729;
+    let mut told = 0_i32;
+    for events in &mut watchers {
+        let seen = wait::until("the position is seen", SOON, async || {
+            told += 1;
+            stand(&cora, lat, f64::from(told) / 1000.0).await.map_err(|error| error.to_string())?;
+            match timeout(std::time::Duration::from_millis(700), events.next()).await {
+                Ok(Ok(Some(event))) => Ok(event),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        let seen = seen.await;
+        assert_eq!(
+            (seen.name.as_str(), &seen.data["position"]["latitude"]),
+            ("position", &json!(lat))
+        );
+    }
+    let me = get(&cora.client, "/couriers/me").await.expect("the courier");
+    assert_eq!(me["position"]["latitude"], lat);
+    step(&cora, &delivery, "pick-up").await;
+    step(&cora, &delivery, "drop-off").await;
+    for mut events in watchers {
+        let ended = async { while events.next().await.expect("an answer").is_some() {} };
+        timeout(SOON, ended).await.expect("the stream ends with the delivery");
+    }
+    let mut over = customer.client.events(&stream).await.expect("204");
+    assert_eq!(over.next().await.expect("an answer"), None);
+}
+
+async fn a_drop_off_is_proven_by_code(topology: Topology) {
+    let settings = [("BISTRO__DELIVERY__PROOF_BY_CODE", "true")];
+    let platform = Platform::start(topology, &settings).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let cora = courier(&platform, 1).await;
+    for locked in [false, true] {
+        let order = cooked(&restaurant, &customer).await;
+        let delivery = assigned(&cora, &order).await;
+        assert_eq!((&delivery["code"], &delivery["code_needed"]), (&Value::Null, &json!(true)));
+        step(&cora, &delivery, "pick-up").await;
+        let theirs = delivery_of(&customer.client, &order).await;
+        let right = text(&theirs, "/code").to_owned();
+        let of_staff = delivery_of(&restaurant.owner.client, &order).await;
+        assert_eq!(of_staff["code"], Value::Null);
+        let path = format!("/deliveries/{}/drop-off", text(&delivery, "/id"));
+        let give = async |who: &Person, code: Value| {
+            let body = if code.is_null() { json!({}) } else { json!({ "code": code }) };
+            post(&who.client, &path, &body).await
+        };
+        for rubbish in [Value::Null, json!("12"), json!("abcd")] {
+            refused_for(give(&cora, rubbish).await, &["code"]);
+        }
+        assert_eq!(code(give(&cora, json!(4711)).await), "invalid_argument", "a number");
+        let wrong = format!("{:04}", (right.parse::<u32>().expect("digits") + 1) % 10_000);
+        let early = give(&restaurant.owner, Value::Null).await;
+        assert_eq!(code(early), "permission_denied");
+        for _ in 0..if locked { 5 } else { 4 } {
+            refused_for(give(&cora, json!(wrong)).await, &["code"]);
+        }
+        if locked {
+            assert_eq!(code(give(&cora, json!(right)).await), "wrong_state");
+            let released = give(&restaurant.owner, Value::Null).await.expect("the owner says it");
+            assert_eq!(released["state"], "delivered");
+        } else {
+            let done = give(&cora, json!(right)).await.expect("the right code");
+            assert_eq!(done["state"], "delivered");
+        }
+        in_state(&customer.client, &order, "completed").await;
+    }
+}
+
+async fn many_orders_and_few_couriers(topology: Topology) {
+    let platform = Platform::start(topology, &[]).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let capacities = [1_u32, 2, 4];
+    for capacity in capacities {
+        courier(&platform, capacity).await;
+    }
+    let mut tickets = Vec::new();
+    for _ in 0..32 {
+        let order = restaurant.order(&customer, &[(0, 1)], "card_ok").await;
+        restaurant.accept(&order).await;
+        tickets.push(restaurant.ticket(&order).await);
+    }
+    // All of them are ready at the same moment.
+    let bumped: Vec<_> = tickets
+        .into_iter()
+        .map(|ticket| {
+            let client = restaurant.owner.client.clone();
+            let path = format!("/tickets/{}/bump", text(&ticket, "/id"));
+            tokio::spawn(async move { post(&client, &path, &json!({})).await })
+        })
+        .collect();
+    for one in bumped {
+        one.await.expect("a bump").expect("it is ready");
+    }
+    let operator = platform.operator();
+    let room: u64 = capacities.iter().map(|capacity| u64::from(*capacity)).sum();
+    let deliveries = wait::until("whoever has room has something", SOON, async || {
+        let all =
+            get(&operator, "/deliveries?limit=200").await.map_err(|error| error.to_string())?;
+        let all = all["items"].as_array().cloned().unwrap_or_default();
+        let given = all.iter().filter(|one| one["state"] == "assigned").count() as u64;
+        if all.len() == 32 && given == room {
+            Ok(all)
+        } else {
+            Err(format!("{given} of {}", all.len()))
+        }
+    })
+    .await;
+    let mut given: HashMap<&str, u64> = HashMap::new();
+    for delivery in &deliveries {
+        if let Some(courier) = delivery["courier_id"].as_str() {
+            *given.entry(courier).or_default() += 1;
+        }
+    }
+    let listed = get(&operator, "/couriers").await.expect("couriers");
+    let listed = listed["items"].as_array().expect("couriers");
+    assert_eq!(listed.len(), capacities.len());
+    for courier in listed {
+        assert_eq!(courier["load"], courier["capacity"], "{courier}");
+        assert_eq!(given[text(courier, "/id")], courier["load"].as_u64().expect("a load"));
+    }
+}

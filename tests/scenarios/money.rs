@@ -1,0 +1,380 @@
+//! Money beyond one card and one capture: several tenders, tips after the fact, lists, statements,
+//! and a second provider with its signed messages.
+
+use std::time::Duration;
+
+use bistro_client::{Insistence, Request};
+use bistro_core::{Clock as _, SystemClock, Timestamp};
+use bistro_testkit::{StripeFault, StripeStandIn, Webhook};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use serde_json::{Value, json};
+
+use crate::{
+    people::{Person, Restaurant, code, fresh, get, in_state, paid, post, text},
+    platform::{Platform, SOON, Topology, on_every_topology},
+};
+
+on_every_topology!(
+    tipped_after_the_fact,
+    told_in_statements_and_lists,
+    split_over_tenders,
+    one_refused_tender_gives_the_others_back,
+    charged_by_stripe,
+    late_answers_of_stripe,
+);
+
+/// Two of the first item, paid by what `paying` says, and where that leaves the order.
+async fn ordered(restaurant: &Restaurant, customer: &Person, paying: Value) -> Value {
+    let quote = restaurant.quote(customer, &[(0, 2)], "dine_in").await.unwrap();
+    let mut body = json!({ "quote": text(&quote, "/token") });
+    for (name, value) in paying.as_object().expect("fields") {
+        body[name] = value.clone();
+    }
+    let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);
+    let placed = customer.client.insist(&request, &mut Insistence::lasting(SOON)).await;
+    placed.expect("an order").body
+}
+
+/// The order cooked, handed over and captured.
+async fn eaten(restaurant: &Restaurant, customer: &Person, order: &Value) -> Value {
+    restaurant.cook(order).await;
+    in_state(&customer.client, order, "ready").await;
+    let path = format!("/orders/{}/hand-over", text(order, "/id"));
+    post(&restaurant.owner.client, &path, &json!({})).await.expect("a hand-over");
+    paid(&customer.client, order, "captured").await
+}
+
+fn of(order: &Value, what: &str) -> String {
+    format!("/orders/{}/{what}", text(order, "/id"))
+}
+
+/// Purpose, state and amount of each of the payment's tenders.
+fn tenders(payment: &Value) -> Vec<(&str, &str, i64)> {
+    let one = |tender| {
+        let minor = Value::pointer(tender, "/amount/amount_minor").and_then(Value::as_i64);
+        (text(tender, "/purpose"), text(tender, "/state"), minor.expect("an amount"))
+    };
+    payment["tenders"].as_array().expect("tenders").iter().map(one).collect()
+}
+
+/// The balance of one of the restaurant's accounts, in pence; 0 if it has no entry.
+async fn balance(restaurant: &Restaurant, account: &str) -> i64 {
+    let path = format!("/ledger/balances?restaurant_id={}", restaurant.id);
+    let ledger = get(&restaurant.owner.client, &path).await.expect("a ledger");
+    assert_eq!(ledger["imbalance"], json!([{ "amount_minor": 0, "currency": "GBP" }]));
+    let balances = ledger["balances"].as_array().expect("balances");
+    let found = balances.iter().find(|balance| balance["account"] == account);
+    found.map_or(0, |balance| balance["amount"]["amount_minor"].as_i64().expect("an amount"))
+}
+
+async fn tipped_after_the_fact(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let order = ordered(&restaurant, &customer, json!({ "payment_method": "card_ok" })).await;
+    let path = of(&order, "tips");
+    let tip = |minor: i64| json!({ "amount_minor": minor });
+    assert_eq!(code(post(&customer.client, &path, &tip(200)).await), "wrong_state");
+    eaten(&restaurant, &customer, &order).await;
+
+    let other = Person::new(platform, "bob", &[]).await;
+    assert_eq!(code(post(&other.client, &path, &tip(200)).await), "not_found");
+    assert_eq!(code(post(&restaurant.owner.client, &path, &tip(200)).await), "not_found");
+    for wrong in [0, -1, 1001, i64::MAX, i64::MIN] {
+        assert_eq!(code(post(&customer.client, &path, &tip(wrong)).await), "invalid_argument");
+    }
+    for wrong in [
+        json!({}),
+        json!({ "amount_minor": "200" }),
+        json!({ "amount_minor": 200, "payment_method": "4242 4242 4242 4242" }),
+        json!({ "amount_minor": 200, "payment_method": "" }),
+        json!({ "amount_minor": 200, "for": "the chef" }),
+    ] {
+        assert_eq!(
+            code(post(&customer.client, &path, &wrong).await),
+            "invalid_argument",
+            "{wrong}"
+        );
+    }
+    let declined = json!({ "amount_minor": 200, "payment_method": "card_declined" });
+    assert_eq!(code(post(&customer.client, &path, &declined).await), "card_declined");
+
+    // Asked twice under one key, as after a lost answer: one tip.
+    let request = Request::post(format!("/api/v1{path}"), fresh("tip"), &tip(200));
+    for _ in 0..2 {
+        let answer = customer.client.insist(&request, &mut Insistence::lasting(SOON)).await;
+        let payment = answer.expect("a tip").body;
+        assert_eq!(
+            (text(&payment, "/state"), &payment["tip"]["amount_minor"]),
+            ("captured", &json!(200))
+        );
+        assert_eq!(payment["captured"]["amount_minor"], 1200);
+        let expected =
+            [("order", "captured", 1000), ("tip", "failed", 200), ("tip", "captured", 200)];
+        assert_eq!(tenders(&payment), expected);
+    }
+    assert_eq!(code(post(&customer.client, &path, &tip(801)).await), "invalid_argument");
+    assert_eq!(balance(&restaurant, "tips_payable").await, -200);
+    assert_eq!(balance(&restaurant, "restaurant_payable").await, -1000);
+
+    // Of the tip alone, and then of everything, the last tender first.
+    let refunds = of(&order, "refunds");
+    let ask = |minor: Option<i64>, tender: Option<u32>| json!({ "amount_minor": minor, "tender": tender, "reason": "the wrong card" });
+    for wrong in [ask(Some(201), Some(3)), ask(None, Some(9)), ask(None, Some(0))] {
+        let refused = post(&restaurant.owner.client, &refunds, &wrong).await;
+        assert_eq!(code(refused), "invalid_argument", "{wrong}");
+    }
+    let payment = post(&restaurant.owner.client, &refunds, &ask(Some(50), Some(3))).await.unwrap();
+    assert_eq!(payment["refunds"][0]["parts"][0]["tender"], 3, "{payment}");
+    let payment = post(&restaurant.owner.client, &refunds, &ask(None, None)).await.unwrap();
+    let parts = payment["refunds"][1]["parts"].as_array().expect("parts");
+    let parts: Vec<_> =
+        parts.iter().map(|part| (&part["tender"], &part["amount"]["amount_minor"])).collect();
+    assert_eq!(parts, [(&json!(3), &json!(150)), (&json!(1), &json!(1000))]);
+    assert_eq!(payment["state"], "refunded");
+    assert_eq!(balance(&restaurant, "cards_receivable").await, 0);
+    assert_eq!(code(post(&customer.client, &path, &tip(1)).await), "wrong_state");
+}
+
+/// A time zone in which it is about noon, and the day that it is there.
+fn noon() -> (String, String) {
+    let now = SystemClock.now();
+    let hour = now.as_secs().rem_euclid(86_400) / 3600;
+    let offset = 12 - hour;
+    // The signs of these names are turned round.
+    let zone = format!("Etc/GMT{}{}", if offset < 0 { "+" } else { "-" }, offset.abs());
+    let there = Timestamp::from_millis(now.as_millis() + offset * 3_600_000);
+    (zone, there.to_string()[..10].to_owned())
+}
+
+async fn told_in_statements_and_lists(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Dal", 500, None)]).await;
+    let stranger = Restaurant::open(platform, &[("Naan", 250, None)]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        orders.push(ordered(&restaurant, &customer, json!({ "payment_method": "card_ok" })).await);
+    }
+    for order in &orders[..2] {
+        eaten(&restaurant, &customer, order).await;
+    }
+    let tip = json!({ "amount_minor": 150 });
+    post(&customer.client, &of(&orders[0], "tips"), &tip).await.expect("a tip");
+    let refund = json!({ "amount_minor": 400, "reason": "cold soup" });
+    post(&restaurant.owner.client, &of(&orders[1], "refunds"), &refund).await.expect("a refund");
+
+    let owner = &restaurant.owner.client;
+    let (zone, day) = noon();
+    let path = format!("/restaurants/{}/statement", restaurant.id);
+    // A plus sign in a query is a space.
+    let written = zone.replace('+', "%2B");
+    let statement = get(owner, &format!("{path}?day={day}&time_zone={written}")).await.unwrap();
+    let pence = |minor: i64| json!({ "amount_minor": minor, "currency": "GBP" });
+    assert_eq!(
+        statement,
+        json!({
+            "restaurant_id": restaurant.id, "day": day, "time_zone": zone, "captures": 3,
+            "captured": pence(2150), "tips": pence(150), "refunds": 1, "refunded": pence(400),
+            "net": pence(1750),
+        })
+    );
+    let long_ago = get(owner, &format!("{path}?day=2026-03-29")).await.unwrap();
+    assert_eq!(
+        (text(&long_ago, "/time_zone"), &long_ago["captures"]),
+        ("Europe/London", &json!(0))
+    );
+    for wrong in [
+        "",
+        "?day=",
+        "?day=yesterday",
+        "?day=2026-02-30",
+        "?day=2026-03-29&time_zone=Mars",
+        "?day=2026-03-29&x=1",
+    ] {
+        assert_eq!(
+            code(get(owner, &format!("{path}{wrong}")).await),
+            "invalid_argument",
+            "{wrong}"
+        );
+    }
+    for who in [&stranger.owner.client, &customer.client] {
+        assert_eq!(code(get(who, &format!("{path}?day={day}")).await), "permission_denied");
+        let list = format!("/restaurants/{}/payments", restaurant.id);
+        assert_eq!(code(get(who, &list).await), "permission_denied");
+    }
+
+    let list = format!("/restaurants/{}/payments", restaurant.id);
+    let all = get(owner, &list).await.unwrap();
+    let mut newest: Vec<_> = orders.iter().map(|order| order["id"].clone()).collect();
+    newest.reverse();
+    assert_eq!(ids(&all), newest);
+    let first = get(owner, &format!("{list}?limit=2")).await.unwrap();
+    assert_eq!(ids(&first), newest[..2]);
+    let cursor = text(&first, "/next_cursor");
+    let rest = get(owner, &format!("{list}?limit=2&cursor={cursor}")).await.unwrap();
+    assert_eq!((ids(&rest), &rest["next_cursor"]), (newest[2..].to_vec(), &Value::Null));
+    let held = get(owner, &format!("{list}?state=authorized")).await.unwrap();
+    assert_eq!(ids(&held), newest[..1]);
+    let wrong = format!("{list}?state=authorized&cursor={cursor}");
+    assert_eq!(code(get(owner, &wrong).await), "invalid_argument");
+    for wrong in ["state=eaten", "limit=0", "limit=201", "cursor=rubbish"] {
+        assert_eq!(
+            code(get(owner, &format!("{list}?{wrong}")).await),
+            "invalid_argument",
+            "{wrong}"
+        );
+    }
+}
+
+/// The orders of a page of payments.
+fn ids(page: &Value) -> Vec<Value> {
+    let items = page["items"].as_array().expect("items");
+    items.iter().map(|payment| payment["order_id"].clone()).collect()
+}
+
+async fn split_over_tenders(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let split = json!({ "tenders": [
+        { "payment_method": "card_ok", "amount_minor": 700 },
+        { "payment_method": "card_late", "amount_minor": 300 },
+    ] });
+    let order = ordered(&restaurant, &customer, split).await;
+    in_state(&customer.client, &order, "confirmed").await;
+    let payment = eaten(&restaurant, &customer, &order).await;
+    assert_eq!(tenders(&payment), [("order", "captured", 700), ("order", "captured", 300)]);
+    let refund = json!({ "amount_minor": 400, "reason": "cold soup" });
+    let refunded = post(&restaurant.owner.client, &of(&order, "refunds"), &refund).await.unwrap();
+    let expected = [("order", "partially_refunded", 700), ("order", "refunded", 300)];
+    assert_eq!(tenders(&refunded), expected);
+    assert_eq!(balance(&restaurant, "restaurant_payable").await, -1000);
+    assert_eq!(balance(&restaurant, "refunds").await, 400);
+}
+
+async fn one_refused_tender_gives_the_others_back(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let split = json!({ "tenders": [
+        { "payment_method": "card_ok", "amount_minor": 700 },
+        { "payment_method": "card_insufficient", "amount_minor": 300 },
+    ] });
+    let order = ordered(&restaurant, &customer, split).await;
+    let order = in_state(&customer.client, &order, "payment_failed").await;
+    assert_eq!(order["reason"], "card_declined");
+    let payment = paid(&customer.client, &order, "failed").await;
+    assert_eq!(payment["reason"], "insufficient_funds");
+    assert_eq!(tenders(&payment), [("order", "voided", 700), ("order", "failed", 300)]);
+}
+
+/// A platform that has Stripe charge the cards, or rather its stand-in.
+async fn with_stripe(topology: Topology) -> (Platform, StripeStandIn) {
+    let stand_in = StripeStandIn::start().await.expect("a stand-in");
+    let platform = Platform::start(
+        topology,
+        &[
+            ("BISTRO__PAYMENTS__PROVIDER", "stripe"),
+            ("BISTRO__PAYMENTS__STRIPE__URL", &stand_in.url()),
+            ("BISTRO__PAYMENTS__STRIPE__SECRET_KEY", StripeStandIn::SECRET_KEY),
+            ("BISTRO__PAYMENTS__STRIPE__WEBHOOK_SECRET", StripeStandIn::WEBHOOK_SECRET),
+        ],
+    )
+    .await;
+    (platform, stand_in)
+}
+
+async fn charged_by_stripe(topology: Topology) {
+    let (platform, stand_in) = with_stripe(topology).await;
+    let restaurant = Restaurant::open(&platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let visa = || json!({ "payment_method": "pm_card_visa" });
+
+    let order = ordered(&restaurant, &customer, visa()).await;
+    assert_eq!(order["state"], "confirmed", "{order}");
+    let payment = eaten(&restaurant, &customer, &order).await;
+    assert_eq!(payment["tenders"][0]["provider"], "stripe");
+    let refund = json!({ "amount_minor": 400, "reason": "cold soup" });
+    let refunded = post(&restaurant.owner.client, &of(&order, "refunds"), &refund).await.unwrap();
+    assert_eq!(refunded["refunded"]["amount_minor"], 400);
+
+    let declined = json!({ "payment_method": "pm_card_chargeDeclined" });
+    let declined = ordered(&restaurant, &customer, declined).await;
+    in_state(&customer.client, &declined, "payment_failed").await;
+    let payment = paid(&customer.client, &declined, "failed").await;
+    assert_eq!(payment["reason"], "generic_decline");
+
+    // Both answers to the first ask are lost: what was done is found again, and not done twice.
+    stand_in.fail(&[StripeFault::LoseAnswer; 2]);
+    let lost = ordered(&restaurant, &customer, visa()).await;
+    in_state(&customer.client, &lost, "confirmed").await;
+    let (path, why) = (of(&lost, "reject"), json!({ "reason": "no more dal" }));
+    let rejected = post(&restaurant.owner.client, &path, &why);
+    rejected.await.expect("a rejection");
+    paid(&customer.client, &lost, "voided").await;
+
+    let intents = stand_in.intents();
+    let seen: Vec<_> = intents.iter().map(|one| (one.amount, one.status, one.refunded)).collect();
+    let expected =
+        [(1000, "succeeded", 400), (1000, "requires_payment_method", 0), (1000, "canceled", 0)];
+    assert_eq!(seen, expected);
+}
+
+async fn late_answers_of_stripe(topology: Topology) {
+    let (platform, stand_in) = with_stripe(topology).await;
+    let restaurant = Restaurant::open(&platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let slow = json!({ "payment_method": "pm_processing" });
+    let quote = restaurant.quote(&customer, &[(0, 2)], "dine_in").await.unwrap();
+    let mut body = json!({ "quote": text(&quote, "/token") });
+    body["payment_method"] = slow["payment_method"].clone();
+    let request = Request::post("/api/v1/orders", fresh("order"), &body);
+    let order = customer.client.send(&request).await.expect("an order").body;
+    paid(&customer.client, &order, "pending").await;
+    let intent = stand_in.intents()[0].id.clone();
+
+    let now = SystemClock.now();
+    let kind = "payment_intent.amount_capturable_updated";
+    let good = stand_in.webhook("evt_1", kind, &intent, now).expect("a message");
+    let mut forged = good.clone();
+    forged.signature = forged.signature.replace("v1=", "v1=00");
+    assert_eq!(deliver(&platform, &forged).await, (403, "permission_denied".to_owned()));
+    let old = now - Duration::from_mins(6);
+    let old = stand_in.webhook("evt_1", kind, &intent, old).expect("a message");
+    assert_eq!(deliver(&platform, &old).await.0, 403);
+    let unsigned = Webhook { body: good.body.clone(), signature: String::new() };
+    assert_eq!(deliver(&platform, &unsigned).await.0, 403);
+    let unknown = stand_in.webhook("evt_2", "customer.created", &intent, now).expect("a message");
+    assert_eq!(deliver(&platform, &unknown).await.0, 204);
+    paid(&customer.client, &order, "pending").await;
+
+    stand_in.finish(&intent);
+    for _ in 0..2 {
+        assert_eq!(deliver(&platform, &good).await.0, 204);
+    }
+    in_state(&customer.client, &order, "confirmed").await;
+    paid(&customer.client, &order, "authorized").await;
+    assert_eq!(stand_in.intents().len(), 1);
+
+    // Where Stripe is not configured, nobody takes its messages.
+    let plain = Platform::shared(topology).await;
+    assert_eq!(deliver(plain, &good).await.0, 404);
+}
+
+/// Sends a message as Stripe does; gives the status and the problem's code.
+async fn deliver(platform: &Platform, message: &Webhook) -> (u16, String) {
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build_http::<Full<Bytes>>();
+    let request = http::Request::post(format!("{}/api/v1/webhooks/stripe", platform.url()))
+        .header("content-type", "application/json; charset=utf-8")
+        .header("stripe-signature", &message.signature)
+        .body(Full::new(Bytes::from(message.body.clone())))
+        .expect("a request");
+    let response = client.request(request).await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+    (status, problem["code"].as_str().unwrap_or_default().to_owned())
+}
