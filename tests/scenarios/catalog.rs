@@ -375,7 +375,7 @@ async fn the_menu_is_sent_once(topology: Topology) {
     let url = format!("{}/api/v1/restaurants/{}/menu", platform.url(), restaurant.id);
     let ask = async |known: &str| {
         let request = http::Request::get(&url).header("if-none-match", known);
-        let request = request.body(http_body_util::Full::default()).expect("a request");
+        let request = request.body(http_body_util::Empty::new()).expect("a request");
         let response = plain().request(request).await.expect("an answer");
         let header = |name: &str| {
             let value = response.headers().get(name).map(|value| value.to_str().unwrap());
