@@ -105,6 +105,9 @@ async fn a_forgotten_password_is_reset(topology: Topology) {
         let asked = post(&platform.anybody(), "/password-resets", &json!({ "email": email })).await;
         assert_eq!(asked.expect("always the same answer"), Value::Null);
     }
+    let no_address = json!({ "email": "no address" });
+    let asked = post(&platform.anybody(), "/password-resets", &no_address).await;
+    assert_eq!(code(asked), "invalid_argument");
     let path = format!("/users/{}/password-reset", my_id(&ada.client).await);
     assert_eq!(code(post(&ada.client, &path, &json!({})).await), "permission_denied");
     let reset = post(&platform.operator(), &path, &json!({})).await.expect("a token");

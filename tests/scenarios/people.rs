@@ -134,7 +134,8 @@ impl Restaurant {
         .await
         .expect("a menu");
         assert_eq!(imported["added"], menu.len(), "{imported}");
-        let listed = get(&owner.client, &format!("/restaurants/{id}/items")).await.unwrap();
+        let listed =
+            get(&owner.client, &format!("/restaurants/{id}/items?limit=200")).await.unwrap();
         let items = menu
             .iter()
             .map(|(name, _, _)| {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{check_deps, codegen, crash, docs_links, provision, report, tests_run};
+use crate::{check_deps, codegen, crash, docs_links, provision, report, schemathesis, tests_run};
 
 /// Chores of the repository.
 #[derive(Parser)]
@@ -26,7 +26,10 @@ enum Command {
     Codegen(codegen::Args),
     /// Kill a platform under load again and again, then check that nothing is lost or doubled.
     Crash(crash::Args),
-    /// Run every test, those of the API once more over real sockets, and short crash campaigns.
+    /// Send a platform whatever its OpenAPI document allows and forbids.
+    Schemathesis(schemathesis::Args),
+    /// Run every test, those of the API once more over real sockets, short crash campaigns, and
+    /// schemathesis on both engines.
     Test,
 }
 
@@ -39,6 +42,7 @@ impl Cli {
             Command::DocsLinks => docs_links::run(),
             Command::Codegen(args) => codegen::run(&args),
             Command::Crash(args) => crash::run(&args),
+            Command::Schemathesis(args) => schemathesis::run(&args),
             Command::Test => tests_run::run(),
         }
     }

@@ -11,6 +11,7 @@ mod crash;
 mod docs_links;
 mod provision;
 mod report;
+mod schemathesis;
 mod tests_run;
 
 fn main() -> ExitCode {

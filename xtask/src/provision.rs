@@ -9,11 +9,15 @@ use anyhow::{Context, Result};
 
 use crate::report;
 
+/// Where schemathesis lies; what runs it looks there too.
+#[path = "../../tests/schemathesis/src/location.rs"]
+mod location;
 /// Where the servers lie. The testkit looks there too, so the two cannot disagree.
 #[path = "../../crates/testkit/src/locations.rs"]
 mod locations;
 mod mongod;
 mod rabbitmq;
+mod schemathesis;
 mod strace;
 mod tool;
 
@@ -38,6 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         mongod::install(&root)?;
         rabbitmq::install()?;
         strace::install()?;
+        schemathesis::install(&root)?;
         // The lock is held up to here: two runs at once install once.
         drop(lock);
     }
@@ -46,6 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         ("mongod", mongod::verify(&root)),
         ("rabbitmq-server", rabbitmq::verify()),
         ("strace", strace::verify()),
+        ("schemathesis", schemathesis::verify(&root)),
     ] {
         match found {
             Ok(what) => report::line(format!("{program}: ready ({what})")),

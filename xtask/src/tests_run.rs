@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every test; those of the API once more over real sockets; crash campaigns.
+//! `cargo xtask test`: every test; those of the API once more over real sockets; crash campaigns;
+//! schemathesis.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -72,6 +73,18 @@ const PASSES: &[Pass] = &[
             "--engine",
             "servers",
         ],
+        environment: &[],
+        counts: false,
+    },
+    Pass {
+        what: "schemathesis on the embedded engine",
+        arguments: &["run", "--package", "bistro-schemathesis", "--", "--engine", "embedded"],
+        environment: &[],
+        counts: false,
+    },
+    Pass {
+        what: "schemathesis on MongoDB and RabbitMQ",
+        arguments: &["run", "--package", "bistro-schemathesis", "--", "--engine", "servers"],
         environment: &[],
         counts: false,
     },

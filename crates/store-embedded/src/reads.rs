@@ -164,7 +164,7 @@ pub(crate) fn find(
     let next = rows
         .last()
         .filter(|_| has_more)
-        .map(|(last, key)| Cursor { key: key.clone(), id: last.id.clone() }.encode());
+        .map(|(last, key)| Cursor { key: key.clone(), id: last.id.clone() }.encode_for(query));
     Ok(Page { items: rows.into_iter().map(|(stored, _)| stored).collect(), next })
 }
 

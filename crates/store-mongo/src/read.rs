@@ -177,7 +177,7 @@ pub(crate) async fn find(engine: Arc<Engine>, query: Query) -> Result<Page<Store
         read.await.map_err(|error: mongodb::error::Error| of_read(&error))??;
     let next = items.last().filter(|_| more).map(|last| {
         let id = last.id.clone();
-        Cursor { key, id }.encode()
+        Cursor { key, id }.encode_for(&query)
     });
     Ok(Page { items, next })
 }

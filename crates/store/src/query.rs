@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bistro_core::PageRequest;
+use sha2::{Digest as _, Sha256};
 
 use crate::{Collection, Document, Key, StoreError};
 
@@ -34,9 +35,16 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(format!("{}\u{0}{}", self.key, self.id))
     }
 
-    /// Reads the text back.
+    /// The same text with the name of `query`'s list, so that it is refused in another one.
+    #[must_use]
+    pub fn encode_for(&self, query: &Query) -> String {
+        format!("{}.{}", query.list(), self.encode())
+    }
+
+    /// Reads the text back, whichever list it is of.
     pub fn decode(text: &str) -> Result<Self, StoreError> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| StoreError::BadCursor)?;
+        let place = text.split_once('.').map_or(text, |(_, place)| place);
+        let bytes = URL_SAFE_NO_PAD.decode(place).map_err(|_| StoreError::BadCursor)?;
         let plain = String::from_utf8(bytes).map_err(|_| StoreError::BadCursor)?;
         let (key, id) = plain.split_once('\u{0}').ok_or(StoreError::BadCursor)?;
         Ok(Self { key: key.to_owned(), id: id.to_owned() })
@@ -127,10 +135,19 @@ impl Query {
         self
     }
 
+    /// A short name of the list that this is a part of: the same for every page of it.
+    fn list(&self) -> String {
+        let named = format!("{}/{}", self.collection.full_name(), self.index.unwrap_or_default());
+        URL_SAFE_NO_PAD.encode(&Sha256::digest(named)[..3])
+    }
+
     /// The page that a client asks for; refuses a cursor from another list.
     pub fn page(mut self, request: &PageRequest) -> Result<Self, StoreError> {
         self.limit = request.limit;
         if let Some(text) = &request.cursor {
+            if text.split_once('.').is_some_and(|(list, _)| list != self.list()) {
+                return Err(StoreError::BadCursor);
+            }
             let cursor = Cursor::decode(text)?;
             let too_small = cursor.key < self.lower;
             let too_large = self.upper.as_ref().is_some_and(|upper| cursor.key >= *upper);
@@ -151,8 +168,35 @@ mod tests {
     fn a_cursor_reads_back_and_rubbish_is_refused() {
         let cursor = Cursor { key: Key::new().text("a").int(3).as_str().into(), id: "x".into() };
         assert_eq!(Cursor::decode(&cursor.encode()).unwrap(), cursor);
-        for rubbish in ["", "!!", "YWJj"] {
+        for rubbish in ["", "!!", "YWJj", ".", "x.", "a.b.c"] {
             assert!(matches!(Cursor::decode(rubbish), Err(StoreError::BadCursor)), "{rubbish}");
         }
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_is_refused() {
+        static LISTS: Collection = Collection {
+            role: "tests",
+            name: "lists",
+            schema: 1,
+            compatible_from: 1,
+            indexes: &[],
+        };
+        let query = |index| Query {
+            collection: &LISTS,
+            index,
+            lower: String::new(),
+            upper: None,
+            order: Order::Ascending,
+            limit: 10,
+            after: None,
+        };
+        let cursor = Cursor { key: "k".to_owned(), id: "x".to_owned() };
+        let text = cursor.encode_for(&query(Some("name")));
+        assert_eq!(Cursor::decode(&text).unwrap(), cursor);
+        let page = |query: Query| query.page(&PageRequest::new(5, Some(text.clone())));
+        assert_eq!(page(query(Some("name"))).unwrap().after, Some(cursor.clone()));
+        assert_eq!(page(query(Some("name")).descending()).unwrap().after, Some(cursor));
+        assert!(matches!(page(query(None)), Err(StoreError::BadCursor)));
     }
 }

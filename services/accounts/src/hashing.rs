@@ -73,6 +73,8 @@ impl Passwords {
         hash: Option<PasswordHash>,
     ) -> Result<bool, Error> {
         let argon2 = self.argon2.clone();
+        // Of a person who was erased an empty hash is left.
+        let hash = hash.filter(|hash| !hash.0.is_empty());
         let known = hash.is_some();
         let verified = self
             .in_turn(move || {
@@ -127,6 +129,8 @@ mod tests {
     async fn nobody_has_no_password_but_the_same_cost() {
         let passwords = Passwords::new(2).unwrap();
         assert!(!passwords.verify(password("anything"), None).await.unwrap());
+        let erased = Some(PasswordHash(String::new()));
+        assert!(!passwords.verify(password(""), erased).await.unwrap());
         let hash = passwords.hash(password("anything"), [7; 16]).await.unwrap();
         let cost = |hash: &str| hash.rsplitn(3, '$').last().map(ToOwned::to_owned);
         assert_eq!(cost(NOBODY), cost(&hash.0));

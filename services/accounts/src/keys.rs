@@ -35,6 +35,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// By how much the clocks of two processes may differ.
 const LEEWAY: Duration = Duration::from_mins(1);
 
+/// Keys that are kept at most. Whoever rotates them faster than tokens expire would fill the ring.
+const MAX_KEYS: usize = 100;
+
 /// The id of the one ring.
 const THE_RING: &str = "ring";
 /// What the key of refresh tokens is sealed under.
@@ -106,6 +109,10 @@ impl KeyRing {
         let next = StoredKey::make(sealer, now)?;
         let mut signing = self.signing.clone();
         signing.retain(|key| key.retired_at.is_none_or(|at| now.since(at) < kept));
+        if signing.len() >= MAX_KEYS {
+            let message = "as many keys as are kept are in use; rotate again when the oldest tokens have expired";
+            return Err(Error::new(ErrorCode::WrongState, message));
+        }
         for key in &mut signing {
             key.retired_at = key.retired_at.or(Some(now));
         }
@@ -244,6 +251,12 @@ mod tests {
         let fourth = third.rotate(&sealer, at(110), kept).unwrap();
         let kids = fourth.public().unwrap().into_iter().map(|key| key.kid).collect::<Vec<_>>();
         assert_eq!(kids, [second.current, third.current, fourth.current.clone()]);
+        let mut full = fourth.clone();
+        full.signing = vec![full.signing[2].clone(); MAX_KEYS];
+        assert_eq!(
+            full.rotate(&sealer, at(111), kept).err().unwrap().code(),
+            ErrorCode::WrongState
+        );
         // Refresh tokens outlive the keys.
         let session = bistro_core::Id::from_bits(1);
         let refresh = |ring: &KeyRing| ring.signer(&sealer).unwrap().refresh(session, 1);

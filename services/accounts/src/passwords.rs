@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    credentials::{check_new_password, normalize_email},
+    credentials::{check_email, check_new_password},
     documents::User,
     entropy,
     revocation::own_session,
@@ -122,7 +122,8 @@ impl AccountsService {
         asked: &Asked,
         request: &RequestPasswordResetRequest,
     ) -> Result<RequestPasswordResetResponse, Error> {
-        let email = normalize_email(&request.email);
+        // That a text is no address tells nothing about who is registered.
+        let email = check_email("email", &request.email)?;
         let account = Sha256::digest(format!("reset {email}")).into();
         self.resets.lock().begin(account, self.engine.now()).map_err(|wait| {
             let message = "a reset was asked for too often for this address; wait before the next";

@@ -13,7 +13,7 @@ use utoipa::{
         self, HeaderBuilder, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
         content::{Content, ContentBuilder},
         path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
-        schema::{Schema, Type},
+        schema::{AnyOfBuilder, Schema, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
@@ -152,11 +152,28 @@ fn give_examples(operation: &mut Operation, document: &Value) {
     }
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
-            for content in response.content.values_mut() {
+            for (kind, content) in &mut response.content {
+                if kind == "text/event-stream" {
+                    describe_events(content);
+                }
                 give_example(content, document, Fields::All);
             }
         }
     }
+}
+
+/// Describes each of a stream's events, as they are read (WHATWG HTML, "Server-sent events").
+fn describe_events(content: &mut RefOr<Content>) {
+    let RefOr::T(content) = content else { return };
+    let text =
+        |about: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(about));
+    let event = ObjectBuilder::new()
+        .description(Some("One event"))
+        .property("id", text("Send it as `Last-Event-ID` to go on after this event"))
+        .property("event", text("What the event is about"))
+        .property("data", text("JSON"))
+        .required("data");
+    content.schema = Some(event.into());
 }
 
 fn give_example(content: &mut RefOr<Content>, document: &Value, fields: Fields) {
@@ -175,7 +192,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
             "Idempotency-Key",
             "A text of your own, 1 to 255 printable ASCII characters: new for each new request, the same when you repeat one. It counts for this operation on this path",
             "5f0c2d9a-order-1",
-            "^[ -~]{1,255}$",
+            Some("^[ -~]{1,255}$"),
         ));
     }
     if rules::needs_version(method, path) {
@@ -183,10 +200,11 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
             "If-Match",
             "The ETag of what you read; 412 if it has changed since",
             "\"3\"",
-            "^\"[0-9]{1,18}\"$",
+            Some("^\"[0-9]{1,18}\"$"),
         ));
     }
     let own = operation.parameters.get_or_insert_default();
+    own.iter_mut().for_each(allow_empty);
     own.splice(0..0, parameters.into_iter().map(RefOr::T));
     operation.security = Some(match rules::access(method, path) {
         Access::Protected => vec![SecurityRequirement::new(BEARER, [""; 0])],
@@ -203,7 +221,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
             "If-None-Match",
             "ETags of what you have; 304 if one is this one's",
             "\"3\"",
-            "^[ -~]*$",
+            None,
         );
         known.required = Required::False;
         operation.parameters.get_or_insert_default().push(RefOr::T(known));
@@ -216,6 +234,31 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
     }
     let problem = RefOr::Ref(Ref::from_response_name("Problem"));
     operation.responses.responses.insert("default".to_owned(), problem);
+}
+
+/// Says of an optional parameter of the query that it may be left empty, as `?state=`, where its
+/// schema would not.
+fn allow_empty(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(parameter) = parameter else { return };
+    let is_optional_query =
+        parameter.parameter_in == ParameterIn::Query && parameter.required != Required::True;
+    let is_strict = match &parameter.schema {
+        Some(RefOr::Ref(_)) => true,
+        Some(RefOr::T(Schema::Object(schema))) => {
+            let is_text = serde_json::to_value(&schema.schema_type)
+                .is_ok_and(|kind| kind.to_string().contains("string"));
+            is_text && (schema.format.is_some() || schema.enum_values.is_some())
+        }
+        _ => false,
+    };
+    if !is_optional_query || !is_strict {
+        return;
+    }
+    if let Some(schema) = parameter.schema.take() {
+        let empty = ObjectBuilder::new().schema_type(Type::String).max_length(Some(0));
+        let either = AnyOfBuilder::new().item(schema).item(empty).build();
+        parameter.schema = Some(RefOr::T(Schema::AnyOf(either)));
+    }
 }
 
 /// Names the headers of `response`; true if an entity tag is among them.
@@ -254,13 +297,13 @@ fn problem() -> Response {
         .build()
 }
 
-fn header(name: &str, about: &str, example: &str, pattern: &str) -> Parameter {
+fn header(name: &str, about: &str, example: &str, pattern: Option<&str>) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::True)
         .description(Some(about))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(pattern)))
         .example(Some(example.into()))
         .build()
 }

@@ -139,7 +139,7 @@ impl Store for Memory {
             found.reverse();
         }
         let limit = query.limit as usize;
-        let next = (found.len() > limit).then(|| found[limit - 1].0.encode());
+        let next = (found.len() > limit).then(|| found[limit - 1].0.encode_for(&query));
         Ok(Page { items: found.into_iter().take(limit).map(|(_, stored)| stored).collect(), next })
     }
 

@@ -57,7 +57,8 @@ impl From<NewUser> for v1::RegisterRequest {
 pub(crate) struct User {
     #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
     id: String,
-    #[schema(format = "email", example = "ada@example.org")]
+    /// The address to log in with; empty when the person has been erased.
+    #[schema(example = "ada@example.org")]
     email: String,
     name: String,
     roles: Vec<UserRole>,

@@ -141,8 +141,9 @@ impl FromRequestParts<Edge> for Version {
         let weak = text.starts_with("W/\"");
         match strong.filter(|tag| !tag.contains('"')) {
             Some(tag) => match tag.parse() {
-                Ok(version) => Ok(Self(version)),
-                Err(_) => Err(mismatch().into()),
+                Ok(version) if version > 0 => Ok(Self(version)),
+                // No version of ours: nothing can be at it.
+                _ => Err(mismatch().into()),
             },
             None if weak => Err(mismatch().into()),
             None => {

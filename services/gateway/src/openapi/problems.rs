@@ -117,12 +117,14 @@ pub fn error_catalogue() -> String {
     );
     for code in ErrorCode::ALL {
         let repeat = if code.is_retryable() { "yes" } else { "no" };
-        page.push_str(&format!(
-            "| `{code}` | {} | {} | {} | {repeat} |\n",
-            code.http(),
-            code.meaning(),
-            code.remedy()
-        ));
+        let cells = [
+            format!("`{code}`"),
+            code.http().to_string(),
+            code.meaning().to_owned(),
+            code.remedy().to_owned(),
+            repeat.to_owned(),
+        ];
+        page.extend(["| ", &cells.join(" | "), " |\n"]);
     }
     page
 }

@@ -75,3 +75,17 @@ async fn guessing_tokens_is_limited_too() {
     }
     bench.send(guess(), "").await.expect_problem(429, "rate_limited");
 }
+
+#[tokio::test]
+async fn guessing_passwords_is_limited_by_address_with_a_token_too() {
+    let bench = tight();
+    for user in 1..=3 {
+        let token = bench.user(user, vec![Role::Customer]);
+        let request = Request::builder().method("POST").uri("/api/v1/sessions");
+        let request = request.header("authorization", token);
+        let request = request.header("content-type", "application/json");
+        let answer = bench.send(request, r#"{"email":"a@example.org","password":"x"}"#).await;
+        assert_eq!(answer.status == 429, user == 3, "{}", answer.body);
+        assert!(answer.header("ratelimit").starts_with("\"address\";"));
+    }
+}

@@ -1,0 +1,126 @@
+//! Lets schemathesis send a running platform whatever its OpenAPI document allows and forbids, and
+//! checks every answer against the document.
+//!
+//! `cargo xtask schemathesis --engine embedded` is the way to start it.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool speaks to its terminal"
+)]
+
+mod location;
+#[path = "../../../crates/testkit/src/locations.rs"]
+#[expect(dead_code, reason = "of the servers' places only the cache folder is of use here")]
+mod locations;
+mod platform;
+mod settings;
+
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode, ExitStatus},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, ValueEnum};
+
+use platform::Platform;
+
+/// Sends a platform whatever its OpenAPI document allows and forbids.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "schemathesis")]
+struct Arguments {
+    /// What the platform runs on.
+    #[arg(long, value_enum, default_value_t = Engine::Embedded)]
+    engine: Engine,
+    /// Decides what is sent.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Requests of each kind and operation at most.
+    #[arg(long, default_value_t = 10)]
+    max_examples: u32,
+    /// Seconds after which nothing more is sent.
+    #[arg(long, default_value_t = 150)]
+    max_time: u32,
+    /// The program to test; built if it is not given.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// What the platform runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// The embedded engine.
+    Embedded,
+    /// MongoDB and RabbitMQ.
+    Servers,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments).await {
+        Ok(faults) if faults.is_empty() => {
+            println!(
+                "schemathesis found nothing (engine {:?}, seed {})",
+                arguments.engine, arguments.seed
+            );
+            ExitCode::SUCCESS
+        }
+        Ok(faults) => {
+            for fault in faults {
+                eprintln!("found: {fault}");
+            }
+            ExitCode::from(1)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// Runs it; what was found.
+async fn run(arguments: &Arguments) -> Result<Vec<String>> {
+    let root = locations::cache_root().context("neither BISTRO_CACHE nor HOME is set")?;
+    let schemathesis = location::program(&root);
+    if !schemathesis.exists() {
+        bail!("there is no {}; run: cargo xtask provision", schemathesis.display());
+    }
+    let program = match &arguments.program {
+        Some(program) => program.clone(),
+        None => platform::build()?,
+    };
+    let mut platform = Platform::start(arguments.engine, &program).await?;
+    let people = platform.people().await?;
+    let settings = platform.folder().join("schemathesis.toml");
+    std::fs::write(&settings, settings::text(&people))?;
+
+    let mut faults = Vec::new();
+    for (who, token) in [("an administrator", &people.admin), ("a customer", &people.customer)] {
+        println!("=== as {who}");
+        let mut command = Command::new(&schemathesis);
+        command
+            .arg("--config-file")
+            .arg(&settings)
+            .args(["run", &format!("{}/api/v1/openapi.json", platform.url())])
+            .args(["--header", &format!("Authorization: Bearer {token}")])
+            .args(["--seed", &arguments.seed.to_string()])
+            .args(["--max-examples", &arguments.max_examples.to_string()])
+            .args(["--max-time", &(arguments.max_time / 2).max(1).to_string()])
+            .args(["--phases", "examples,coverage,fuzzing", "--checks", "all"])
+            .args(["--continue-on-failure", "--request-timeout", "40"])
+            // One after the other: what a seed sends is the same each time.
+            .args(["--workers", "1"])
+            .args(["--warnings", "off"])
+            .current_dir(platform.folder());
+        let status: ExitStatus =
+            tokio::task::spawn_blocking(move || command.status()).await?.context("schemathesis")?;
+        match status.code() {
+            Some(0) => {}
+            Some(1) => faults.push(format!("schemathesis, as {who}; see above")),
+            _ => bail!("schemathesis could not do it: {status}"),
+        }
+    }
+    faults.extend(platform.faults().await?);
+    Ok(faults)
+}

@@ -1,0 +1,31 @@
+//! `cargo xtask schemathesis`: sends a platform whatever its OpenAPI document allows and forbids; what
+//! does so is `tests/schemathesis`.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Context as _;
+use clap::Args as ClapArgs;
+
+use crate::report;
+
+/// The words of the command, which go on as they are (`--help` tells them).
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// `--engine embedded|servers`, `--seed S`, `--max-examples N`, `--max-time SECONDS`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    run: Vec<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let status = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--locked", "--package", "bistro-schemathesis", "--"])
+        .args(&args.run)
+        .status()
+        .context("cargo cannot be started")?;
+    Ok(match status.code() {
+        Some(0) => ExitCode::SUCCESS,
+        Some(1) => report::FOUND.into(),
+        _ => report::COULD_NOT.into(),
+    })
+}
