@@ -47,7 +47,9 @@ pub(crate) trait Provider: Send + Sync {
     async fn capture(&self, key: &str, authorization: &str, amount: Money) -> Answer;
 
     /// Gives back whatever was authorized under `key`, and declines it from now on. Approved also
-    /// if nothing was. `hold` is what would have been asked for, where that is known.
+    /// if nothing was, but not if it was taken: a capture whose answer was lost has to be asked
+    /// about again, and the money refunded. `hold` is what would have been asked for, where that is
+    /// known.
     async fn void(&self, key: &str, hold: Option<&Hold<'_>>) -> Answer;
 
     /// Gives `amount` of what was taken of `authorization` back.

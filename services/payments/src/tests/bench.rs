@@ -132,6 +132,9 @@ impl Provider for Bank {
 
     async fn void(&self, key: &str, _: Option<&Hold<'_>>) -> Answer {
         self.heard(|| {
+            if self.taken.lock().contains_key(key) {
+                return Answer::Declined("taken".to_owned());
+            }
             self.holds.lock().remove(key);
             self.voided.lock().push(key.to_owned());
             Answer::Approved(String::new())

@@ -120,6 +120,21 @@ async fn a_capture_that_fails_is_told_once_and_tried_until_it_works() {
 }
 
 #[tokio::test]
+async fn a_void_after_a_capture_whose_answer_was_lost_refunds() {
+    let (bench, bank) = Bench::new();
+    bench.authorize(0, ONE, "a").await.unwrap();
+    set(&bank.is_mute, true);
+    assert_eq!(bench.capture("c").await.unwrap().state, "capture_failed");
+    assert_eq!(bank.kept(), 1000);
+    set(&bank.is_mute, false);
+    // Nothing is held, and it is not known yet that the money is taken: whoever voids asks again.
+    assert_eq!(code(bench.void("v").await), ErrorCode::Unavailable);
+    bench.settle().await;
+    assert_eq!(bench.void("v").await.unwrap().state, "refunded");
+    assert_eq!(bank.kept(), 0);
+}
+
+#[tokio::test]
 async fn a_refused_refund_is_an_error_however_often_it_is_asked() {
     let (bench, bank) = Bench::new();
     bench.authorize(0, ONE, "a").await.unwrap();
