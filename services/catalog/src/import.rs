@@ -140,7 +140,7 @@ fn part_of(command: &Command, part: usize) -> Command {
 /// What a part does to one item.
 enum Change {
     Add(Item),
-    Edit(Versioned<Item>, Item),
+    Edit(Box<Versioned<Item>>, Item),
 }
 
 /// The import after this part, and the part's changes.
@@ -170,7 +170,7 @@ fn plan(
             Some(before) => match rows::imported(before, row, section, now) {
                 Some(item) => {
                     after.changed += 1;
-                    changes.push(Change::Edit(before.clone(), item));
+                    changes.push(Change::Edit(Box::new(before.clone()), item));
                 }
                 None => after.unchanged += 1,
             },

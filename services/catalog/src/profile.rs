@@ -59,7 +59,7 @@ fn zone(fields: &mut Fields, name: &str) -> String {
 }
 
 fn read_profile(fields: &mut Fields, message: &v1::Profile) -> Profile {
-    let location = message.location.as_ref().and_then(|point| location(fields, point));
+    let location = message.location.and_then(|point| location(fields, point));
     let delivery = message.delivery.as_ref().map(|terms| delivery(fields, terms));
     if delivery.is_some() && message.location.is_none() {
         let how = "say where the restaurant is: without it nobody knows what its radius reaches";
@@ -81,7 +81,7 @@ fn read_profile(fields: &mut Fields, message: &v1::Profile) -> Profile {
     }
 }
 
-fn location(fields: &mut Fields, point: &common::v1::GeoPoint) -> Option<GeoPoint> {
+fn location(fields: &mut Fields, point: common::v1::GeoPoint) -> Option<GeoPoint> {
     let read = GeoPoint::new(point.lat_e6, point.lon_e6);
     if read.is_none() {
         let how = "write a latitude from -90 to 90 and a longitude from -180 to 180 degrees";

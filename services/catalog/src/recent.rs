@@ -37,7 +37,7 @@ struct Slot<V> {
 }
 
 struct Value<V> {
-    value: V,
+    content: V,
     generation: u64,
     began: Instant,
 }
@@ -63,7 +63,7 @@ impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
         let generation = slot.generation.load(Ordering::SeqCst);
         let began = Instant::now();
         let value = read().await?;
-        *held = Some(Value { value: value.clone(), generation, began });
+        *held = Some(Value { content: value.clone(), generation, began });
         Ok(value)
     }
 
@@ -104,7 +104,7 @@ impl<V: Clone> Slot<V> {
     fn fresh(&self, held: Option<&Value<V>>) -> Option<V> {
         let held = held?;
         let is_present = held.generation == self.generation.load(Ordering::SeqCst);
-        (is_present && held.began.elapsed() < FRESH).then(|| held.value.clone())
+        (is_present && held.began.elapsed() < FRESH).then(|| held.content.clone())
     }
 }
 
