@@ -124,11 +124,11 @@ impl Charges {
 
     /// Gives back what the refund under way takes from the tender.
     async fn refund(&self, payment: &Payment, tender: &Tender) -> Result<Answer, Error> {
-        let part = payment.refund.iter().filter_map(|intent| {
+        let mut part = payment.refund.iter().filter_map(|intent| {
             let of_tender = intent.parts.iter().find(|part| part.tender == tender.number);
             of_tender.map(|part| (intent.number, part.minor))
         });
-        let Some((number, minor)) = part.last() else {
+        let Some((number, minor)) = part.next() else {
             return Ok(Answer::Declined("no_refund".to_owned()));
         };
         let reference = tender.authorization.as_deref().unwrap_or(FREE);
