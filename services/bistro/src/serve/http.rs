@@ -20,6 +20,7 @@ use axum::{
     response::Response,
     routing::get,
 };
+use bistro_config::Config;
 use bistro_core::Error;
 use bistro_runtime::Readiness;
 use hyper::{body::Incoming, service::service_fn};
@@ -48,6 +49,16 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// How long the headers of a request may take to arrive, from when the last one was answered.
     pub(crate) header_timeout: Duration,
+}
+
+impl Limits {
+    /// What the configuration says.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            connections: config.limits.connections,
+            header_timeout: config.gateway.header_timeout,
+        }
+    }
 }
 
 /// Serves `routes` until `stop`; then lets the requests under way end.

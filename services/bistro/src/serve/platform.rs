@@ -57,6 +57,16 @@ pub(crate) struct Door {
     pub(crate) operator_token: String,
 }
 
+impl Door {
+    /// Writes down how to come in at `listener`.
+    fn to(listener: &TcpListener, config: &Config, authority: &Authority) -> Result<Self, Error> {
+        let address = listener.local_addr().map_err(Error::internal)?;
+        info!(url = format!("http://{address}"), "the public API answers");
+        let operator_token = secrets::write_operator_token(config, authority)?;
+        Ok(Self { url: format!("http://{}", reachable(address)), operator_token })
+    }
+}
+
 /// Something that serves until it is told to stop.
 struct Server {
     stop: CancellationToken,
@@ -177,18 +187,10 @@ impl Platform {
         served.open();
         let (mut public, mut door) = (None, None);
         if let (Some(routes), Some(listener)) = (routes, listeners.public) {
-            let address = listener.local_addr().map_err(Error::internal)?;
-            let operator_token = secrets::write_operator_token(&config, &authority)?;
-            let url = format!("http://{}", reachable(address));
-            door = Some(Door { url, operator_token });
+            door = Some(Door::to(&listener, &config, &authority)?);
             public = Some(Server::start(supervisor, "the public port", |stop| {
-                let limits = http::Limits {
-                    connections: config.limits.connections,
-                    header_timeout: config.gateway.header_timeout,
-                };
-                http::serve(listener, routes, readiness.clone(), limits, stop)
+                http::serve(listener, routes, readiness.clone(), http::Limits::of(&config), stop)
             }));
-            info!(url = format!("http://{address}"), "the public API answers");
         }
         readiness.started(Arc::clone(&backends.store), Arc::clone(&backends.bus));
         health.serving().await;

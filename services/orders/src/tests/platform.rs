@@ -1,6 +1,6 @@
 //! This role over the embedded engine, beside a catalog that answers what the test wants.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bistro_config::Config;
 use bistro_core::{Error, ErrorCode, FixedClock, Id, Principal, Role, Timestamp, kinds};
@@ -135,7 +135,7 @@ impl Platform {
         let caller: Arc<dyn bistro_eventing::Caller> = Arc::new(peers.clone());
         let role = RoleEngine::open("orders", collections, caller, clock.clone()).unwrap();
         let config =
-            Config::parse("{}", &Default::default(), &[], &|_| Ok("x".repeat(32))).unwrap();
+            Config::parse("{}", &BTreeMap::default(), &[], &|_| Ok("x".repeat(32))).unwrap();
         let service = OrdersService {
             engine: role.engine.clone(),
             catalog: peers.channel("catalog").unwrap(),

@@ -262,7 +262,10 @@ mod tests {
 
     use super::*;
 
-    fn parse(file: &[u8]) -> (Vec<(u64, String, i64, Option<i64>)>, Vec<Rejected>) {
+    /// Line, name, price and stock.
+    type Row = (u64, String, i64, Option<i64>);
+
+    fn parse(file: &[u8]) -> (Vec<Row>, Vec<Rejected>) {
         let (file, rejected) = read(file, Currency::GBP).unwrap();
         let line = |place: &Place| match place {
             Place::Line(line) => *line,

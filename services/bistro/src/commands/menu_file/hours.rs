@@ -103,6 +103,9 @@ fn days(text: &str) -> Option<Vec<usize>> {
 }
 
 #[cfg(test)]
+pub(super) use tests::any_hours;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -156,6 +159,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::any_hours;
