@@ -141,7 +141,8 @@ impl FromRequestParts<Edge> for Version {
         let weak = text.starts_with("W/\"");
         match strong.filter(|tag| !tag.contains('"')) {
             Some(tag) => match tag.parse() {
-                Ok(version) if version > 0 => Ok(Self(version)),
+                // 0 is what has never been written.
+                Ok(version) if version >= 0 => Ok(Self(version)),
                 // No version of ours: nothing can be at it.
                 _ => Err(mismatch().into()),
             },
