@@ -31,6 +31,7 @@ mod platform;
 mod quotes;
 mod refunds;
 mod replay;
+mod rpcs;
 mod rude;
 mod slots;
 mod stopping;

@@ -122,35 +122,50 @@ impl FromRequestParts<Edge> for Version {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self, Problem> {
-        debug_assert!(
-            parts
-                .extensions
-                .get::<MatchedPath>()
-                .is_some_and(|route| rules::needs_version(&parts.method, route.as_str())),
-            "a route that takes a version is missing in the rules"
-        );
-        let Some(tag) = parts.headers.get(header::IF_MATCH) else {
-            return Err(Error::new(
-                ErrorCode::PreconditionRequired,
-                "send If-Match with the ETag of what you read, so that nobody's change is lost",
-            )
-            .into());
-        };
-        let text = tag.to_str().unwrap_or_default().trim();
-        let strong = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let weak = text.starts_with("W/\"");
-        match strong.filter(|tag| !tag.contains('"')) {
-            Some(tag) => match tag.parse() {
-                // 0 is what has never been written.
-                Ok(version) if version >= 0 => Ok(Self(version)),
-                // No version of ours: nothing can be at it.
-                _ => Err(mismatch().into()),
-            },
-            None if weak => Err(mismatch().into()),
-            None => {
-                Err(Error::field("If-Match", "write one ETag as you got it, such as \"3\"").into())
-            }
+        match version(parts)? {
+            0 => Err(mismatch().into()),
+            version => Ok(Self(version)),
         }
+    }
+}
+
+/// As [`Version`], of something that may never have been written: until it is, its version is 0.
+pub(crate) struct VersionOrNone(pub(crate) i64);
+
+impl FromRequestParts<Edge> for VersionOrNone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self, Problem> {
+        Ok(Self(version(parts)?))
+    }
+}
+
+/// The version that `If-Match` names; 0 or more.
+fn version(parts: &Parts) -> Result<i64, Error> {
+    debug_assert!(
+        parts
+            .extensions
+            .get::<MatchedPath>()
+            .is_some_and(|route| rules::needs_version(&parts.method, route.as_str())),
+        "a route that takes a version is missing in the rules"
+    );
+    let Some(tag) = parts.headers.get(header::IF_MATCH) else {
+        return Err(Error::new(
+            ErrorCode::PreconditionRequired,
+            "send If-Match with the ETag of what you read, so that nobody's change is lost",
+        ));
+    };
+    let text = tag.to_str().unwrap_or_default().trim();
+    let strong = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let weak = text.starts_with("W/\"");
+    match strong.filter(|tag| !tag.contains('"')) {
+        Some(tag) => match tag.parse() {
+            Ok(version) if version >= 0 => Ok(version),
+            // No version of ours: nothing can be at it.
+            _ => Err(mismatch()),
+        },
+        None if weak => Err(mismatch()),
+        None => Err(Error::field("If-Match", "write one ETag as you got it, such as \"3\"")),
     }
 }
 

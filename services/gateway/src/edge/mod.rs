@@ -40,7 +40,7 @@ pub(crate) use answer::{Answer, IfNoneMatch};
 pub(crate) use body::{Json, Raw};
 pub(crate) use extract::{
     At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable,
-    RoleAt, Version, Wait,
+    RoleAt, Version, VersionOrNone, Wait,
 };
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};

@@ -16,6 +16,7 @@ use crate::{
     dto::{AllergyProfile, Cursor, NewAllergyProfile, Opinion, Rating, Ratings},
     edge::{
         Answer, At, Command, Edge, IfNoneMatch, Json, Problem, Query, Reading, Repeatable, Version,
+        VersionOrNone,
     },
 };
 
@@ -159,7 +160,7 @@ async fn get_allergies(
 async fn set_allergies(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
-    Version(version): Version,
+    VersionOrNone(version): VersionOrNone,
     Json(profile): Json<NewAllergyProfile>,
 ) -> Result<Answer<AllergyProfile>, Problem> {
     let request = ask.with(profile.at(version));
