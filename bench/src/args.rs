@@ -23,8 +23,14 @@ pub(crate) enum Scenario {
     Place,
     /// Whole lives, from quote to captured, every step over HTTP.
     Life,
+    /// A whole menu, read in full and by who has it already.
+    Menu,
+    /// A thousand followers of orders that change: how soon they see it, and what they weigh.
+    Streams,
     /// The placing rate with many orders stored.
     Stored,
+    /// A restaurant's open orders, listed with many orders stored.
+    OpenOrders,
     /// Resident memory and time to start, empty and with many orders stored.
     Memory,
     /// All of it.
@@ -84,10 +90,10 @@ pub(crate) struct Options {
     /// an empty platform and a full one. The report has the round of the middle share.
     #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=99))]
     pub(crate) rounds: u8,
-    /// Orders a second of the open loop. Without it, 70 % of what the closed loop reached.
+    /// Orders a second of the open loop of `place`. Without it, 70 % of what the closed loop reached.
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: Option<u32>,
-    /// Orders that `stored` and `memory` store first.
+    /// Orders that `stored`, `open-orders` and `memory` store first.
     #[arg(long, global = true, default_value_t = 1_000_000)]
     pub(crate) orders: u64,
     /// How the report is written.

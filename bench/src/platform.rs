@@ -176,6 +176,11 @@ impl Platform {
         Ok(Meter::new(whose))
     }
 
+    /// Where the public API listens.
+    pub(crate) const fn address(&self) -> std::net::SocketAddr {
+        self.public.addr()
+    }
+
     /// A connection of its own to the public API.
     pub(crate) fn wire(&self) -> Result<Wire> {
         Wire::new(self.public.addr())

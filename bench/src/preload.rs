@@ -19,7 +19,10 @@ use crate::{
     collections::{index, named},
     engines::{Place, on_all_processors},
     report::say,
-    template::{Identity, KeyOf, Template},
+    template::{
+        Field::{self, At, Word},
+        Identity, KeyOf, Template,
+    },
 };
 
 /// Documents of one Work.
@@ -36,6 +39,17 @@ const CUSTOMERS: u64 = 50_000;
 const OTHER_MARKS: usize = 4 * 105;
 /// Orders between two words on how far it is.
 const WORD: u64 = 100_000;
+
+/// The keys of a payment. It is made a moment before it last changes, and stored with the latter
+/// only.
+const OF_PAYMENT: &[KeyOf] = &[
+    ("restaurant", OF_RESTAURANT),
+    ("state", &[At("/bill/restaurant"), Word("captured"), At("/changed_at")]),
+];
+const OF_RESTAURANT: &[Field] = &[At("/bill/restaurant"), At("/changed_at")];
+/// The keys of an entry of the ledger.
+const OF_ENTRY: &[KeyOf] =
+    &[("restaurant", &[At("/restaurant"), At("/at")]), ("time", &[At("/at")])];
 
 /// The documents of one order.
 struct Templates {
@@ -160,20 +174,20 @@ async fn templates(store: &dyn Store, id: &str) -> Result<Templates> {
     let order_keys = keys(
         orders,
         &[
-            ("by_customer", &["customer", "placed_at"]),
-            ("by_restaurant", &["restaurant", "placed_at"]),
-            ("ended_by_restaurant", &["restaurant", "state", "placed_at"]),
+            ("by_customer", &[At("/customer"), At("/placed_at")]),
+            ("by_restaurant", &[At("/restaurant"), At("/placed_at")]),
+            ("ended_by_restaurant", &[At("/restaurant"), At("/state"), At("/placed_at")]),
         ],
     )?;
     let order = Template::new(orders, "ord", &json, &of, order_keys);
     let mut others = Vec::new();
-    // None of these stays in an index once the order is captured, but the ledger's entry.
+    // The keys that these keep when the order has come to its end.
     let siblings: [(&str, &str, &'static str, &[KeyOf]); 5] = [
         ("catalog", "reservations", "rsv", &[]),
-        ("payments", "payments", "pay", &[]),
-        ("payments", "ledger", "led", &[("restaurant", &["restaurant", "at"]), ("time", &["at"])]),
-        ("kitchen", "tickets", "tkt", &[]),
-        ("delivery", "deliveries", "dlv", &[]),
+        ("payments", "payments", "pay", OF_PAYMENT),
+        ("payments", "ledger", "led", OF_ENTRY),
+        ("kitchen", "tickets", "tkt", &[("by_change", &[At("/restaurant"), At("/changed_at")])]),
+        ("delivery", "deliveries", "dlv", &[("changed", &[At("/courier"), At("/changed_at")])]),
     ];
     for (role, name, prefix, fields) in siblings {
         let collection = named(role, name)?;

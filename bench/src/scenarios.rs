@@ -1,8 +1,10 @@
 //! Runs what was asked for, one engine after the other, each scenario on a platform of its own.
 
 mod life;
+mod menu;
 mod place;
 mod stored;
+mod streams;
 
 use std::{path::Path, time::Duration};
 
@@ -44,7 +46,14 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         if args.scenario.includes(Scenario::Life) {
             life::run(&setting, &mut report.section("life", engine)).await?;
         }
-        if args.scenario.includes(Scenario::Stored) || args.scenario.includes(Scenario::Memory) {
+        if args.scenario.includes(Scenario::Menu) {
+            menu::run(&setting, &mut report.section("menu", engine)).await?;
+        }
+        if args.scenario.includes(Scenario::Streams) {
+            streams::run(&setting, &mut report.section("streams", engine)).await?;
+        }
+        let with_orders = [Scenario::Stored, Scenario::OpenOrders, Scenario::Memory];
+        if with_orders.into_iter().any(|one| args.scenario.includes(one)) {
             stored::run(&setting, args.scenario, &mut report, engine).await?;
         }
     }

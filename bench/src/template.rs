@@ -30,8 +30,17 @@ enum Part {
     Moment(i64),
 }
 
-/// A key of a document: which index, and of which fields.
-pub(crate) type KeyOf = (&'static str, &'static [&'static str]);
+/// A part of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// What the document has at this JSON pointer.
+    At(&'static str),
+    /// The same word for all documents.
+    Word(&'static str),
+}
+
+/// A key of a document: which index, and what it is made of.
+pub(crate) type KeyOf = (&'static str, &'static [Field]);
 
 /// The JSON of a document with gaps for what makes it an order's own.
 #[derive(Clone, Debug)]
@@ -45,7 +54,7 @@ pub(crate) struct Template {
 
 impl Template {
     /// The template of `json`, a document of the order `of`, whose id has `prefix` and whose keys
-    /// are made of the named fields.
+    /// are `keys`.
     pub(crate) fn new(
         collection: &'static Collection,
         prefix: &'static str,
@@ -86,13 +95,18 @@ impl Template {
 }
 
 /// The key of a document's fields: texts as texts, numbers as numbers.
-fn key(value: &Value, fields: &[&str]) -> Result<Key> {
+fn key(value: &Value, fields: &[Field]) -> Result<Key> {
     fields.iter().try_fold(Key::new(), |key, field| {
-        let part = value.get(field).with_context(|| format!("a document has no {field}"))?;
+        let pointer = match *field {
+            Field::At(pointer) => pointer,
+            Field::Word(word) => return Ok(key.text(word)),
+        };
+        let part =
+            value.pointer(pointer).with_context(|| format!("a document has no {pointer}"))?;
         match (part.as_str(), part.as_i64()) {
             (Some(text), _) => Ok(key.text(text)),
             (None, Some(number)) => Ok(key.int(number)),
-            (None, None) => anyhow::bail!("{field} is neither text nor number"),
+            (None, None) => anyhow::bail!("{pointer} is neither text nor number"),
         }
     })
 }
@@ -152,7 +166,8 @@ mod tests {
     const DOCUMENT: &str = r#"{"id":"ord_aaaaaaaaaaaaaaaaaaaaaaaaaa","customer":"usr_AAAAAAAAAAAAAAAAAAAAAAAAAA","note":"1700000000000 é","at":1700000000000,"ready":1700000005000,"total":1700}"#;
 
     fn template() -> Template {
-        let keys: Vec<KeyOf> = vec![("by_customer", &["customer", "at"])];
+        let keys: Vec<KeyOf> =
+            vec![("by_customer", &[Field::At("/customer"), Field::Word("x"), Field::At("/at")])];
         Template::new(&THINGS, "ord", DOCUMENT, &identity('a', 1_700_000_000_000), keys)
     }
 
@@ -170,13 +185,14 @@ mod tests {
         assert_eq!(value["customer"], "usr_BBBBBBBBBBBBBBBBBBBBBBBBBB");
         assert_eq!(value["ready"], 1_600_000_005_000_i64);
         assert_eq!(value["note"], "1700000000000 é", "what only looks like a moment stays");
-        let key = Key::new().text("usr_BBBBBBBBBBBBBBBBBBBBBBBBBB").int(1_600_000_000_000);
+        let key =
+            Key::new().text("usr_BBBBBBBBBBBBBBBBBBBBBBBBBB").text("x").int(1_600_000_000_000);
         assert_eq!(template().keys(&json).unwrap(), [("by_customer", key)]);
     }
 
     #[test]
     fn a_key_of_a_field_that_is_not_there_is_refused() {
-        let keys: Vec<KeyOf> = vec![("by_customer", &["nobody"])];
+        let keys: Vec<KeyOf> = vec![("by_customer", &[Field::At("/nobody")])];
         let template = Template::new(&THINGS, "ord", DOCUMENT, &identity('a', 0), keys);
         assert!(template.keys(DOCUMENT).is_err());
     }

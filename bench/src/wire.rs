@@ -27,6 +27,8 @@ pub(crate) struct Wire {
 /// An answer.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
+    /// Its entity tag, if it has one.
+    pub(crate) tag: Option<HeaderValue>,
     pub(crate) body: Bytes,
 }
 
@@ -49,6 +51,17 @@ impl Wire {
     /// Reads `path`.
     pub(crate) async fn get(&mut self, path: &str, token: Option<&HeaderValue>) -> Result<Reply> {
         self.send(request(Method::GET, path, token), String::new()).await
+    }
+
+    /// Reads `path` unless it still is what has the entity tag `known`.
+    pub(crate) async fn get_unless(
+        &mut self,
+        path: &str,
+        token: &HeaderValue,
+        known: &HeaderValue,
+    ) -> Result<Reply> {
+        let request = request(Method::GET, path, Some(token)).header(header::IF_NONE_MATCH, known);
+        self.send(request, String::new()).await
     }
 
     /// Posts `body` to `path` under the idempotency key `key`; `wait` asks to be answered only
@@ -81,17 +94,23 @@ impl Wire {
             _ => connect(self.address).await?,
         };
         let response = sender.send_request(request).await.context("no answer")?;
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        let tag = parts.headers.remove(header::ETAG);
         let body = body.collect().await.context("the answer broke off")?.to_bytes();
         // Ready once the answer is read; if not, the next request connects again.
         if sender.ready().await.is_ok() {
             self.sender = Some(sender);
         }
-        Ok(Reply { status: parts.status, body })
+        Ok(Reply { status: parts.status, tag, body })
     }
 }
 
-fn request(method: Method, path: &str, token: Option<&HeaderValue>) -> http::request::Builder {
+/// The head of a request, without its host.
+pub(crate) fn request(
+    method: Method,
+    path: &str,
+    token: Option<&HeaderValue>,
+) -> http::request::Builder {
     let request = Request::builder().method(method).uri(path);
     match token {
         Some(token) => request.header(header::AUTHORIZATION, token),
@@ -99,7 +118,8 @@ fn request(method: Method, path: &str, token: Option<&HeaderValue>) -> http::req
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
+/// A new connection to `address`.
+pub(crate) async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(address).await.context("cannot connect")?;
     stream.set_nodelay(true).context("cannot connect")?;
     let (sender, connection) =
@@ -143,6 +163,7 @@ mod tests {
     fn reply(status: u16, body: &'static str) -> Reply {
         Reply {
             status: StatusCode::from_u16(status).unwrap(),
+            tag: None,
             body: Bytes::from_static(body.as_bytes()),
         }
     }

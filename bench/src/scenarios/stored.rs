@@ -1,4 +1,5 @@
-//! Empty and with many orders stored: the placing rate, the time to start, and resident memory.
+//! Empty and with many orders stored: the placing rate, a list of open orders, the time to start,
+//! and resident memory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +11,8 @@ use crate::{
     args::{Engine, Scenario},
     engines::Place,
     life::Liver,
-    load::{self, Outcome},
+    load::{self, Client as _, Outcome, per},
+    open_orders::Screen,
     people::People,
     place::Placer,
     platform::{DATABASE, Platform},
@@ -28,6 +30,11 @@ const SETTLED: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_secs(3);
 const QUIET: f64 = 0.2;
 const MIB: f64 = 60.0;
+/// Orders that are open while they are listed, and how many of them a page has: its usual number.
+const OPEN: usize = 200;
+const PAGE: usize = 50;
+/// Lists that are asked for in a second.
+const LISTS: u32 = 100;
 /// Seconds to start, with many orders stored.
 const START_WITH_ORDERS: f64 = 2.0;
 
@@ -78,7 +85,41 @@ pub(super) async fn run(
         let share = share(&empty, &full);
         section.promised("share of the empty rate", share, "%", Some(Target::AtLeast(80.0)));
     }
+    if scenario.includes(Scenario::OpenOrders) {
+        let mut section = report.section("open-orders", engine);
+        open_orders(setting, &platform, &people, &mut section).await?;
+    }
     platform.stop().await
+}
+
+/// Lists the open orders of the restaurant whose are all that are stored.
+async fn open_orders(
+    setting: &Setting<'_>,
+    platform: &Platform,
+    people: &Arc<People>,
+    section: &mut Section<'_>,
+) -> Result<()> {
+    let mut placers = Placer::many(platform, people, "open", 1)?;
+    let placer = placers.first_mut().context("there is somebody who places")?;
+    for _ in 0..OPEN {
+        placer.go().await.map_err(|fault| anyhow!("an order failed: {}", fault.0))?;
+    }
+    settled(platform).await?;
+    let clients = setting.options.clients;
+    let mut screens = Screen::many(platform, people, PAGE, clients)?;
+    let screen = screens.first_mut().context("there is a screen")?;
+    let shown = screen.look().await.map_err(|fault| anyhow!("no open orders: {}", fault.0))?;
+    section.figure("orders of a page", per(shown as u64), "orders");
+    let (meter, warm_up, span) = (platform.meter()?, setting.warm_up(), setting.span());
+    let (listed, screens) = load::open(screens, LISTS, &meter, warm_up, span).await?;
+    section.figure("lists asked for", LISTS.into(), "lists/s");
+    section.times("list of open orders", &listed.times, Some(Target::AtMost(10.0)));
+    section.usage("list of open orders", &listed);
+    let (most, _) = load::closed(screens, &meter, warm_up, span).await?;
+    section.figure("closed loop", most.per_second(), "lists/s");
+    section.times("closed loop", &most.times, None);
+    section.usage("closed loop", &most);
+    Ok(())
 }
 
 /// Waits until the platform and its servers have dealt with what was stored: what is measured is the
