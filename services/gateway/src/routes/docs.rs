@@ -1,4 +1,4 @@
-//! The documentation page: three files of our own, which need nothing from anywhere else.
+//! The documentation page: a few files of our own, which need nothing from anywhere else.
 
 use axum::{
     Router,
@@ -11,9 +11,9 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::edge::{Edge, Problem};
 
-/// Nothing but this page's own files, and the API that it is about.
+/// Nothing but this page's own files, and the API that it is about; its icon is an empty one.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Name, kind and text of each file; the page itself has no name.
 const FILES: &[(&str, &str, &str)] = &[
