@@ -146,7 +146,7 @@ async fn get_order_delivery(
     get, path = "/api/v1/orders/{id}/delivery/events", tag = "deliveries",
     responses(
         (status = 200, description = "The events", content_type = "text/event-stream",
-            body = String, example = "id: 1795298400000\nevent: position\ndata: {\"position\":{\"latitude\":51.500729,\"longitude\":-0.124625},\"at\":\"2026-11-20T18:30:00.000Z\"}\n\n"),
+            body = String, example = "id: 1795298400000\nevent: position\ndata: {\"position\":{\"latitude\":51.5007,\"longitude\":-0.1246},\"at\":\"2026-11-20T18:30:00.000Z\"}\n\n"),
         (status = 204, description = "The delivery has ended"),
     )
 )]
