@@ -97,6 +97,13 @@ async fn a_flood_is_refused_and_others_are_served(topology: Topology) {
     let flood = (0..40).map(|_| ask(&http, &platform, sessions, Some(token), &guess));
     let answers = futures::future::join_all(flood).await;
     assert!(answers.iter().any(|answer| answer.status() == 429), "guessing is limited");
+    // A provider's webhook is not: payments hears each message, and is not set up for any here.
+    let webhook = ("POST", "/api/v1/webhooks/stripe");
+    let burst = (0..40).map(|_| ask(&http, &platform, webhook, None, "{}"));
+    for answer in futures::future::join_all(burst).await {
+        assert_eq!((answer.status().as_u16(), header(&answer, "ratelimit")), (404, ""));
+        assert_eq!(code(answer).await, "not_found");
+    }
 }
 
 async fn slow_askers_are_not_waited_for(topology: Topology) {
