@@ -169,9 +169,10 @@ async fn watch_tickets(
     Query(filter): Query<StationFilter>,
     LastEventCursor(seen): LastEventCursor,
 ) -> Result<Response, Problem> {
+    let place = edge.open_stream::<TicketChange>()?;
     let changes = edge.kitchen().watch_tickets(ask.with(filter.of(id, seen))).await;
     let changes = changes.map_err(|status| resumed_wrongly(&status))?.into_inner();
-    Ok(sse::response(changes, edge.stopping(), edge.count_stream()))
+    Ok(sse::response(changes, edge.stopping(), place))
 }
 
 /// What the kitchen refuses about the place to go on from, said of the header that names it.
