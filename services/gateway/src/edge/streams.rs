@@ -1,4 +1,4 @@
-//! How many live streams are open: counted by what they tell of, bounded for each user and for the process.
+//! How many live streams are open: a gauge, and a bound for each user and for the process.
 //!
 //! A stream costs memory and a connection for as long as its reader likes, and is no request in
 //! progress any more, so the other limits do not see it.
