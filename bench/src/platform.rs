@@ -101,6 +101,7 @@ impl Platform {
             .env("BISTRO__GATEWAY__RATE_LIMIT__BURST", "1000")
             .env("BISTRO__GATEWAY__USER_RATE_LIMIT__PER_SECOND", "1000000")
             .env("BISTRO__GATEWAY__USER_RATE_LIMIT__BURST", "1000000")
+            .env("BISTRO__GATEWAY__LIVE_STREAMS__PER_USER", "1000000")
             // The clients log in once.
             .env("BISTRO__AUTH__ACCESS_TOKEN_TTL", "1h")
             // Orders that are placed and left must not begin to expire while others are placed.

@@ -5,12 +5,13 @@ use bistro_testkit::wait;
 use serde_json::{Value, json};
 
 use crate::{
-    people::{PASSWORD, Person, Restaurant, code, delete, fresh, get, post, text},
+    people::{PASSWORD, Person, Restaurant, code, delete, fresh, get, post, put, text},
     platform::{Platform, SOON, Topology, on_every_topology},
 };
 
 on_every_topology!(
     who_did_what_is_shown_to_administrators,
+    a_request_is_found_by_everything_it_names,
     what_support_reads_of_others_is_recorded,
     nothing_is_lost_when_the_edge_stops,
 );
@@ -87,6 +88,50 @@ async fn who_did_what_is_shown_to_administrators(topology: Topology) {
 
     assert_eq!(code(get(&ada.client, "/audit-trail").await), "permission_denied");
     assert_eq!(code(get(&platform.anybody(), "/audit-trail").await), "unauthenticated");
+}
+
+async fn a_request_is_found_by_everything_it_names(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Naan", 250, None)]).await;
+    let chef = Person::new(platform, "chef", &[]).await;
+    let chef_id = my_id(&chef.client).await;
+    let path = format!("/restaurants/{}/members/{chef_id}", restaurant.id);
+    for role in ["chef", "manager", "chef"] {
+        let member = json!({ "role": role });
+        put(&restaurant.owner.client, &path, None, &member).await.expect("a member");
+    }
+    delete(&restaurant.owner.client, &path).await.expect("the chef has gone");
+
+    let operator = platform.operator();
+    let gone = "DELETE /api/v1/restaurants/{id}/members/{user_id}";
+    let named = [restaurant.id.as_str(), chef_id.as_str()];
+    let mut seen = Vec::new();
+    for id in named {
+        let entries = trail(&operator, &format!("subject={id}"), gone).await;
+        let of_members = |entry: &&Value| text(entry, "/action").contains("/members/");
+        let ids: Vec<String> =
+            entries.iter().filter(of_members).map(|entry| text(entry, "/id").to_owned()).collect();
+        assert!(ids.len() >= 4, "{id}: {entries:?}");
+        let (subject, also) = (&of(&entries, gone)["subject"], &of(&entries, gone)["also"]);
+        assert_eq!((subject, also), (&json!(restaurant.id), &json!([chef_id])));
+        seen.push(ids);
+    }
+    assert_eq!(seen[0], seen[1], "by the restaurant and by the chef");
+    // Page by page it is the same list, and nothing is in it twice.
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/audit-trail?subject={chef_id}&limit=1&cursor={cursor}");
+        let page = get(&operator, &path).await.expect("a page");
+        let rows = page["items"].as_array().expect("rows");
+        assert!(rows.len() <= 1, "{page}");
+        let of_members = |entry: &&Value| text(entry, "/action").contains("/members/");
+        paged.extend(rows.iter().filter(of_members).map(|entry| text(entry, "/id").to_owned()));
+        match page["next_cursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => break,
+        }
+    }
+    assert_eq!(paged, seen[1]);
 }
 
 async fn what_support_reads_of_others_is_recorded(topology: Topology) {

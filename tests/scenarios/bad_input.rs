@@ -260,11 +260,16 @@ async fn things_of_somebody_else(topology: Topology) {
         let reply = eve.read(&format!("/api/v1/orders/{order_id}{path}")).await;
         reply.is_problem(hidden, &format!("Eve reads {path}"));
     }
-    let denied = &[(403, "permission_denied"), (404, "not_found")][..];
-    for (step, expected) in [("cancel", hidden), ("refunds", denied)] {
+    let why = r#"{"reason":"mine"}"#;
+    for (step, body) in [("cancel", why), ("refunds", why), ("tips", r#"{"amount_minor":1}"#)] {
         let path = format!("/api/v1/orders/{order_id}/{step}");
-        eve.json(Method::POST, &path, r#"{"reason":"mine"}"#).await.is_problem(expected, step);
+        eve.json(Method::POST, &path, body).await.is_problem(hidden, step);
     }
+    // Whose order it is may know that it is there, but not refund it.
+    let refunds = format!("/api/v1/orders/{order_id}/refunds");
+    let customer = Rude::logged_in(platform, &ada).await;
+    let denied = &[(403, "permission_denied")][..];
+    customer.json(Method::POST, &refunds, why).await.is_problem(denied, "Ada refunds herself");
     eve.read(&format!("/api/v1/users/{mine}")).await.is_problem(hidden, "Eve reads Ada");
 
     // A chef, but of another restaurant.
@@ -275,6 +280,8 @@ async fn things_of_somebody_else(topology: Topology) {
     crate::people::put(&other.owner.client, &at, None, &json!({ "role": "chef" })).await.unwrap();
     chef.log_in(platform).await;
     let chef = Rude::logged_in(platform, &chef).await;
+    chef.json(Method::POST, &refunds, why).await.is_problem(hidden, "a foreign payment");
+    let denied = &[(403, "permission_denied"), (404, "not_found")][..];
     let tickets = format!("/api/v1/restaurants/{}/tickets", restaurant.id);
     chef.read(&tickets).await.is_problem(&[(403, "permission_denied")], "a foreign kitchen");
     chef.read(&format!("/api/v1/tickets/{ticket_id}")).await.is_problem(denied, "its ticket");

@@ -26,6 +26,7 @@ on_every_topology!(
     a_cancelled_ticket_is_acknowledged,
     how_busy_a_kitchen_is,
     screens_follow_the_kitchen,
+    a_station_screen_loses_what_moves_away,
     screens_are_for_its_staff,
     screens_go_dark_when_the_platform_stops,
 );
@@ -385,6 +386,8 @@ async fn how_busy_a_kitchen_is(topology: Topology) {
 struct Screen {
     body: BoxStream<'static, Vec<u8>>,
     unread: String,
+    /// The name of the event that was read last.
+    event: String,
 }
 
 /// An event: its id, and the ticket.
@@ -413,7 +416,7 @@ impl Screen {
             let body = body
                 .into_data_stream()
                 .filter_map(|piece| async { piece.ok().map(|bytes| bytes.to_vec()) });
-            return Ok(Self { body: body.boxed(), unread: String::new() });
+            return Ok(Self { body: body.boxed(), unread: String::new(), event: String::new() });
         }
         let problem = body.collect().await.expect("a problem").to_bytes();
         Err((head.status.as_u16(), serde_json::from_slice(&problem).expect("JSON")))
@@ -433,7 +436,8 @@ impl Screen {
                     lines.find_map(|line| line.strip_prefix(name)).map(str::to_owned)
                 };
                 if let (Some(id), Some(data)) = (field("id: "), field("data: ")) {
-                    assert_eq!(field("event: ").as_deref(), Some("ticket"));
+                    self.event = field("event: ").expect("a name");
+                    assert!(["ticket", "removed"].contains(&self.event.as_str()), "{block}");
                     return Some((id, serde_json::from_str(&data).expect("JSON")));
                 }
             }
@@ -482,11 +486,54 @@ async fn screens_follow_the_kitchen(topology: Topology) {
         if shown["acknowledged"] == true {
             break;
         }
+        assert_eq!(screen.event, "ticket", "somebody has to see it first");
     }
+    assert_eq!(screen.event, "removed");
     // A screen that begins anew shows what is open, and nothing that left.
     let mut anew = Screen::open(platform, &chef, &path, None).await.expect("a screen");
     let (_, shown) = anew.next().await.expect("an event");
     assert_eq!((text(&shown, "/id"), text(&shown, "/state")), (first_id, "ready"));
+}
+
+async fn a_station_screen_loses_what_moves_away(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let (restaurant, chef) = kitchen(platform).await;
+    let owner = &restaurant.owner.client;
+    let first = add_station(&restaurant, &station("First", true)).await.unwrap();
+    let events = format!("/restaurants/{}/kitchen/events", restaurant.id);
+    let of = |station: &Value| format!("{events}?station_id={}", text(station, "/id"));
+    let (_, ticket) = cooking(platform, &restaurant).await;
+    let id = text(&ticket, "/id");
+    let mut left = Screen::open(platform, &chef, &of(&first), None).await.expect("a screen");
+    let (seen, _) = left.shows(id, "queued").await;
+    assert_eq!(left.event, "ticket");
+    drop(left);
+    let mut stays = Screen::open(platform, &chef, &of(&first), None).await.expect("a screen");
+    stays.shows(id, "queued").await;
+    // It was sent this ticket by an earlier stream only.
+    let mut back = Screen::open(platform, &chef, &of(&first), Some(&seen)).await.expect("a screen");
+
+    let path = format!("/stations/{}", text(&first, "/id"));
+    put(owner, &path, Some(&first["version"]), &station("First", false)).await.expect("ordinary");
+    let second = add_station(&restaurant, &station("Second", true)).await.unwrap();
+    delete(owner, &path).await.expect("it is deleted");
+    let mut late = None;
+    for (screen, what) in [(&mut stays, "stays"), (&mut back, "comes back before")] {
+        while screen.event != "removed" {
+            let (_, shown) = screen.next().await.expect("the stream goes on");
+            assert_eq!(shown["id"], id, "{what}");
+            late = Some(shown);
+        }
+        let moved = late.take().expect("it is told");
+        assert_eq!(moved["items"][0]["station_id"], second["id"], "{what}");
+    }
+    let mut after =
+        Screen::open(platform, &chef, &of(&first), Some(&seen)).await.expect("a screen");
+    after.shows(id, "queued").await;
+    assert_eq!(after.event, "removed", "it moved while nobody looked");
+    let mut other = Screen::open(platform, &chef, &of(&second), None).await.expect("a screen");
+    other.shows(id, "queued").await;
+    assert_eq!(other.event, "ticket");
 }
 
 async fn screens_are_for_its_staff(topology: Topology) {

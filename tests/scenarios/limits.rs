@@ -1,5 +1,7 @@
 //! What one asker may do at once: limits by address and by user, and patience with slow askers.
 
+use bistro_client::{ClientError, Events};
+use bistro_testkit::wait;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -15,11 +17,15 @@ use tokio::{
 };
 
 use crate::{
-    people::{PASSWORD, Person, post, text},
+    people::{PASSWORD, Person, Restaurant, post, text},
     platform::{Platform, SOON, Topology, on_every_topology},
 };
 
-on_every_topology!(a_flood_is_refused_and_others_are_served, slow_askers_are_not_waited_for);
+on_every_topology!(
+    a_flood_is_refused_and_others_are_served,
+    slow_askers_are_not_waited_for,
+    live_streams_are_bounded,
+);
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
@@ -97,6 +103,13 @@ async fn a_flood_is_refused_and_others_are_served(topology: Topology) {
     let flood = (0..40).map(|_| ask(&http, &platform, sessions, Some(token), &guess));
     let answers = futures::future::join_all(flood).await;
     assert!(answers.iter().any(|answer| answer.status() == 429), "guessing is limited");
+    // A provider's webhook is not: payments hears each message, and is not set up for any here.
+    let webhook = ("POST", "/api/v1/webhooks/stripe");
+    let burst = (0..40).map(|_| ask(&http, &platform, webhook, None, "{}"));
+    for answer in futures::future::join_all(burst).await {
+        assert_eq!((answer.status().as_u16(), header(&answer, "ratelimit")), (404, ""));
+        assert_eq!(code(answer).await, "not_found");
+    }
 }
 
 async fn slow_askers_are_not_waited_for(topology: Topology) {
@@ -124,4 +137,66 @@ async fn slow_askers_are_not_waited_for(topology: Topology) {
     // Whoever is not slow is served.
     let ada = Person::new(&platform, "ada", &[]).await;
     crate::people::get(&ada.client, "/me").await.expect("Ada is served");
+}
+
+async fn live_streams_are_bounded(topology: Topology) {
+    let settings = &[
+        ("BISTRO__GATEWAY__LIVE_STREAMS__PER_USER", "2"),
+        ("BISTRO__GATEWAY__LIVE_STREAMS__PER_PROCESS", "3"),
+    ];
+    let platform = Platform::start(topology, settings).await;
+    let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
+    let ada = Person::new(&platform, "ada", &[]).await;
+    let order = restaurant.order(&ada, &[(0, 1)], "card_ok").await;
+    let path = format!("/api/v1/orders/{}/events", text(&order, "/id"));
+    let (operator, cook) = (platform.operator(), &restaurant.owner.client);
+    let follow = |who| follow(who, &path);
+    let open = async |count: f64| {
+        wait::until("so many streams are open", SOON, async || {
+            let open = platform.metric("bistro_gateway_live_streams", &[]).await;
+            if (open - count).abs() < 0.5 { Ok(()) } else { Err(open) }
+        })
+        .await;
+    };
+
+    let (first, second) = (follow(&ada.client).await.unwrap(), follow(&ada.client).await.unwrap());
+    refused(follow(&ada.client).await, "rate_limited");
+    let third = follow(cook).await.expect("others are not refused");
+    open(3.0).await;
+    for who in [&operator, cook] {
+        refused(follow(who).await, "unavailable");
+    }
+    refused(follow(&ada.client).await, "rate_limited");
+    // Everything else is served meanwhile.
+    crate::people::get(&ada.client, "/me").await.expect("Ada is served");
+
+    // Who goes away makes room.
+    drop((first, third));
+    open(1.0).await;
+    let again = follow(&ada.client).await.expect("there is room");
+    let other = follow(&operator).await.expect("there is room");
+    drop((second, again, other));
+    open(0.0).await;
+    // So does an order's end.
+    let mut last = follow(&ada.client).await.expect("there is room");
+    let cancel = format!("/orders/{}/cancel", text(&order, "/id"));
+    post(&ada.client, &cancel, &json!({ "reason": "not hungry" })).await.expect("it is cancelled");
+    let ended = async { while last.next().await.expect("an answer").is_some() {} };
+    timeout(SOON, ended).await.expect("the stream ends with its order");
+    open(0.0).await;
+}
+
+async fn follow(who: &bistro_client::Client, path: &str) -> Result<Events, ClientError> {
+    who.events(&bistro_client::Request::get(path)).await
+}
+
+#[track_caller]
+fn refused(answer: Result<Events, ClientError>, code: &str) {
+    match answer.err().expect("a refusal") {
+        ClientError::Problem { problem, retry_after } => {
+            assert_eq!(problem.code, code);
+            assert!(retry_after.is_some_and(|wait| !wait.is_zero()), "{problem:?}");
+        }
+        other => panic!("{other}"),
+    }
 }

@@ -132,6 +132,7 @@ section! {
         trusted_proxies: usize,
         rate_limit: RateLimit,
         user_rate_limit: RateLimit,
+        live_streams: LiveStreams,
     }
 }
 
@@ -140,6 +141,14 @@ section! {
     RateLimit {
         per_second: u32,
         burst: u32,
+    }
+}
+
+section! {
+    /// See [`crate::RawLiveStreams`].
+    LiveStreams {
+        per_user: u32,
+        per_process: u32,
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::{
     raw::{
         RawAdmin, RawAudit, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery,
-        RawEventing, RawGateway, RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers,
-        RawRateLimit, RawShutdown, RawStoreOptions, RawStripe, RawUserRateLimit,
+        RawEventing, RawGateway, RawGrpc, RawLimits, RawLiveStreams, RawLog, RawOrders,
+        RawPayments, RawPeers, RawRateLimit, RawShutdown, RawStoreOptions, RawStripe,
+        RawUserRateLimit,
     },
     secret::SecretUrl,
 };
@@ -33,6 +34,7 @@ impl RawConfig {
                 trusted_proxies: Some(0),
                 rate_limit: RawRateLimit { per_second: Some(10), burst: Some(50) },
                 user_rate_limit: RawUserRateLimit { per_second: Some(100), burst: Some(1000) },
+                live_streams: RawLiveStreams { per_user: Some(16), per_process: Some(10_000) },
             },
             grpc: RawGrpc { listen: text("127.0.0.1:50051"), in_process: Some(true) },
             admin: RawAdmin { listen: text("127.0.0.1:9090") },

@@ -31,15 +31,15 @@ use validate::{Written, validate};
 
 pub use config::{
     Admin, Audit, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc,
-    Limits, Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Recorded,
-    RecordedAddress, Shutdown, Store, StoreOptions, Stripe,
+    Limits, LiveStreams, Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit,
+    Recorded, RecordedAddress, Shutdown, Store, StoreOptions, Stripe,
 };
 pub use env::{Environment, process_environment};
 pub use mistake::{ConfigError, Mistake, Mistakes, Origin};
 pub use raw::{
     RawAdmin, RawAudit, RawAuth, RawBusOptions, RawCatalog, RawConfig, RawDelivery, RawEventing,
-    RawGateway, RawGrpc, RawLimits, RawLog, RawOrders, RawPayments, RawPeers, RawRateLimit,
-    RawShutdown, RawStoreOptions, RawStripe, RawUserRateLimit,
+    RawGateway, RawGrpc, RawLimits, RawLiveStreams, RawLog, RawOrders, RawPayments, RawPeers,
+    RawRateLimit, RawShutdown, RawStoreOptions, RawStripe, RawUserRateLimit,
 };
 pub use secret::{Secret, SecretUrl};
 

@@ -157,6 +157,10 @@ pub struct RawGateway {
     /// Limits by user, for requests with a user's token. The operator has none.
     #[serde(skip_serializing_if = "is_default")]
     pub user_rate_limit: RawUserRateLimit,
+    /// Live streams that may be open at once: orders, kitchens, couriers and deliveries that
+    /// somebody follows.
+    #[serde(skip_serializing_if = "is_default")]
+    pub live_streams: RawLiveStreams,
 }
 
 section! {
@@ -176,6 +180,18 @@ section! {
         per_second: u64,
         /// Requests that one user may make at once beyond that.
         burst: u64,
+    }
+}
+
+section! {
+    /// Live streams that may be open at once: orders, kitchens, couriers and deliveries that
+    /// somebody follows.
+    RawLiveStreams {
+        /// Streams that one user may have open; one more is answered 429. The operator has no
+        /// limit.
+        per_user: u64,
+        /// Streams that one process keeps open, everybody's together; one more is answered 503.
+        per_process: u64,
     }
 }
 

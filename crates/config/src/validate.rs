@@ -6,8 +6,8 @@ use crate::{
     check::{Checker, Key},
     config::{
         Admin, Audit, Auth, Bus, BusOptions, Catalog, Config, Delivery, Eventing, Gateway, Grpc,
-        Limits, Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit, Recorded,
-        RecordedAddress, Shutdown, Store, StoreOptions, Stripe,
+        Limits, LiveStreams, Log, LogFormat, Orders, PaymentProvider, Payments, Peers, RateLimit,
+        Recorded, RecordedAddress, Shutdown, Store, StoreOptions, Stripe,
     },
     raw::RawConfig,
     secret::SecretUrl,
@@ -188,6 +188,8 @@ fn gateway(check: &mut Checker<'_>, written: Written<'_>) -> Option<Gateway> {
     let burst = check.integer(&key!(written, gateway.rate_limit.burst), COUNT);
     let user_per_second = check.integer(&key!(written, gateway.user_rate_limit.per_second), COUNT);
     let user_burst = check.integer(&key!(written, gateway.user_rate_limit.burst), COUNT);
+    let streams_per_user = check.integer(&key!(written, gateway.live_streams.per_user), COUNT);
+    let streams = check.integer(&key!(written, gateway.live_streams.per_process), COUNT);
     Some(Gateway {
         listen: listen?,
         request_timeout: request_timeout?,
@@ -197,6 +199,7 @@ fn gateway(check: &mut Checker<'_>, written: Written<'_>) -> Option<Gateway> {
         trusted_proxies: trusted_proxies?,
         rate_limit: RateLimit { per_second: per_second?, burst: burst? },
         user_rate_limit: RateLimit { per_second: user_per_second?, burst: user_burst? },
+        live_streams: LiveStreams { per_user: streams_per_user?, per_process: streams? },
     })
 }
 

@@ -208,7 +208,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
     own.splice(0..0, parameters.into_iter().map(RefOr::T));
     operation.security = Some(match rules::access(method, path) {
         Access::Protected => vec![SecurityRequirement::new(BEARER, [""; 0])],
-        Access::Public | Access::Credentials => Vec::new(),
+        Access::Public | Access::Credentials | Access::Signed => Vec::new(),
     });
     let mut has_tag = false;
     for (status, response) in &mut operation.responses.responses {

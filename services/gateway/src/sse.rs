@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{body::Body, response::Response};
-use bistro_proto::orders::v1;
+use bistro_proto::{delivery::v1 as delivery, kitchen::v1 as kitchen, orders::v1};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use http::{HeaderValue, header};
@@ -25,15 +25,28 @@ const COMMENT: Bytes = Bytes::from_static(b": alive\n\n");
 /// The first line: how long a browser waits before it reconnects.
 const RETRY: Bytes = Bytes::from_static(b"retry: 1000\n\n");
 
+/// What streams tell of; the gauge of open ones has a value for each.
+pub(crate) const EVENTS: [&str; 4] = [
+    v1::Order::EVENT,
+    kitchen::TicketChange::EVENT,
+    delivery::CourierPosition::EVENT,
+    delivery::DeliveryChange::EVENT,
+];
+
 /// A role's message that a stream tells as an event.
 pub(crate) trait Live: Send + 'static {
-    /// The event's name.
+    /// The event's name, unless `event` says another.
     const EVENT: &'static str;
     /// Its data.
     type Data: Serialize;
 
     /// What its reader sends back as `Last-Event-ID` to go on after it.
     fn id(&self) -> String;
+
+    /// The name of this event.
+    fn event(&self) -> &'static str {
+        Self::EVENT
+    }
 
     /// Whether nothing follows it.
     fn is_last(&self) -> bool {
@@ -131,7 +144,8 @@ where
 
 /// One event. JSON has no raw line ends, so `data` is one line.
 fn event<M: Live>(message: M) -> Option<Bytes> {
-    let mut frame = format!("id: {}\nevent: {}\ndata: ", message.id(), M::EVENT).into_bytes();
+    let mut frame =
+        format!("id: {}\nevent: {}\ndata: ", message.id(), message.event()).into_bytes();
     serde_json::to_writer(&mut frame, &message.data()?).ok()?;
     frame.extend_from_slice(b"\n\n");
     Some(frame.into())

@@ -152,13 +152,21 @@ impl Watcher {
         Ok(())
     }
 
-    /// Whether the watcher wants to see the ticket: as it is, or since it has it on its screen.
+    /// Whether the watcher wants to be told of the ticket: as it is, or since it has it on its
+    /// screen, or may have it there from before it came back.
     fn concerns(&self, ticket: &Ticket) -> bool {
-        self.belongs(ticket) || self.sent.contains_key(&ticket.id)
+        self.belongs(ticket) || self.sent.contains_key(&ticket.id) || self.may_have_kept(ticket)
     }
 
     fn belongs(&self, ticket: &Ticket) -> bool {
         self.wanted.station.is_none_or(|station| ticket.is_for(station))
+    }
+
+    /// What a watcher was sent by an earlier stream is not in `sent`. To take away what it has not
+    /// does no harm.
+    fn may_have_kept(&self, ticket: &Ticket) -> bool {
+        let came_back = self.wanted.after.is_some();
+        came_back && self.wanted.station.is_some_and(|station| ticket.has_left(station))
     }
 
     async fn tell(
@@ -172,13 +180,14 @@ impl Watcher {
         if !is_news || !self.concerns(ticket) {
             return Ok(());
         }
-        if ticket.is_on_screen() && self.belongs(ticket) {
-            self.sent.insert(ticket.id, ticket.version);
-        } else {
+        let removed = !ticket.is_on_screen() || !self.belongs(ticket);
+        if removed {
             self.sent.remove(&ticket.id);
+        } else {
+            self.sent.insert(ticket.id, ticket.version);
         }
         let cursor = Place::of(ticket).encode();
-        let change = TicketChange { cursor, ticket: Some(message.clone()) };
+        let change = TicketChange { cursor, ticket: Some(message.clone()), removed };
         self.to.send(Ok(change)).await.map_err(|_| Stop::Gone)
     }
 }

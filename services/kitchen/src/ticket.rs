@@ -90,6 +90,10 @@ pub(crate) struct Ticket {
     /// Whether only its delay is known: what makes it a ticket is still on its way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) awaited: bool,
+    /// Stations that had to cook something of it and have not any more. Whoever watches one of
+    /// them may still have it on the screen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left: Vec<Id<kinds::Station>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -151,6 +155,11 @@ impl Ticket {
     /// Whether `station` has to cook something of it.
     pub(crate) fn is_for(&self, station: Id<kinds::Station>) -> bool {
         self.items.iter().any(|item| item.station == Some(station))
+    }
+
+    /// Whether `station` had to cook something of it, and has not any more.
+    pub(crate) fn has_left(&self, station: Id<kinds::Station>) -> bool {
+        self.left.contains(&station)
     }
 
     /// Takes `action` on the item at `line`, or on every item that it can be taken on.
@@ -307,6 +316,10 @@ impl Ticket {
                 item.station = other;
             }
         }
+        self.left.retain(|before| Some(*before) != other);
+        if other != Some(station) {
+            self.left.push(station);
+        }
         self.changed_at = self.changed_at.max(now);
         true
     }
@@ -334,6 +347,7 @@ impl Ticket {
             been_ready: false,
             unseen: false,
             awaited: false,
+            left: Vec::new(),
         }
     }
 

@@ -88,6 +88,64 @@ async fn the_trail_is_filtered_and_paged() {
 }
 
 #[tokio::test]
+async fn an_entry_is_found_by_everything_it_names_and_paged_as_one_list() {
+    let platform = Platform::new();
+    // At the first place, at the second, at the last, twice in one entry, and not at all; two of
+    // them at the same moment.
+    let of = |number: i64| {
+        let (subject, also): (&str, &[&str]) = match number % 5 {
+            0 => ("mnu_1", &[]),
+            1 => ("rst_1", &["mnu_1"]),
+            2 => ("rst_1", &["itm_1", "opt_1", "ord_1", "mnu_1"]),
+            3 => ("mnu_1", &["rst_1", "mnu_1"]),
+            _ => ("rst_1", &["mnu_2"]),
+        };
+        let also = also.iter().map(|one| (*one).to_owned()).collect();
+        let at_ms = 1_800_000_000_000 + number / 2;
+        Activity { also, at_ms, ..entry(number, "operator", subject) }
+    };
+    record(&platform, (1..=40).map(of).collect()).await.unwrap();
+    let by_id = |numbers: Vec<i64>| -> Vec<String> {
+        numbers.into_iter().map(|number| entry(number, "", "").id).collect()
+    };
+    let expected = by_id((1..=40).rev().filter(|number| number % 5 != 4).collect());
+    for limit in [1, 2, 3, 7, 31, 32, 33, 200] {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = Some(PageRequest { limit, cursor });
+            let request =
+                ListActivityRequest { subject: "mnu_1".into(), page, ..Default::default() };
+            let answer = list(&platform, request).await.unwrap();
+            assert!(answer.entries.len() <= limit as usize);
+            found.extend(answer.entries.into_iter().map(|entry| entry.id));
+            cursor = answer.next_cursor;
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "{limit} at a time");
+    }
+    let span = ListActivityRequest {
+        subject: "mnu_1".into(),
+        from_ms: 1_800_000_000_005,
+        until_ms: 1_800_000_000_007,
+        ..Default::default()
+    };
+    let found = list(&platform, span).await.unwrap();
+    let found: Vec<String> = found.entries.into_iter().map(|entry| entry.id).collect();
+    assert_eq!(found, by_id(vec![13, 12, 11, 10]));
+
+    let page = |subject: &str, cursor: String| ListActivityRequest {
+        subject: subject.into(),
+        page: Some(PageRequest { limit: 3, cursor }),
+        ..Default::default()
+    };
+    let cursor = list(&platform, page("mnu_1", String::new())).await.unwrap().next_cursor;
+    let foreign = list(&platform, page("rst_1", cursor)).await;
+    assert_eq!(refusal(foreign), ErrorCode::InvalidArgument);
+}
+
+#[tokio::test]
 async fn only_the_gateway_writes_and_only_administrators_read() {
     let platform = Platform::new();
     let user = platform.user("ada").await.access_token;

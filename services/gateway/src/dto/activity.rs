@@ -80,7 +80,8 @@ pub(crate) struct ActivityFilter {
     /// Only what this one did: a user's id, `operator` or `anonymous`.
     #[param(required = false, max_length = 64)]
     actor: String,
-    /// Only what was done to the thing with this id. Not together with `actor`.
+    /// Only requests that named or made the thing with this id, be it their `subject` or `also`
+    /// among them. Not together with `actor`.
     #[param(required = false, max_length = 64)]
     subject: String,
     /// Only from this moment on; RFC 3339.

@@ -1,56 +1,15 @@
 //! Couriers, their shifts and where they are.
 
-use bistro_core::{Error, FieldError};
-use bistro_proto::{common::v1::GeoPoint, delivery::v1};
+use bistro_core::Error;
+use bistro_proto::delivery::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Time, page_request};
+use super::{
+    common::{Time, page_request},
+    point::Point,
+};
 use crate::sse::Live;
-
-/// Millionths in one.
-const E6: f64 = 1e6;
-
-/// A point on the earth (WGS 84), to a millionth of a degree.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"latitude": 51.500_729, "longitude": -0.124_625}))]
-pub(crate) struct Point {
-    /// North of the equator.
-    #[serde(alias = "lat")]
-    #[schema(minimum = -90, maximum = 90)]
-    latitude: f64,
-    /// East of Greenwich.
-    #[serde(alias = "lon")]
-    #[schema(minimum = -180, maximum = 180)]
-    longitude: f64,
-}
-
-impl From<GeoPoint> for Point {
-    fn from(point: GeoPoint) -> Self {
-        Self { latitude: f64::from(point.lat_e6) / E6, longitude: f64::from(point.lon_e6) / E6 }
-    }
-}
-
-impl TryFrom<Point> for GeoPoint {
-    type Error = Error;
-
-    fn try_from(point: Point) -> Result<Self, Error> {
-        let mut wrong = Vec::new();
-        let mut millionths = |path: &str, degrees: f64, most: f64| {
-            if degrees.abs() <= most {
-                #[expect(clippy::cast_possible_truncation, reason = "180 million fit")]
-                return (degrees * E6).round() as i32;
-            }
-            let message = format!("write degrees, from -{most} to {most}");
-            wrong.push(FieldError { path: path.to_owned(), message });
-            0
-        };
-        let lat_e6 = millionths("latitude", point.latitude, 90.0);
-        let lon_e6 = millionths("longitude", point.longitude, 180.0);
-        if wrong.is_empty() { Ok(Self { lat_e6, lon_e6 }) } else { Err(Error::fields(wrong)) }
-    }
-}
 
 /// A new courier: the asking user.
 #[derive(Deserialize, ToSchema)]
@@ -203,32 +162,5 @@ impl Live for v1::CourierPosition {
 
     fn data(self) -> Option<CourierPosition> {
         Some(CourierPosition { position: self.position?.into(), at: Time::at(self.at_ms) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn what_is_no_place_is_refused_with_all_that_is_wrong() {
-        let wrong =
-            |latitude, longitude| GeoPoint::try_from(Point { latitude, longitude }).unwrap_err();
-        let paths = |error: &Error| -> Vec<String> {
-            error.field_errors().iter().map(|one| one.path.clone()).collect()
-        };
-        assert_eq!(paths(&wrong(90.1, -180.1)), ["latitude", "longitude"]);
-        assert_eq!(paths(&wrong(f64::NAN, 0.0)), ["latitude"]);
-        assert_eq!(paths(&wrong(0.0, f64::INFINITY)), ["longitude"]);
-    }
-
-    proptest! {
-        #[test]
-        fn a_point_reads_back(lat in -90_000_000..=90_000_000_i32, lon in -180_000_000..=180_000_000_i32) {
-            let point = GeoPoint { lat_e6: lat, lon_e6: lon };
-            prop_assert_eq!(GeoPoint::try_from(Point::from(point)).unwrap(), point);
-        }
     }
 }

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     common::{Time, page_request, unless_empty, words},
-    couriers::Point,
+    point::Point,
 };
 use crate::{edge::empty_as_none, sse::Live};
 

@@ -17,6 +17,7 @@ mod menu_import;
 mod menus;
 mod orders;
 mod payments;
+mod point;
 mod quotes;
 mod ratings;
 mod restaurants;
@@ -27,9 +28,7 @@ pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
 pub(crate) use activity::{Activity, ActivityFilter, ErrorCatalogue};
 pub(crate) use audit::{AUDITED_ROLES, AuditPage};
 pub(crate) use common::{Cursor, Page};
-pub(crate) use couriers::{
-    Courier, CourierChange, CourierFilter, DutyChange, NewCourier, Point, Shift,
-};
+pub(crate) use couriers::{Courier, CourierChange, CourierFilter, DutyChange, NewCourier, Shift};
 pub(crate) use dead_letters::{
     DeadLetter, DeadLetterFilter, DropReason, RetriedOne, Retry, RetryReport,
 };
@@ -53,6 +52,7 @@ pub(crate) use orders::{
 pub(crate) use payments::{
     Balances, LedgerFilter, NewRefund, NewTip, Payment, PaymentFilter, Statement, StatementDay,
 };
+pub(crate) use point::Point;
 pub(crate) use quotes::{NewQuote, Quote, Reorder};
 pub(crate) use ratings::{
     AllergyProfile, NewAllergyProfile, Opinion, Rating, Ratings, SlotFilter, Slots,

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::{
     common::{Money, Time, unless_empty},
-    couriers::Point,
     orders::Fulfilment,
+    point::Point,
 };
 
 /// Where it goes, as the roles have it.

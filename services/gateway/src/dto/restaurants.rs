@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     common::{Time, page_request},
     hours::OpeningHours,
+    point::Point,
 };
 
 /// Where a restaurant is, for people.
@@ -23,44 +24,6 @@ pub(crate) struct StreetAddress {
     postcode: String,
     /// ISO 3166-1 alpha-2.
     country: String,
-}
-
-/// A point on the earth, in degrees (WGS 84).
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"latitude": 51.5007, "longitude": -0.1246}))]
-pub(crate) struct Coordinates {
-    /// North of the equator.
-    #[serde(alias = "lat")]
-    #[schema(minimum = -90, maximum = 90)]
-    latitude: f64,
-    /// East of Greenwich.
-    #[serde(alias = "lon")]
-    #[schema(minimum = -180, maximum = 180)]
-    longitude: f64,
-}
-
-/// Millionths of a degree; what is no angle becomes what the role refuses.
-fn e6(degrees: f64) -> i32 {
-    let scaled = (degrees * 1e6).round();
-    if scaled.abs() <= 360e6 {
-        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
-        let whole = scaled as i32;
-        return whole;
-    }
-    i32::MAX
-}
-
-impl From<Coordinates> for common::v1::GeoPoint {
-    fn from(point: Coordinates) -> Self {
-        Self { lat_e6: e6(point.latitude), lon_e6: e6(point.longitude) }
-    }
-}
-
-impl From<common::v1::GeoPoint> for Coordinates {
-    fn from(point: common::v1::GeoPoint) -> Self {
-        Self { latitude: f64::from(point.lat_e6) / 1e6, longitude: f64::from(point.lon_e6) / 1e6 }
-    }
 }
 
 /// How a restaurant delivers.
@@ -129,7 +92,7 @@ pub(crate) struct NewRestaurant {
     #[serde(default)]
     address: Option<StreetAddress>,
     #[serde(default)]
-    location: Option<Coordinates>,
+    location: Option<Point>,
     /// None: always.
     #[serde(default)]
     hours: Option<OpeningHours>,
@@ -172,7 +135,7 @@ pub(crate) struct RestaurantChange {
     #[serde(default)]
     address: Option<StreetAddress>,
     #[serde(default)]
-    location: Option<Coordinates>,
+    location: Option<Point>,
     /// None: always.
     #[serde(default)]
     hours: Option<OpeningHours>,
@@ -203,7 +166,7 @@ impl From<RestaurantChange> for v1::Profile {
             description: change.description,
             phone: change.phone,
             address: change.address.map(Into::into),
-            location: change.location.map(Into::into),
+            location: change.location.map(Point::to_be_checked),
             time_zone: change.time_zone,
             hours: change.hours.map(Into::into),
             prep_minutes: change.prep_minutes,
@@ -306,7 +269,7 @@ pub(crate) struct Restaurant {
     description: String,
     phone: String,
     address: Option<StreetAddress>,
-    location: Option<Coordinates>,
+    location: Option<Point>,
     /// Null: always.
     hours: Option<OpeningHours>,
     /// Minutes from acceptance until an order is usually ready.
@@ -402,23 +365,4 @@ impl TryFrom<RestaurantFilter> for v1::ListRestaurantsRequest {
 pub(crate) struct OpenChange {
     /// True to take orders.
     pub(crate) open: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn degrees_are_exact_to_a_millionth_and_rubbish_is_left_to_the_role() {
-        for (degrees, expected) in
-            [(51.500_7, 51_500_700), (-0.124_6, -124_600), (-179.999_999, -179_999_999)]
-        {
-            assert_eq!(e6(degrees), expected);
-            let shown = Coordinates::from(common::v1::GeoPoint { lat_e6: expected, lon_e6: 0 });
-            assert!((shown.latitude - degrees).abs() < 1e-9);
-        }
-        for rubbish in [f64::NAN, f64::INFINITY, 1e300, -1e9] {
-            assert_eq!(e6(rubbish), i32::MAX);
-        }
-    }
 }

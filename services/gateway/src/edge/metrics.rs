@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use bistro_core::Error;
 use http::{Method, StatusCode};
-use prometheus::{HistogramOpts, HistogramVec, IntGauge, Registry};
+use prometheus::{HistogramOpts, HistogramVec, Registry};
 
 /// The gateway's metrics.
 pub(crate) struct Metrics {
     seconds: HistogramVec,
-    streams: IntGauge,
 }
 
 impl Metrics {
@@ -24,12 +23,8 @@ impl Metrics {
         ]);
         let seconds =
             HistogramVec::new(options, &["method", "route", "status"]).map_err(Error::internal)?;
-        let streams =
-            IntGauge::new("bistro_gateway_live_streams", "Live streams that are open now")
-                .map_err(Error::internal)?;
         registry.register(Box::new(seconds.clone())).map_err(Error::internal)?;
-        registry.register(Box::new(streams.clone())).map_err(Error::internal)?;
-        Ok(Self { seconds, streams })
+        Ok(Self { seconds })
     }
 
     /// Counts an answer. `route` is a matched path, so that labels are bounded.
@@ -43,21 +38,6 @@ impl Metrics {
         self.seconds
             .with_label_values(&[method, route, status.as_str()])
             .observe(took.as_secs_f64());
-    }
-
-    /// Counts a live stream for as long as the guard lives.
-    pub(crate) fn count_stream(&self) -> StreamGuard {
-        self.streams.inc();
-        StreamGuard(self.streams.clone())
-    }
-}
-
-/// A live stream that is counted.
-pub(crate) struct StreamGuard(IntGauge);
-
-impl Drop for StreamGuard {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -12,6 +12,7 @@ mod recorder;
 mod request_id;
 pub(crate) mod rules;
 mod serve;
+mod streams;
 mod trail;
 
 use std::{collections::HashMap, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
@@ -24,7 +25,7 @@ use bistro_proto::{
     operations::v1::operations_client::OperationsClient, orders::v1::orders_client::OrdersClient,
     payments::v1::payments_client::PaymentsClient,
 };
-use bistro_runtime::{PeerChannel, Peers, TokenVerifier};
+use bistro_runtime::{PeerChannel, Peers, TokenVerifier, current_scope};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use rand::rngs::SmallRng;
@@ -33,8 +34,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dto::AUDITED_ROLES;
 use crate::menu_cache::MenuCache;
+use crate::sse::{EVENTS, Live};
 use limits::Limiter;
 use metrics::Metrics;
+use streams::Streams;
 
 pub(crate) use answer::{Answer, IfNoneMatch};
 pub(crate) use body::{Json, Raw};
@@ -42,11 +45,11 @@ pub(crate) use extract::{
     At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable,
     RoleAt, Version, VersionOrNone, Wait,
 };
-pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};
 pub(crate) use query::{Query, empty_as_none};
 pub(crate) use recorder::{Trail, trail};
 pub(crate) use serve::serve;
+pub(crate) use streams::StreamGuard;
 
 /// What the edge is made from.
 pub(crate) struct Parts {
@@ -86,6 +89,7 @@ pub(crate) struct Inner {
     trail: Trail,
     /// One for each request in progress.
     permits: Semaphore,
+    streams: Streams,
     metrics: Metrics,
     rng: Mutex<SmallRng>,
     request_timeout: Duration,
@@ -129,6 +133,7 @@ impl Edge {
             audit: parts.audit,
             trail: parts.trail,
             permits: Semaphore::new(parts.limits.concurrent_requests),
+            streams: Streams::register(parts.gateway.live_streams, &EVENTS, &parts.registry)?,
             metrics: Metrics::register(&parts.registry)?,
             rng: Mutex::new(parts.rng),
             request_timeout: parts.gateway.request_timeout,
@@ -187,9 +192,11 @@ impl Inner {
         self.stopping.clone()
     }
 
-    /// Counts a live stream for as long as the guard lives.
-    pub(crate) fn count_stream(&self) -> StreamGuard {
-        self.metrics.count_stream()
+    /// A place for a live stream of `M` that this request's asker reads, for as long as the guard
+    /// lives; refuses when the asker or this process has as many as may be open.
+    pub(crate) fn open_stream<M: Live>(&self) -> Result<StreamGuard, Error> {
+        let user = current_scope().and_then(|scope| scope.principal.user());
+        self.streams.take(M::EVENT, user)
     }
 
     /// A request id that no other request has.

@@ -11,6 +11,10 @@ pub(crate) enum Access {
     Public,
     /// Anybody, and passwords or refresh tokens can be guessed: limited by address for users too.
     Credentials,
+    /// Anybody, and a role checks by a signature who it is: not limited by address. A provider
+    /// tells of many payments at once from few addresses, and what is refused it sends again for
+    /// days; until its signature is checked, nobody can tell it from who only shares its address.
+    Signed,
     /// Who has a token. What is not named below is this.
     Protected,
 }
@@ -46,9 +50,8 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             | "/docs"
             | "/docs/{file}"
             | "/.well-known/jwks.json",
-        )
-        // The provider's signature says who sends it.
-        | (&Method::POST, "/api/v1/webhooks/stripe") => Access::Public,
+        ) => Access::Public,
+        (&Method::POST, "/api/v1/webhooks/stripe") => Access::Signed,
         _ => Access::Protected,
     }
 }

@@ -103,13 +103,15 @@ async fn answer(
     let given = request.headers().get(header::AUTHORIZATION).cloned();
     let (principal, authorization) = identify(edge, given, asker, standing).await?;
     match (&principal, access) {
+        // What is signed is bounded by its time, its size and the room for requests in progress.
+        (Principal::Anonymous, Access::Signed)
+        | (Principal::Workload(_) | Principal::Operator, _) => {}
         (Principal::Anonymous, _) | (Principal::User { .. }, Access::Credentials) => {
             count(standing, edge.by_address.admit(asker, edge.clock.now()))?;
         }
         (Principal::User { id, .. }, _) => {
             count(standing, edge.by_user.admit(*id, edge.clock.now()))?;
         }
-        (Principal::Workload(_) | Principal::Operator, _) => {}
     }
     let wait = if rules::heeds_wait(request.method(), route) {
         preferred_wait(request.headers())

@@ -6,8 +6,9 @@ use axum::{
 };
 use bistro_core::kinds;
 use bistro_proto::delivery::v1::{
-    DeliveryRequest, DropOffRequest, FailRequest, GetDeliveryRequest, GetOrderDeliveryRequest,
-    ListUnderWayRequest, WatchCourierRequest, WatchDeliveriesRequest,
+    CourierPosition, DeliveryChange, DeliveryRequest, DropOffRequest, FailRequest,
+    GetDeliveryRequest, GetOrderDeliveryRequest, ListUnderWayRequest, WatchCourierRequest,
+    WatchDeliveriesRequest,
 };
 use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -74,10 +75,11 @@ async fn watch_deliveries(
     Reading(ask): Reading,
     LastEventId(seen): LastEventId,
 ) -> Result<Response, Problem> {
+    let place = edge.open_stream::<DeliveryChange>()?;
     let after = seen.map_or_else(String::new, |seen| seen.to_string());
     let request = ask.with(WatchDeliveriesRequest { after });
     let changes = edge.delivery().watch_deliveries(request).await?.into_inner();
-    Ok(sse::response(changes, edge.stopping(), edge.count_stream()))
+    Ok(sse::response(changes, edge.stopping(), place))
 }
 
 /// List all deliveries that have not ended, oldest first
@@ -146,7 +148,7 @@ async fn get_order_delivery(
     get, path = "/api/v1/orders/{id}/delivery/events", tag = "deliveries",
     responses(
         (status = 200, description = "The events", content_type = "text/event-stream",
-            body = String, example = "id: 1795298400000\nevent: position\ndata: {\"position\":{\"latitude\":51.500729,\"longitude\":-0.124625},\"at\":\"2026-11-20T18:30:00.000Z\"}\n\n"),
+            body = String, example = "id: 1795298400000\nevent: position\ndata: {\"position\":{\"latitude\":51.5007,\"longitude\":-0.1246},\"at\":\"2026-11-20T18:30:00.000Z\"}\n\n"),
         (status = 204, description = "The delivery has ended"),
     )
 )]
@@ -162,9 +164,10 @@ async fn watch_courier(
         // A browser reconnects for ever unless it is told 204.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
+    let place = edge.open_stream::<CourierPosition>()?;
     let request = ask.with(WatchCourierRequest { order_id });
     let moves = edge.delivery().watch_courier(request).await?.into_inner();
-    Ok(sse::response(moves, edge.stopping(), edge.count_stream()))
+    Ok(sse::response(moves, edge.stopping(), place))
 }
 
 /// Show a delivery

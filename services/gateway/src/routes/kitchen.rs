@@ -23,6 +23,9 @@ use crate::{
     sse::{self, Live},
 };
 
+/// The event of a ticket that a screen shows no longer.
+const REMOVED: &str = "removed";
+
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create_station, list_stations))
@@ -145,9 +148,11 @@ async fn get_load(
 /// Follow a kitchen's tickets live
 ///
 /// Server-sent events, for the restaurant's staff: the tickets that are open now, and then each
-/// that changes, as it is, also when it leaves the list. `id` is a place in the order of changes,
-/// `event` is `ticket`, `data` is the ticket. A change may come more than once. A comment comes
-/// every 15 seconds. The stream ends when an access token would: reconnect with a new one and with
+/// that changes, as it is. `id` is a place in the order of changes, `data` is the ticket. `event`
+/// is `ticket`, and `removed` for one that does not belong on the screen any more: it was handed
+/// over, its cancellation was acknowledged, or the station has nothing to cook of it any more. A
+/// change may come more than once, also that of a ticket the screen has not. A comment comes every
+/// 15 seconds. The stream ends when an access token would: reconnect with a new one and with
 /// `Last-Event-ID`, to be sent what changed since.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/kitchen/events", tag = "tickets",
@@ -169,9 +174,10 @@ async fn watch_tickets(
     Query(filter): Query<StationFilter>,
     LastEventCursor(seen): LastEventCursor,
 ) -> Result<Response, Problem> {
+    let place = edge.open_stream::<TicketChange>()?;
     let changes = edge.kitchen().watch_tickets(ask.with(filter.of(id, seen))).await;
     let changes = changes.map_err(|status| resumed_wrongly(&status))?.into_inner();
-    Ok(sse::response(changes, edge.stopping(), edge.count_stream()))
+    Ok(sse::response(changes, edge.stopping(), place))
 }
 
 /// What the kitchen refuses about the place to go on from, said of the header that names it.
@@ -194,6 +200,10 @@ impl Live for TicketChange {
         self.cursor.clone()
     }
 
+    fn event(&self) -> &'static str {
+        if self.removed { REMOVED } else { Self::EVENT }
+    }
+
     fn data(self) -> Option<Ticket> {
         self.ticket.map(Into::into)
     }
@@ -202,4 +212,16 @@ impl Live for TicketChange {
 fn tagged(station: Station) -> Answer<Station> {
     let version = station.version;
     Answer::ok(station).tagged(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_that_leaves_the_screen_is_another_event() {
+        let change = TicketChange::default();
+        assert_eq!(change.event(), "ticket");
+        assert_eq!(TicketChange { removed: true, ..change }.event(), "removed");
+    }
 }

@@ -8,7 +8,8 @@ use bistro_core::kinds;
 use bistro_proto::{
     orders::v1::{
         AcceptOrderRequest, CancelOrderRequest, DelayOrderRequest, GetOrderRequest,
-        HandOverRequest, ModifyOrderRequest, RejectOrderRequest, WatchOrderRequest,
+        HandOverRequest, ModifyOrderRequest, Order as OrderMessage, RejectOrderRequest,
+        WatchOrderRequest,
     },
     payments::v1::{GetPaymentRequest, RefundRequest},
 };
@@ -264,9 +265,10 @@ async fn watch_order(
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
     }
+    let place = edge.open_stream::<OrderMessage>()?;
     let request = ask.with(WatchOrderRequest { id, after_sequence: seen.unwrap_or(0) });
     let orders = edge.orders().watch_order(request).await?.into_inner();
-    Ok(sse::response(orders, edge.stopping(), edge.count_stream()))
+    Ok(sse::response(orders, edge.stopping(), place))
 }
 
 /// Show the payment of an order

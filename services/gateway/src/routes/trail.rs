@@ -14,9 +14,10 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 
 /// Show who did what, newest first
 ///
-/// For administrators and the operator: every request that changed something or tried to, and what
-/// support and administrators read of others. An entry is there a second after its request at the
-/// latest; entries are kept for as long as `audit.retention` says.
+/// For administrators and the operator: every request that changed something or tried to, except
+/// what card providers tell, and what support and administrators read of others. An entry is there
+/// a second after its request at the latest; entries are kept for as long as `audit.retention`
+/// says.
 #[utoipa::path(
     get, path = "/api/v1/audit-trail", tag = "operations", params(ActivityFilter),
     responses((status = 200, description = "A page of the trail", body = Page<Activity>))

@@ -89,3 +89,25 @@ async fn guessing_passwords_is_limited_by_address_with_a_token_too() {
         assert!(answer.header("ratelimit").starts_with("\"address\";"));
     }
 }
+
+#[tokio::test]
+async fn a_provider_is_heard_however_often_it_calls_from_one_address() {
+    let bench = tight();
+    let webhook = |body: String| {
+        let request = Request::builder().method("POST").uri("/api/v1/webhooks/stripe");
+        bench.send(request.header("stripe-signature", "t=1,v1=00"), body)
+    };
+    for _ in 0..10 {
+        let answer = webhook(r#"{"id":"evt_1"}"#.to_owned()).await;
+        // It is passed on, to a role that is not there yet in these tests.
+        answer.expect_problem(503, "unavailable");
+        assert_eq!(answer.header("ratelimit"), "");
+    }
+    // Its size is bounded as before, and so is whoever else asks from there.
+    webhook("x".repeat(5000)).await.expect_problem(413, "too_large");
+    let anybody = || Request::builder().uri("/api/v1/restaurants");
+    for _ in 0..2 {
+        assert_eq!(bench.send(anybody(), "").await.status, 200);
+    }
+    bench.send(anybody(), "").await.expect_problem(429, "rate_limited");
+}

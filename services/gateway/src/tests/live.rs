@@ -1,6 +1,9 @@
 //! Live events of an order.
 
 use axum::response::Response;
+use bistro_config::LiveStreams;
+use bistro_core::Role;
+use http::Request;
 use http_body_util::BodyExt as _;
 use tonic::Status;
 
@@ -73,10 +76,7 @@ async fn what_may_not_be_followed_is_a_problem() {
     let bench = Bench::new();
     let other = events().replace('4', "5");
     bench.send(bench.get(&other), "").await.expect_problem(404, "not_found");
-    bench
-        .send(http::Request::builder().uri(events()), "")
-        .await
-        .expect_problem(401, "unauthenticated");
+    bench.send(Request::builder().uri(events()), "").await.expect_problem(401, "unauthenticated");
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,13 +90,68 @@ async fn a_silent_stream_shows_that_it_lives_and_ends_with_the_process() {
         assert_eq!(next(&mut response).await.unwrap(), ": alive\n\n");
         assert_eq!(began.elapsed().as_secs(), 15 * beats);
     }
-    let open = |bench: &Bench| {
-        let text = prometheus::TextEncoder::new().encode_to_string(&bench.registry.gather());
-        text.unwrap().contains("bistro_gateway_live_streams 1")
-    };
-    assert!(open(&bench));
+    assert_eq!(open(&bench), 1);
     bench.stopping.cancel();
     assert_eq!(next(&mut response).await, None);
     drop(response);
-    assert!(!open(&bench));
+    assert_eq!(open(&bench), 0);
+}
+
+/// How many streams of orders are open, as the metrics say.
+fn open(bench: &Bench) -> u32 {
+    let text = prometheus::TextEncoder::new().encode_to_string(&bench.registry.gather()).unwrap();
+    for kind in ["delivery", "position", "ticket"] {
+        assert!(text.contains(&format!("bistro_gateway_live_streams{{event=\"{kind}\"}} 0\n")));
+    }
+    let beginning = "bistro_gateway_live_streams{event=\"order\"} ";
+    text.lines().find_map(|line| line.strip_prefix(beginning)).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_user_may_follow_so_much_at_once_and_the_operator_more() {
+    let bench = Bench::with(|gateway| {
+        gateway.live_streams = LiveStreams { per_user: 2, per_process: 4 };
+    });
+    *bench.orders.stays.lock() = true;
+    let (ada, eve) = (bench.user(1, vec![Role::Customer]), bench.user(2, vec![Role::Customer]));
+    let follow = |who: &str| Request::builder().uri(events()).header("authorization", who);
+    let mut first = bench.open(follow(&ada)).await;
+    next(&mut first).await.unwrap();
+    let second = bench.open(follow(&ada)).await;
+    let asked = bench.orders.seen.lock().len();
+    let refused = bench.send(follow(&ada), "").await;
+    refused.expect_problem(429, "rate_limited");
+    assert_eq!(refused.header("retry-after"), "10");
+    assert_eq!(bench.orders.seen.lock().len(), asked, "orders is not asked for it");
+    // Others follow what they like, until the process has enough.
+    let _others = [bench.open(follow(&eve)).await, bench.open(bench.get(&events())).await];
+    assert_eq!(open(&bench), 4);
+    for who in [follow(&eve), bench.get(&events())] {
+        let refused = bench.send(who, "").await;
+        refused.expect_problem(503, "unavailable");
+        assert_eq!(refused.header("retry-after"), "10");
+    }
+    bench.send(follow(&ada), "").await.expect_problem(429, "rate_limited");
+    // A stream that is left makes room, whether anything of it was read or not.
+    drop(first);
+    drop(second);
+    assert_eq!(open(&bench), 2);
+    let again = bench.open(follow(&ada)).await;
+    assert_eq!((again.status(), open(&bench)), (http::StatusCode::OK, 3));
+}
+
+#[tokio::test]
+async fn what_is_refused_or_ends_leaves_its_place() {
+    let bench = Bench::with(|gateway| {
+        gateway.live_streams = LiveStreams { per_user: 1, per_process: 1 };
+    });
+    bench.orders.told.lock().push(Ok(order("completed", 7)));
+    let other = events().replace('4', "5");
+    for _ in 0..3 {
+        bench.send(bench.get(&other), "").await.expect_problem(404, "not_found");
+        let mut response = bench.open(bench.get(&events())).await;
+        while next(&mut response).await.is_some() {}
+        // Its reader still holds the answer.
+        assert_eq!(open(&bench), 0);
+    }
 }

@@ -12,7 +12,7 @@ mod trail;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
-use bistro_config::{Audit, Gateway, Limits, RateLimit, Recorded, RecordedAddress};
+use bistro_config::{Audit, Gateway, Limits, LiveStreams, RateLimit, Recorded, RecordedAddress};
 use bistro_core::{Clock, FixedClock, Id, Role, Timestamp};
 use bistro_proto::{
     accounts::v1::{
@@ -128,6 +128,7 @@ impl Bench {
             trusted_proxies: 0,
             rate_limit: RateLimit { per_second: 10, burst: 1000 },
             user_rate_limit: RateLimit { per_second: 10, burst: 1000 },
+            live_streams: LiveStreams { per_user: 16, per_process: 1000 },
         };
         change(&mut gateway);
         let stopping = CancellationToken::new();

@@ -135,8 +135,73 @@ async fn a_station_sees_its_own_and_what_it_loses() {
     lost.sort_by_key(what);
     for (change, bits) in lost.into_iter().zip([2, 3]) {
         assert_eq!(what(&change), is(bits, "queued"));
+        assert!(change.removed, "it is nothing for the grill any more");
         assert_eq!(change.ticket.unwrap().items[0].station_id, "");
     }
+}
+
+#[tokio::test]
+async fn a_station_that_comes_back_is_told_what_it_lost_before_and_what_it_loses_after() {
+    for lost_meanwhile in [true, false] {
+        let bench = Bench::new();
+        let grill = bench.station("Grill", false).await.unwrap();
+        let lose = async || {
+            bench.clock.advance(Duration::from_secs(60));
+            let request = v1::DeleteStationRequest { id: grill.id.clone() };
+            bench.service.delete_station(&asked(manager()), &request).await.unwrap();
+            bench.fire().await;
+        };
+        bench.ticket(1, vec![line("", 1)]).await;
+        bench.ticket(2, vec![line("grill", 1)]).await;
+        let mut changes = watch(&bench, "", &grill.id);
+        let seen = next(&mut changes).await;
+        assert_eq!((what(&seen), seen.removed), (is(2, "queued"), false));
+        drop(changes);
+        // Far behind what is sent to who comes back, so that nothing tells of it by chance.
+        bench.clock.advance(Duration::from_secs(60));
+        bench.ticket(3, vec![line("grill", 1)]).await;
+        let mut changes = if lost_meanwhile {
+            lose().await;
+            watch(&bench, &seen.cursor, &grill.id)
+        } else {
+            let mut changes = watch(&bench, &seen.cursor, &grill.id);
+            assert_eq!(what(&next(&mut changes).await), is(3, "queued"));
+            lose().await;
+            changes
+        };
+        let mut lost = BTreeSet::new();
+        while lost.len() < 2 {
+            let change = next(&mut changes).await;
+            // What the screen has already may come once more before.
+            if change.removed {
+                lost.insert(what(&change));
+            }
+        }
+        assert_eq!(lost, BTreeSet::from([is(2, "queued"), is(3, "queued")]));
+        // A screen that begins anew has nothing that could be taken away.
+        let mut anew = watch(&bench, "", &grill.id);
+        bench.act(Start, 2, None).await.unwrap();
+        let nothing = tokio::time::timeout(Duration::from_millis(200), anew.next());
+        assert!(nothing.await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn what_leaves_the_screen_is_said_to_be_removed() {
+    let bench = Bench::new();
+    bench.ticket(1, vec![line("", 1)]).await;
+    let mut changes = watch(&bench, "", "");
+    assert!(!next(&mut changes).await.removed);
+    bench.told(&cancelled(1)).await;
+    let cancelled = next(&mut changes).await;
+    assert!(!cancelled.removed, "somebody has to see it first");
+    let acknowledge = v1::TicketRequest { id: ticket_id(1) };
+    bench.service.acknowledge(&asked(chef()), &acknowledge).await.unwrap();
+    let gone = next(&mut changes).await;
+    assert!(gone.removed && gone.ticket.unwrap().acknowledged);
+    // Who comes back is told so as well.
+    let mut changes = watch(&bench, &cancelled.cursor, "");
+    assert!(next(&mut changes).await.removed);
 }
 
 #[tokio::test]

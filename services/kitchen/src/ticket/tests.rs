@@ -247,6 +247,8 @@ proptest! {
                 let open = ticket.ended.is_none() || ticket.unseen;
                 prop_assert_eq!(is_in(&ticket, OPEN_BY_RESTAURANT), open);
                 prop_assert!(!ticket.unseen || ticket.ended == Some(TicketState::Cancelled));
+                let both = ticket.left.iter().any(|station| ticket.is_for(*station));
+                prop_assert!(!both, "what it has left, it is not for");
                 prop_assert!(is_in(&ticket, BY_CHANGE));
             }
         }
