@@ -41,6 +41,8 @@ pub mod kinds {
         PasswordReset = "pwr";
         /// An invitation to work for a restaurant.
         Invitation = "inv";
+        /// A key with which a program speaks for a user.
+        ApiKey = "key";
         /// A restaurant.
         Restaurant = "rst";
         /// A menu of a restaurant.

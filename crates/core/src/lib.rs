@@ -4,6 +4,7 @@
 //! used in a plain function and tested without a server.
 
 mod actor;
+mod api_key;
 mod card;
 mod clock;
 mod error;
@@ -17,6 +18,7 @@ mod page;
 mod panic;
 
 pub use actor::{Membership, Principal, Role, StaffRole};
+pub use api_key::{ApiKeyError, ApiKeyText};
 pub use card::check_card_token;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp, TimestampError};
 pub use error::{Error, ErrorCode, FieldError, GrpcCode, Result};

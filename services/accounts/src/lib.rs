@@ -7,19 +7,25 @@
 //! configured otherwise). The *refresh token* is traded for new tokens, here, against what is
 //! stored: it is never stale. Adding members is decided by what is stored, too.
 //!
+//! An *API key* is for a program that speaks for a user: the gateway trades it here for an access
+//! token, anew every few seconds (`key_exchange`).
+//!
 //! What the gateway saw people do is kept here too, beside the people: `activity`.
 //!
-//! `credentials`, `membership`, `session` and `throttle` hold the rules as plain
+//! `credentials`, `membership`, `session`, `key_scope` and `throttle` hold the rules as plain
 //! functions; `service` and its parts `users` and `sessions` read, ask them, and commit what
 //! they say.
 
 mod activity;
+mod api_keys;
 mod audit;
 mod credentials;
 mod documents;
 mod entropy;
 mod hashing;
 mod invitations;
+mod key_exchange;
+mod key_scope;
 mod keys;
 mod members;
 mod membership;
@@ -66,6 +72,7 @@ pub static SPEC: RoleSpec = RoleSpec {
         &invitations::INVITATIONS,
         &activity::ACTIVITY,
         &keys::KEY_RINGS,
+        &api_keys::API_KEYS,
     ],
     queues: &[],
     build,

@@ -8,6 +8,8 @@ pub(crate) struct Metrics {
     pub(crate) logins: IntCounterVec,
     /// By `outcome`: rotated, again, reused, refused.
     pub(crate) refreshes: IntCounterVec,
+    /// By `outcome`: done, refused, failed.
+    pub(crate) exchanges: IntCounterVec,
 }
 
 impl Metrics {
@@ -23,6 +25,10 @@ impl Metrics {
             refreshes: counter(
                 "bistro_accounts_refreshes_total",
                 "Refresh tokens shown, by what became of them; reused means that one was stolen",
+            )?,
+            exchanges: counter(
+                "bistro_accounts_key_exchanges_total",
+                "API keys shown to be traded for access tokens, by what became of them",
             )?,
         })
     }

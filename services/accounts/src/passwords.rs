@@ -193,7 +193,8 @@ impl AccountsService {
         Ok(shown(&reset, user, &*self.keys.signer().await?))
     }
 
-    /// Sets a password by a reset's token; all of the user's sessions end.
+    /// Sets a password by a reset's token; all of the user's sessions and API keys end: whoever
+    /// has lost a password does not know who found it, nor what they made with it.
     pub(crate) async fn reset_password(&self, request: ResetPasswordRequest) -> Result<(), Error> {
         check_new_password("new", &request.new)?;
         let signer = self.keys.signer().await?;
@@ -211,6 +212,7 @@ impl AccountsService {
             )?;
             let after = User { password: hash.clone(), ..user.without_sessions(None, work.time) };
             work.replace(&user, &after)?;
+            self.end_api_keys(&mut work, user.id).await?;
             match self.engine.commit(work).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Conflict { .. }) => {}

@@ -289,6 +289,55 @@ impl Accounts for AccountsService {
         answer(self.accept_invitation(&asked, &request).await)
     }
 
+    async fn create_api_key(
+        &self,
+        request: Request<v1::CreateApiKeyRequest>,
+    ) -> Result<Response<v1::ApiKey>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.create_api_key(&asked, &request).await)
+    }
+
+    async fn get_api_key(
+        &self,
+        request: Request<v1::GetApiKeyRequest>,
+    ) -> Result<Response<v1::ApiKey>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.get_api_key(&asked.principal, &request).await)
+    }
+
+    async fn update_api_key(
+        &self,
+        request: Request<v1::UpdateApiKeyRequest>,
+    ) -> Result<Response<v1::ApiKey>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.update_api_key(&asked, &request).await)
+    }
+
+    async fn delete_api_key(
+        &self,
+        request: Request<v1::DeleteApiKeyRequest>,
+    ) -> Result<Response<v1::DeleteApiKeyResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        let deleted = self.delete_api_key(&asked, &request).await;
+        answer(deleted.map(|()| v1::DeleteApiKeyResponse {}))
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<v1::ListApiKeysRequest>,
+    ) -> Result<Response<v1::ListApiKeysResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.api_keys(&asked.principal, request).await)
+    }
+
+    async fn exchange_api_key(
+        &self,
+        request: Request<v1::ExchangeApiKeyRequest>,
+    ) -> Result<Response<v1::ExchangeApiKeyResponse>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.exchange_api_key(&asked.principal, &request).await)
+    }
+
     async fn list_keys(
         &self,
         request: Request<v1::ListKeysRequest>,

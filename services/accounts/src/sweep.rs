@@ -1,4 +1,5 @@
-//! Removes sessions, resets and invitations that have expired, and old entries of the audit trail.
+//! Removes sessions, resets, invitations and API keys that have expired, and old entries of the
+//! audit trail.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use bistro_store::{Cause, Document, Key, Query, StoreError, StoreExt as _};
 
 use crate::{
     activity::{self, Activity},
+    api_keys::{self, ApiKey},
     invitations::{self, Invitation},
     passwords::{self, PasswordReset},
     session::{self, Session},
@@ -18,6 +20,8 @@ use crate::{
 const TICK: &str = "expired";
 /// How often what has expired is looked for.
 const EVERY: Duration = Duration::from_mins(10);
+/// How long an API key that has ended is still shown to its user.
+const EXPIRED_KEYS: Duration = Duration::from_hours(30 * 24);
 /// Documents removed by one Work.
 const BATCH: u32 = 100;
 
@@ -39,6 +43,7 @@ impl Reactor for Sweeper {
         remove_before::<Session>(&self.engine, session::BY_EXPIRY, now).await?;
         remove_before::<PasswordReset>(&self.engine, passwords::BY_EXPIRY, now).await?;
         remove_before::<Invitation>(&self.engine, invitations::BY_EXPIRY, now).await?;
+        remove_before::<ApiKey>(&self.engine, api_keys::BY_EXPIRY, now - EXPIRED_KEYS).await?;
         remove_before::<Activity>(&self.engine, activity::BY_TIME, now - self.activity).await
     }
 }

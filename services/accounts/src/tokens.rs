@@ -8,7 +8,7 @@
 //! whose answer was lost gets the very token that was lost.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use bistro_core::{Error, Id, kinds};
+use bistro_core::{ApiKeyText, Error, Id, kinds};
 use bistro_runtime::AccessClaims;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Reset,
     /// Becoming a member of a restaurant.
     Invitation,
+    /// Speaking for a user.
+    ApiKey,
 }
 
 impl Purpose {
@@ -32,6 +34,7 @@ impl Purpose {
         match self {
             Self::Reset => format!("reset {id}"),
             Self::Invitation => format!("invitation {id}"),
+            Self::ApiKey => format!("api key {id}"),
         }
     }
 }
@@ -74,6 +77,22 @@ impl Signer {
         Some(id.to_owned())
     }
 
+    /// The API key `id`. Its proof is the left part of a code: 160 bits are enough (RFC 2104, 5).
+    pub(crate) fn api_key(&self, id: Id<kinds::ApiKey>) -> ApiKeyText {
+        let named = Purpose::ApiKey.of(&id.to_string());
+        let code = self.refresh.clone().chain_update(named).finalize().into_bytes();
+        let mut proof = [0; ApiKeyText::PROOF];
+        proof.copy_from_slice(&code[..ApiKeyText::PROOF]);
+        ApiKeyText { id, proof }
+    }
+
+    /// Whether `key` was made here.
+    pub(crate) fn made(&self, key: &ApiKeyText) -> bool {
+        let named = Purpose::ApiKey.of(&key.id.to_string());
+        // Takes the same time wherever the first wrong byte is.
+        self.refresh.clone().chain_update(named).verify_truncated_left(&key.proof).is_ok()
+    }
+
     /// The refresh token of this generation of `session`.
     pub(crate) fn refresh(&self, session: Id<kinds::Session>, generation: i64) -> String {
         let named = format!("{session}.{generation}");
@@ -109,6 +128,24 @@ mod tests {
             let token = signer(1).refresh(session, generation);
             prop_assert_eq!(signer(1).read_refresh(&token), Some((session, generation)));
             prop_assert_eq!(signer(2).read_refresh(&token), None);
+        }
+
+        #[test]
+        fn an_api_key_is_known_here_and_nowhere_else(
+            bits: u128, other: u128, place in 0..ApiKeyText::PROOF, byte: u8,
+        ) {
+            let key = signer(1).api_key(Id::from_bits(bits));
+            prop_assert!(signer(1).made(&key) && !signer(2).made(&key));
+            let text = key.expose();
+            prop_assert!(signer(1).made(&text.parse().unwrap()));
+            let mut altered = key.clone();
+            altered.proof[place] = byte;
+            prop_assert_eq!(signer(1).made(&altered), altered == key);
+            let moved = ApiKeyText { id: Id::from_bits(other), ..key };
+            prop_assert_eq!(signer(1).made(&moved), other == bits);
+            // What is good for one purpose is good for no other.
+            let code = signer(1).code(Purpose::Invitation, &key.id.to_string());
+            prop_assert_eq!(signer(1).read_code(Purpose::ApiKey, &code), None);
         }
 
         #[test]

@@ -119,6 +119,7 @@ impl AccountsService {
                     work.delete(&member);
                 }
             }
+            self.end_api_keys(&mut work, id).await?;
             let event = UserErased { user_id: id.to_string() };
             let sequence = before.version + 1;
             work.event(&UserErased::full_name(), id, sequence, event.encode_to_vec());

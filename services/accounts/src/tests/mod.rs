@@ -1,6 +1,7 @@
 //! The role as others see it: over gRPC, with its tokens checked by the platform's verifier.
 
 mod activity;
+mod api_keys;
 mod memory;
 mod platform;
 
