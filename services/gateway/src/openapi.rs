@@ -45,6 +45,7 @@ const TAGGED: &[&str] = &[
     "Courier",
     "Delivery",
     "User",
+    "ApiKey",
     "Rating",
     "AllergyProfile",
 ];
@@ -70,6 +71,7 @@ const BEARER: &str = "bearer";
     tags(
         (name = "users", description = "Users"),
         (name = "sessions", description = "Sessions and passwords"),
+        (name = "api-keys", description = "Keys for programs that speak for a user"),
         (name = "staff", description = "Who works for a restaurant"),
         (name = "restaurants", description = "Restaurants and their menus"),
         (name = "menus", description = "Menus, sections, options and ingredients"),
@@ -102,7 +104,7 @@ fn complete(document: &mut openapi::OpenApi) {
     components.responses.insert("Problem".to_owned(), RefOr::T(problem()));
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An access token from `POST /api/v1/sessions`"));
+        .description(Some("An access token from `POST /api/v1/sessions`, or an API key from `POST /api/v1/me/api-keys`"));
     components
         .security_schemes
         .insert(BEARER.to_owned(), RefOr::T(SecurityScheme::Http(bearer.build())));
@@ -210,6 +212,14 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
         Access::Protected => vec![SecurityRequirement::new(BEARER, [""; 0])],
         Access::Public | Access::Credentials | Access::Signed => Vec::new(),
     });
+    if rules::refuses_keys(method, path) {
+        let refusal = "An API key is refused here (403).";
+        let described = operation.description.take().filter(|text| !text.is_empty());
+        operation.description = Some(match described {
+            Some(text) => format!("{text}\n\n{refusal}"),
+            None => refusal.to_owned(),
+        });
+    }
     let mut has_tag = false;
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
@@ -342,6 +352,7 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
         (_, "couriers") => (id("cou"), "The courier"),
         ("user_id", _) | (_, "users") => (id("usr"), "The user"),
         (_, "sessions") => (id("ses"), "The session"),
+        (_, "api-keys") => (id("key"), "The API key"),
         (_, "invitations") => (id("inv"), "The invitation"),
         (_, "dead-letters") => (
             ObjectBuilder::new()

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod activity;
+mod api_keys;
 mod audit;
 mod common;
 mod couriers;
@@ -26,6 +27,7 @@ mod stations;
 
 pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
 pub(crate) use activity::{Activity, ActivityFilter, ErrorCatalogue};
+pub(crate) use api_keys::{ApiKey, ApiKeyChange, NewApiKey};
 pub(crate) use audit::{AUDITED_ROLES, AuditPage};
 pub(crate) use common::{Cursor, Page};
 pub(crate) use couriers::{Courier, CourierChange, CourierFilter, DutyChange, NewCourier, Shift};

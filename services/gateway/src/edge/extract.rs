@@ -23,6 +23,8 @@ pub(crate) struct Arrived {
     pub(crate) wait: Option<u32>,
     /// Whether the route needs a token and there is none.
     pub(crate) must_log_in: bool,
+    /// Whether an API key was brought where none is good enough.
+    pub(crate) refuses_key: bool,
 }
 
 /// The right to ask the other roles, as part of one request.
@@ -50,6 +52,10 @@ fn arrived(parts: &Parts) -> Result<&Arrived, Problem> {
     })?;
     if arrived.must_log_in {
         return Err(Error::unauthenticated().into());
+    }
+    if arrived.refuses_key {
+        let message = "an API key may not do this; log in";
+        return Err(Error::new(ErrorCode::PermissionDenied, message).into());
     }
     Ok(arrived)
 }

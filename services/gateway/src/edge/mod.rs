@@ -2,6 +2,7 @@
 
 mod address;
 mod answer;
+mod api_keys;
 mod body;
 mod extract;
 mod limits;
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::dto::AUDITED_ROLES;
 use crate::menu_cache::MenuCache;
 use crate::sse::{EVENTS, Live};
+use api_keys::ApiKeys;
 use limits::Limiter;
 use metrics::Metrics;
 use streams::Streams;
@@ -82,6 +84,7 @@ pub(crate) struct Inner {
     /// By role, of those that have queues.
     operations: HashMap<&'static str, OperationsClient<PeerChannel>>,
     verifier: TokenVerifier,
+    api_keys: ApiKeys,
     clock: Arc<dyn Clock>,
     by_address: Limiter<IpAddr>,
     by_user: Limiter<Id<kinds::User>>,
@@ -127,6 +130,10 @@ impl Edge {
             menus: MenuCache::default(),
             operations,
             verifier: parts.verifier,
+            api_keys: ApiKeys::new(
+                AccountsClient::new(peer("accounts")?.as_workload()),
+                &parts.gateway.rate_limit,
+            ),
             clock: parts.clock,
             by_address: Limiter::new("address", ", or log in", &parts.gateway.rate_limit),
             by_user: Limiter::new("user", "", &parts.gateway.user_rate_limit),

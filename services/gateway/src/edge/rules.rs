@@ -56,6 +56,34 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
     }
 }
 
+/// Whether `method` on `route` refuses API keys: what decides who may get in, and as whom.
+///
+/// A key that is found must not become another way in, that stays when the key is revoked; and a
+/// key that was given a part of its user's rights must not take more. Who works for a restaurant
+/// is decided by what is stored of the asker and not by the asker's token, so it is among these.
+pub(crate) fn refuses_keys(method: &Method, route: &str) -> bool {
+    if access(method, route) == Access::Credentials {
+        return true;
+    }
+    match route {
+        "/api/v1/sessions"
+        | "/api/v1/sessions/current"
+        | "/api/v1/sessions/{id}"
+        | "/api/v1/users/{id}/sessions"
+        | "/api/v1/users/{id}/password-reset"
+        | "/api/v1/users/{id}/export"
+        | "/api/v1/users/{id}/api-keys"
+        | "/api/v1/me/password"
+        | "/api/v1/me/api-keys"
+        | "/api/v1/api-keys/{id}"
+        | "/api/v1/restaurants/{id}/invitations"
+        | "/api/v1/invitations/{id}"
+        | "/api/v1/invitations/accept" => true,
+        "/api/v1/users/{id}" | "/api/v1/restaurants/{id}/members/{user_id}" => !method.is_safe(),
+        _ => false,
+    }
+}
+
 /// Whether `method` on `route` is there to change something. A quote is stored nowhere.
 pub(crate) fn changes(method: &Method, route: &str) -> bool {
     !method.is_safe() && !matches!(route, "/api/v1/quotes" | "/api/v1/orders/{id}/reorder")
@@ -72,6 +100,7 @@ pub(crate) fn shows_others(route: &str) -> bool {
         route,
         "/api/v1/me"
             | "/api/v1/me/allergy-profile"
+            | "/api/v1/me/api-keys"
             | "/api/v1/restaurants/{id}/ratings"
             | "/api/v1/restaurants/{id}/slots"
             | "/api/v1/sessions"
@@ -113,6 +142,7 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
                 | "/api/v1/orders/{id}"
                 | "/api/v1/orders/{id}/rating"
                 | "/api/v1/users/{id}"
+                | "/api/v1/api-keys/{id}"
                 | "/api/v1/stations/{id}"
                 | "/api/v1/couriers/me"
                 | "/api/v1/couriers/{id}"
@@ -120,11 +150,14 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
 }
 
 /// Whether what `route` shows changes only with its entity tag, so that whoever has it need not be
-/// sent it again. Availability and free stock change by themselves.
+/// sent it again. Availability, free stock and the day of a key's last use change by themselves.
 pub(crate) fn revalidates(route: &str) -> bool {
     !matches!(
         route,
-        "/api/v1/items/{id}" | "/api/v1/option-groups/{id}" | "/api/v1/ingredients/{id}"
+        "/api/v1/items/{id}"
+            | "/api/v1/option-groups/{id}"
+            | "/api/v1/ingredients/{id}"
+            | "/api/v1/api-keys/{id}"
     )
 }
 

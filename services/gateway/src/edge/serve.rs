@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bistro_core::{Error, ErrorCode, Panicked, Principal};
+use bistro_core::{Error, ErrorCode, Id, Panicked, Principal, kinds};
 use bistro_proto::accounts::v1::Activity;
 use bistro_runtime::Scope;
 use futures::FutureExt as _;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, Span, field};
 
 use super::{
-    Edge, Problem, address,
+    Edge, Problem, address, api_keys,
     extract::Arrived,
     limits::Standing,
     metrics::method_label,
@@ -100,6 +100,7 @@ async fn answer(
     };
     let access = rules::access(request.method(), route);
     let asker = address::of(&request, edge.trusted_proxies);
+    let key = api_keys::put_token(edge, &mut request, asker, standing).await?;
     let given = request.headers().get(header::AUTHORIZATION).cloned();
     let (principal, authorization) = identify(edge, given, asker, standing).await?;
     match (&principal, access) {
@@ -119,7 +120,7 @@ async fn answer(
         None
     };
     let deadline = began + edge.request_timeout + Duration::from_secs(wait.unwrap_or(0).into());
-    let pending = match entry(&arriving, &request, &principal, access) {
+    let pending = match entry(&arriving, &request, &principal, access, key) {
         Some(entry) => edge.trail.begin(entry, deadline).await?,
         None => None,
     };
@@ -128,6 +129,7 @@ async fn answer(
         wait,
         // Told by the handler's extractors, so that 404 and 405 need no token.
         must_log_in: access == Access::Protected && principal == Principal::Anonymous,
+        refuses_key: key.is_some() && rules::refuses_keys(request.method(), route),
     });
     let scope = Scope { principal, authorization, deadline };
     let handled = AssertUnwindSafe(scope.run(next.run(request))).catch_unwind();
@@ -160,6 +162,7 @@ fn entry(
     request: &Request,
     principal: &Principal,
     access: Access,
+    key: Option<Id<kinds::ApiKey>>,
 ) -> Option<Activity> {
     let Arriving { edge, id, route, .. } = arriving;
     let method = request.method();
@@ -176,7 +179,7 @@ fn entry(
         privileged: trail::is_privileged(principal),
         action: format!("{method} {route}"),
         subject: ids.next().unwrap_or_default(),
-        also: ids.collect(),
+        also: ids.chain(key.map(|key| key.to_string())).collect(),
         request_id: id.as_str().to_owned(),
         address: trail::kept(address::whole(request, edge.trusted_proxies), edge.audit.address),
         ..Activity::default()

@@ -44,11 +44,13 @@ pub(super) fn statuses(method: &Method, route: &str, operation: &Operation) -> V
     add(has_body || has_parameters, &[422]);
     add(is_protected, &[401, 403]);
     add(rules::access(method, route) == Access::Credentials, &[401]);
+    add(rules::refuses_keys(method, route), &[403]);
     add(route.contains('{'), &[404]);
     add(rules::changes(method, route), &[409]);
     add(needs_version, &[412]);
     add(needs_version || needs_key, &[428]);
     statuses.sort_unstable();
+    statuses.dedup();
     statuses
 }
 

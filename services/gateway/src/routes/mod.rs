@@ -1,5 +1,6 @@
 //! The routes: each a handler with its description, from which the OpenAPI document is made.
 
+mod api_keys;
 mod audit;
 mod couriers;
 mod dead_letters;
@@ -44,6 +45,7 @@ pub(crate) fn described() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .merge(users::routes())
         .merge(sessions::routes())
+        .merge(api_keys::routes())
         .merge(members::routes())
         .merge(restaurants::routes())
         .merge(menus::routes())

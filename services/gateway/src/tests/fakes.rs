@@ -1,6 +1,6 @@
 //! Fakes of the roles' gRPC services, and what they were asked.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use bistro_core::{Error, ErrorCode};
 use bistro_proto::{
@@ -39,6 +39,10 @@ pub(super) struct FakeAccounts {
     pub(super) recorded: Arc<Mutex<Vec<Vec<accounts::Activity>>>>,
     /// How many attempts to record fail before one succeeds.
     pub(super) failing: Arc<Mutex<u32>>,
+    /// API keys, and the access tokens that they are worth.
+    pub(super) keys: Arc<Mutex<HashMap<String, String>>>,
+    /// How often a key was traded, or was to be.
+    pub(super) exchanges: Arc<Mutex<u32>>,
 }
 
 impl FakeAccounts {
@@ -72,6 +76,20 @@ impl Accounts for FakeAccounts {
         }
         self.recorded.lock().push(request.into_inner().entries);
         Ok(Response::new(accounts::RecordActivityResponse {}))
+    }
+
+    async fn exchange_api_key(
+        &self,
+        request: Request<accounts::ExchangeApiKeyRequest>,
+    ) -> Result<Response<accounts::ExchangeApiKeyResponse>, Status> {
+        let speaks = request.extensions().get::<bistro_core::Principal>().cloned();
+        assert_eq!(speaks, Some(bistro_core::Principal::Workload("gateway".to_owned())));
+        *self.exchanges.lock() += 1;
+        let token = self.keys.lock().get(&request.get_ref().text).cloned();
+        let access_token =
+            token.ok_or_else(|| refuse(ErrorCode::Unauthenticated, "never was one"))?;
+        let answer = accounts::ExchangeApiKeyResponse { access_token, good_for_ms: 300_000 };
+        Ok(Response::new(answer))
     }
 }
 

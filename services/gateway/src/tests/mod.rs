@@ -1,5 +1,6 @@
 //! The edge as clients see it, over fakes of the roles.
 
+mod api_keys;
 mod conditions;
 mod docs;
 mod document;
