@@ -1,6 +1,6 @@
 //! The papers tell the truth: the blocks marked `walk` of the README and of docs/api.md run in order,
-//! in one shell, against a running platform on every topology; the README's settings are settings,
-//! and its cards are the sandbox's.
+//! in one shell, against a running platform on every topology; the requests of docs/api.md are those
+//! that it counts; the README's settings are settings, and its cards are the sandbox's.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -11,8 +11,13 @@
 #[path = "../scenarios/platform.rs"]
 #[expect(dead_code, reason = "the scenarios use more of it")]
 mod platform;
+mod requests;
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::{Command, Output},
+    time::Duration,
+};
 
 use bistro_testkit::{Sandbox, wait};
 use platform::{Platform, SOON, Topology, on_every_topology};
@@ -23,7 +28,26 @@ const API: &str = include_str!("../../docs/api.md");
 const BUILD_AND_START: Duration = Duration::from_mins(10);
 const SANDBOX: &str = include_str!("../../services/payments/src/sandbox.rs");
 
-on_every_topology!(walk, ten_requests);
+/// Writes down each request that the blocks make: where in the page, who asks (by key, by token or
+/// nobody), the method and the path.
+const RECORDING: &str = r#"
+curl() {
+  local method=GET url='' who=nobody before='' word
+  for word in "$@"; do
+    if [ "$before" = -X ]; then method=$word; fi
+    case $word in
+      "$BISTRO_URL"*) url=${word#"$BISTRO_URL"} ;;
+      'Authorization: Bearer bistro_key_'*) who=key ;;
+      'Authorization: Bearer '*) who=token ;;
+    esac
+    before=$word
+  done
+  echo "$block $who $method $url" >> RECORD
+  command curl "$@"
+}
+"#;
+
+on_every_topology!(walk, ten_requests, without_the_password);
 
 async fn walk(topology: Topology) {
     take_the_walk(&Platform::start(topology, &[]).await).await;
@@ -32,7 +56,7 @@ async fn walk(topology: Topology) {
 async fn take_the_walk(platform: &Platform) {
     let blocks = blocks(README, "sh walk");
     assert_eq!(blocks.len(), 8, "a block was added or lost its mark");
-    let said = run(platform, "README.md", &blocks, "").await;
+    let said = run(platform, "README.md", "", &blocks, "").await;
     let events = said.lines().filter(|line| line.starts_with("data:")).count();
     assert!(events >= 3, "who follows the order's events sees it move: {said}");
     let last = said.lines().last().unwrap_or_default();
@@ -45,37 +69,66 @@ async fn ten_requests(topology: Topology) {
     let (password, file) = ("a password for everybody", platform.sandbox.path().join("password"));
     std::fs::write(&file, password).unwrap();
     platform.run(&["demo", "--password-file", file.to_str().unwrap()]).await;
-    let steps = API.lines().filter(|line| {
-        let number = line.strip_prefix("**").and_then(|rest| rest.split_once(". "));
-        number.is_some_and(|(number, _)| number.parse::<u32>().is_ok())
-    });
-    assert_eq!(steps.count(), 10, "ten requests");
     let blocks = blocks(API, "sh walk");
-    assert_eq!(blocks.len(), 12, "a block was added or lost its mark");
-    let said = run(&platform, "docs/api.md", &blocks, password).await;
+    assert_eq!(blocks.len(), 14, "a block was added or lost its mark");
+    let record = platform.sandbox.path().join("requests");
+    let recording = RECORDING.replace("RECORD", &format!("'{}'", record.display()));
+    let said = run(&platform, "docs/api.md", &recording, &blocks, password).await;
     assert!(said.contains(r#""state":"captured""#), "{said}");
+    requests::are_as_told(API, &std::fs::read_to_string(record).expect("what was asked for"));
 }
 
-/// Runs the blocks of a paper in one shell, and gives what they say.
+/// What a reader who has not set the password sees: what to do, and no more requests than one.
+async fn without_the_password(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let blocks = blocks(API, "sh walk");
+    let complaint = refused(platform, &blocks, "").await;
+    assert!(complaint.contains("set BISTRO_PASSWORD"), "{complaint}");
+    // And with a wrong one: the problem, not only that curl did not like it.
+    let complaint = refused(platform, &blocks, "not the password").await;
+    assert!(complaint.contains(r#""code":"wrong_credentials""#), "{complaint}");
+}
+
+/// What the blocks complain of, which they must.
+async fn refused(platform: &Platform, blocks: &[(usize, String)], password: &str) -> String {
+    let output = attempt(platform, "docs/api.md", "", blocks, password).await;
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs the blocks of a paper in one shell, after `before`, and gives what they say.
 async fn run(
     platform: &Platform,
     paper: &str,
+    before: &str,
     blocks: &[(usize, String)],
     password: &str,
 ) -> String {
-    let mut script = String::from("set -euo pipefail\n");
+    let output = attempt(platform, paper, before, blocks, password).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complaint}");
+    said
+}
+
+/// Runs the blocks of a paper in one shell, which knows the line of each as `block`.
+async fn attempt(
+    platform: &Platform,
+    paper: &str,
+    before: &str,
+    blocks: &[(usize, String)],
+    password: &str,
+) -> Output {
+    let mut script = format!("set -euo pipefail\n{before}");
     for (line, block) in blocks {
-        script.extend(["echo '--- ", paper, ":", &line.to_string(), "'\n", block]);
+        let line = line.to_string();
+        script.extend(["block=", &line, "; echo '--- ", paper, ":", &line, "'\n", block]);
     }
     let mut command = Command::new("bash");
     command.args(["-c", &script]).env("BISTRO_URL", platform.url());
     command.env("BISTRO_PASSWORD", password);
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
-    let output = output.expect("bash can be run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{complaint}");
-    said
+    output.expect("bash can be run")
 }
 
 #[tokio::test(flavor = "multi_thread")]
