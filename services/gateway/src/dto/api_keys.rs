@@ -31,7 +31,7 @@ pub(crate) struct NewApiKey {
     restaurant_ids: Option<Vec<String>>,
     /// When it ends by itself, within five years; RFC 3339. Left out: it does not.
     #[serde(default)]
-    #[schema(format = DateTime, example = "2027-06-30T00:00:00Z")]
+    #[schema(format = "date-time", example = "2027-06-30T00:00:00Z")]
     expires_at: Option<String>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct ApiKey {
     /// When it ends by itself; null: it does not.
     expires_at: Option<Time>,
     /// The day (UTC) on which it was used last; null: it never was.
-    #[schema(format = Date, example = "2026-11-20")]
+    #[schema(format = "date", example = "2026-11-20")]
     last_used_on: Option<String>,
     /// One higher with every change, use not counted; also the ETag.
     pub(crate) version: i64,

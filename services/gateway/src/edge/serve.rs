@@ -124,12 +124,13 @@ async fn answer(
         Some(entry) => edge.trail.begin(entry, deadline).await?,
         None => None,
     };
+    let refuses_key = key.is_some() && rules::refuses_keys(request.method(), route);
     request.extensions_mut().insert(Arrived {
         deadline,
         wait,
         // Told by the handler's extractors, so that 404 and 405 need no token.
         must_log_in: access == Access::Protected && principal == Principal::Anonymous,
-        refuses_key: key.is_some() && rules::refuses_keys(request.method(), route),
+        refuses_key,
     });
     let scope = Scope { principal, authorization, deadline };
     let handled = AssertUnwindSafe(scope.run(next.run(request))).catch_unwind();
