@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 /// What the page leads through, in its order.
 const TEN: [&str; 10] = [
     "GET /api/v1/restaurants",
@@ -103,6 +105,29 @@ fn read(line: &str) -> Made<'_> {
 /// Whether `segment` is shaped like an id, such as `ord_` and 26 letters and digits.
 fn is_id(segment: &str) -> bool {
     segment.len() == 30 && segment.as_bytes()[3] == b'_'
+}
+
+/// The page names every POST that takes no `Idempotency-Key`, and no other.
+#[test]
+fn the_posts_without_a_key_are_named() {
+    let page = include_str!("../../docs/api.md");
+    let document: Value = serde_json::from_str(&bistro_gateway::openapi()).expect("JSON");
+    let takes_key = |operation: &Value| {
+        let parameters = operation["parameters"].as_array().expect("parameters");
+        parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
+    };
+    let paths = document["paths"].as_object().expect("paths");
+    let without: Vec<String> = paths
+        .iter()
+        .filter(|(_, item)| item["post"].is_object() && !takes_key(&item["post"]))
+        .map(|(path, _)| format!("`{}`", path.trim_start_matches("/api/v1")))
+        .collect();
+    let row = page.lines().find(|line| line.starts_with("| repeating |")).expect("a row");
+    assert_eq!(row.matches("`/").count(), without.len(), "{without:?}");
+    for path in &without {
+        assert!(row.contains(path), "{path} is missing: {row}");
+    }
+    assert_eq!(without.len(), 5, "the page says five");
 }
 
 #[test]
