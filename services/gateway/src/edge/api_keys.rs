@@ -13,7 +13,7 @@ use bistro_runtime::{PeerChannel, error_of};
 use http::{HeaderValue, header};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Edge,
@@ -140,7 +140,10 @@ impl Traded {
             return known;
         }
         let turn = Turn::of(self, key);
-        let _asking = turn.gate.lock().await;
+        // Who waits longer than one trade may take waits for a role that is away.
+        let _asking = timeout(PATIENCE, turn.gate.lock()).await.map_err(|_| {
+            Error::new(ErrorCode::Unavailable, "API keys cannot be checked now; try again")
+        })?;
         if let Some(known) = self.known(&key) {
             return known;
         }
@@ -297,10 +300,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn nobody_waits_long_behind_who_gets_no_answer() {
+        let traded = Traded::default();
+        let stuck = traded.get(numbered(1), std::future::pending::<Result<Token, Error>>);
+        let good = || async { token("a", Duration::from_mins(5)) };
+        let others = (0..10).map(|_| traded.get(numbered(1), good));
+        let others = async {
+            // They come second.
+            tokio::task::yield_now().await;
+            futures::future::join_all(others).await
+        };
+        let answers = tokio::select! {
+            _ = stuck => panic!("it has no end"),
+            answers = timeout(PATIENCE * 2, others) => answers.expect("they are told in time"),
+        };
+        for answer in answers {
+            assert_eq!(answer.unwrap_err().code(), ErrorCode::Unavailable);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_goes_away_leaves_nothing_and_the_next_one_asks() {
         let traded = Traded::default();
         let gone = traded.get(numbered(1), std::future::pending::<Result<Token, Error>>);
-        tokio::time::timeout(Duration::from_secs(1), gone).await.unwrap_err();
+        timeout(Duration::from_secs(1), gone).await.unwrap_err();
         assert!(traded.asking.lock().is_empty());
         let good = || async { token("a", Duration::from_mins(5)) };
         assert_eq!(traded.get(numbered(1), good).await.unwrap(), "a");
