@@ -50,6 +50,7 @@ const QUEUE: Queue = Queue {
         "bistro.delivery.v1.DeliveryFailed",
         "bistro.payments.v1.PaymentAuthorized",
         "bistro.payments.v1.PaymentFailed",
+        "bistro.payments.v1.PaymentCaptureFailed",
         "bistro.accounts.v1.UserErased",
     ],
 };

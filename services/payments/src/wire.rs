@@ -1,7 +1,8 @@
 //! Between payments' documents and its messages.
 
 use bistro_core::{
-    Currency, Error, ErrorCode, FieldError, Id, IdKind, Money, PageRequest, check_card_token, kinds,
+    Currency, Error, ErrorCode, FieldError, Id, IdKind, Money, PageRequest, Timestamp,
+    check_card_token, kinds,
 };
 use bistro_proto::{common, payments::v1};
 
@@ -159,6 +160,8 @@ pub(crate) fn payment_of(payment: &Payment, version: i64, revision: u32) -> v1::
         tenders: payment.tenders.iter().map(tender).collect(),
         tip_minor: payment.tip_of(revision),
         created_at_ms: payment.created_at().as_millis(),
+        authorized_at_ms: payment.authorized_at().map_or(0, Timestamp::as_millis),
+        captured_at_ms: payment.captured_at().map_or(0, Timestamp::as_millis),
     }
 }
 
@@ -176,6 +179,8 @@ fn tender(tender: &Tender) -> v1::Tender {
         .to_owned(),
         reason: tender.reason.clone(),
         provider: tender.provider.as_str().to_owned(),
+        authorized_at_ms: tender.authorized_at.map_or(0, Timestamp::as_millis),
+        captured_at_ms: tender.captured_at.map_or(0, Timestamp::as_millis),
     }
 }
 

@@ -31,6 +31,7 @@ fn the_queue_names_kinds_as_the_protocols_do() {
         delivery::DeliveryFailed::full_name(),
         payments::PaymentAuthorized::full_name(),
         payments::PaymentFailed::full_name(),
+        payments::PaymentCaptureFailed::full_name(),
         accounts::UserErased::full_name(),
     ];
     assert_eq!(super::QUEUE.kinds, kinds);
