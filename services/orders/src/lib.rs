@@ -14,6 +14,7 @@ mod gauges;
 mod hours;
 mod intake;
 mod lists;
+mod passed_slots;
 mod placing;
 mod present;
 mod quote;

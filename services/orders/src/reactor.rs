@@ -20,6 +20,7 @@ use crate::{
     documents::{Order, Paid},
     erasure,
     gauges::Gauges,
+    passed_slots,
     saga::{self, By, Kitchen, Placed, Taken},
     state::Step,
 };
@@ -191,10 +192,13 @@ impl Reactor for OrdersReactor {
     }
 
     fn ticks(&self) -> &'static [Tick] {
-        &[GAUGES_TICK]
+        &[GAUGES_TICK, passed_slots::TICK]
     }
 
-    async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
+    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
+        if tick == passed_slots::TICK.name {
+            return passed_slots::remove(&self.engine).await;
+        }
         self.gauges.refresh(&self.engine).await
     }
 }

@@ -1,6 +1,7 @@
 //! The role as others see it, over the embedded engine.
 
 mod erasing;
+mod passing;
 mod platform;
 
 use std::time::Duration;
