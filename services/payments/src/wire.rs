@@ -8,7 +8,10 @@ use bistro_proto::{common, payments::v1};
 
 use crate::{
     changes::Wanted,
-    documents::{Bill, Payment, ProviderName, Purpose, Refund, RefundIntent, Revision, Tender},
+    documents::{
+        Bill, Entry, Payment, ProviderName, Purpose, Refund, RefundIntent, Revision, Tender,
+    },
+    ledger::Line,
 };
 
 /// The longest reason of a refund, in characters.
@@ -213,6 +216,20 @@ fn answered(refund: &Refund) -> v1::Refund {
 /// Whether any money went back.
 fn gave(refund: &Refund) -> bool {
     refund.intent.parts.iter().any(|part| part.done)
+}
+
+/// An entry of the ledger.
+pub(crate) fn entry(entry: &Entry) -> v1::LedgerEntry {
+    let line = |line: &Line| v1::LedgerLine {
+        account: line.account.as_str().to_owned(),
+        amount: Some(money(Money::new(line.minor, entry.currency))),
+    };
+    v1::LedgerEntry {
+        id: entry.id.to_string(),
+        kind: entry.kind.as_str().to_owned(),
+        at_ms: entry.at.as_millis(),
+        lines: entry.lines.iter().map(line).collect(),
+    }
 }
 
 /// An amount of what the bill is in.

@@ -3,6 +3,7 @@
 mod asking;
 mod bench;
 mod commands;
+mod entries;
 mod lapses;
 mod money;
 mod revisions;

@@ -8,7 +8,7 @@ use crate::{
     changes,
     documents::{Entry, Payment, ProviderName, Purpose, Wish},
     errands::{Errand, answered, errands},
-    ledger::{Account, Balances, Day, imbalance},
+    ledger::{self, Account, Balances, Day, imbalance},
     provider::Answer,
     states::{State, TABLE},
 };
@@ -154,6 +154,10 @@ proptest! {
         ids.sort();
         ids.dedup();
         prop_assert_eq!(ids.len(), entries.len());
+        // The payment names all of them.
+        let mut named = ledger::ids(&payment);
+        named.sort();
+        prop_assert_eq!(named, ids);
         let (mut balances, mut day) = (Balances::default(), Day::default());
         for entry in &entries {
             prop_assert_eq!(imbalance(entry), 0);
