@@ -129,7 +129,7 @@ pub(crate) fn ids(payment: &Payment) -> Vec<Id<kinds::LedgerEntry>> {
     let refunds = payment.answered.iter().map(|refund| &refund.intent).chain(&payment.refund);
     let parts = refunds.flat_map(|intent| {
         let done = intent.parts.iter().filter(|part| part.done);
-        done.map(|part| refund_id(payment, part.tender, intent.number))
+        done.map(move |part| refund_id(payment, part.tender, intent.number))
     });
     captures.chain(parts).collect()
 }

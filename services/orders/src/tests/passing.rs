@@ -35,7 +35,7 @@ async fn insert(platform: &Platform, slots: &[Slot]) {
     }
 }
 
-/// When the slots begin that are there, by restaurant.
+/// When the slots begin that are there, in order.
 async fn there(platform: &Platform) -> Vec<Timestamp> {
     let store = platform.service.engine.store();
     let found = store.list::<Slot>(Query::all::<Slot>().limit(1_000)).await.unwrap().items;
