@@ -12,6 +12,7 @@ mod hours;
 mod items;
 mod keys;
 mod kitchen;
+mod ledger;
 mod members;
 mod menu_import;
 mod menus;
@@ -40,6 +41,7 @@ pub(crate) use full_menu::RestaurantMenu;
 pub(crate) use items::{Item, ItemChange, NewItem, StockChange};
 pub(crate) use keys::KeySet;
 pub(crate) use kitchen::{StationFilter, Ticket, TicketFilter};
+pub(crate) use ledger::LedgerEntries;
 pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
 pub(crate) use menu_import::{MenuImport, MenuImportReport};
 pub(crate) use menus::{

@@ -36,7 +36,8 @@ pub(crate) struct Payment {
     captured: Money,
     /// What was given back.
     refunded: Money,
-    /// Why it failed.
+    /// Why it failed. A capture that failed because of `authorization_voided` failed for good: the
+    /// card provider holds no money any more, and none was taken.
     reason: Option<String>,
     /// Of the amount, what was given as a tip.
     tip: Money,
@@ -45,6 +46,10 @@ pub(crate) struct Payment {
     /// Every refund that was asked for, oldest first.
     refunds: Vec<Refund>,
     created_at: Option<Time>,
+    /// When all that pays the order was authorized; null while it is not.
+    authorized_at: Option<Time>,
+    /// When all that pays the order was captured; null while it is not.
+    captured_at: Option<Time>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,
 }
@@ -64,6 +69,10 @@ struct Tender {
     #[schema(example = "insufficient_funds")]
     reason: Option<String>,
     provider: Provider,
+    /// When it was authorized; null while it is not.
+    authorized_at: Option<Time>,
+    /// When it was captured; null while it is not.
+    captured_at: Option<Time>,
 }
 
 /// What a refund takes from one tender.
@@ -107,6 +116,8 @@ impl From<v1::Payment> for Payment {
             refunded: minor(tender.refunded_minor),
             reason: unless_empty(tender.reason),
             provider: tender.provider.into(),
+            authorized_at: Time::unless_zero(tender.authorized_at_ms),
+            captured_at: Time::unless_zero(tender.captured_at_ms),
         });
         let part = |part: v1::RefundPart| RefundPart {
             tender: part.tender,
@@ -125,6 +136,8 @@ impl From<v1::Payment> for Payment {
             tenders: tenders.collect(),
             tip: minor(payment.tip_minor),
             created_at: Time::unless_zero(payment.created_at_ms),
+            authorized_at: Time::unless_zero(payment.authorized_at_ms),
+            captured_at: Time::unless_zero(payment.captured_at_ms),
             refunds: refunds.collect(),
             id: payment.id,
             order_id: payment.order_id,

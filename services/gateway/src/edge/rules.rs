@@ -78,6 +78,7 @@ pub(crate) fn shows_others(route: &str) -> bool {
             | "/api/v1/couriers/me"
             | "/api/v1/audit/{role}"
             | "/api/v1/ledger/balances"
+            | "/api/v1/orders/{id}/ledger"
     )
 }
 
