@@ -177,14 +177,17 @@ async fn every_role_is_listed_with_what_it_needs() {
         ("delivery", "catalog, orders"),
         ("gateway", "accounts, catalog, orders, payments, kitchen, delivery"),
     ];
-    // The last column follows two spaces or more; what a role owns is between.
+    // Columns begin where their heads do; what a role owns is the one between.
+    let head = targets.lines().next().unwrap_or_default();
+    let (owns_at, needs_at) =
+        (head.find("OWNS").expect("a column"), head.find("NEEDS").expect("a column"));
     let mut listed: Vec<(&str, &str)> = targets
         .lines()
         .skip(1)
         .take_while(|line| !line.is_empty())
         .map(|line| {
-            let (rest, needs) = line.rsplit_once("  ").unwrap_or((line, ""));
-            let (role, owns) = rest.split_once("  ").expect("what the role owns");
+            let (rest, needs) = line.split_at_checked(needs_at).unwrap_or((line, ""));
+            let (role, owns) = rest.split_at(owns_at);
             assert!(!owns.trim().is_empty(), "{line}");
             (role.trim(), needs.trim())
         })
