@@ -19,6 +19,7 @@ mod dead_letters;
 mod delivering;
 mod demo;
 mod disk;
+mod expiry;
 mod kitchen;
 mod life;
 mod limits;

@@ -147,7 +147,7 @@ async fn get_load(
 /// Server-sent events, for the restaurant's staff: the tickets that are open now, and then each
 /// that changes, as it is, also when it leaves the list. `id` is a place in the order of changes,
 /// `event` is `ticket`, `data` is the ticket. A change may come more than once. A comment comes
-/// every 15 seconds. The stream ends when an access token would: reconnect with a new one and with
+/// every 15 seconds. The stream ends when the access token expires: reconnect with a new one and with
 /// `Last-Event-ID`, to be sent what changed since.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/kitchen/events", tag = "tickets",
