@@ -148,6 +148,7 @@ section! {
     Grpc {
         listen: SocketAddr,
         in_process: bool,
+        people: bool,
     }
 }
 

@@ -34,7 +34,11 @@ impl RawConfig {
                 rate_limit: RawRateLimit { per_second: Some(10), burst: Some(50) },
                 user_rate_limit: RawUserRateLimit { per_second: Some(100), burst: Some(1000) },
             },
-            grpc: RawGrpc { listen: text("127.0.0.1:50051"), in_process: Some(true) },
+            grpc: RawGrpc {
+                listen: text("127.0.0.1:50051"),
+                in_process: Some(true),
+                people: Some(false),
+            },
             admin: RawAdmin { listen: text("127.0.0.1:9090") },
             peers: RawPeers {
                 accounts: Some(peer("accounts")),

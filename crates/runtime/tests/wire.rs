@@ -235,6 +235,55 @@ async fn who_asks_is_passed_on() {
     }
 }
 
+/// Asks the echo behind `channel` to tell, past the client's layer.
+async fn straight(
+    channel: &Channel,
+    authorization: Option<&str>,
+    caller: Option<&str>,
+) -> Result<Reached, Error> {
+    let mut request = Request::new("tell".to_owned());
+    for (name, token) in [("authorization", authorization), ("bistro-caller", caller)] {
+        if let Some(token) = token {
+            request.metadata_mut().insert(name, format!("Bearer {token}").parse().unwrap());
+        }
+    }
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/test.Echo/Ask");
+    let codec = ProstCodec::<String, String>::default();
+    let answer = client.unary(request, path, codec).await.map_err(|status| error_of(&status))?;
+    Ok(serde_json::from_str(answer.get_ref()).unwrap())
+}
+
+#[tokio::test]
+async fn people_who_come_straight_to_the_port_are_refused_unless_they_are_asked_in() {
+    let bench = Bench::new(Way::Socket).await;
+    let operator = bench.authority.operator_token().unwrap();
+    let role = bench.authority.workload_token("gateway").unwrap();
+    let stranger = Authority::new(&[8; 32], Arc::new(SystemClock)).workload_token("gateway");
+    let forged = stranger.unwrap();
+    let closed = bench.port.as_ref().unwrap().channel().await;
+
+    for (token, name) in [(&operator, "Operator"), (&role, r#"Workload("gateway")"#)] {
+        assert_eq!(straight(&closed, Some(token), None).await.unwrap().principal, name);
+    }
+    // Nobody in particular, for whom a role asks; and for whom none does.
+    let vouched = straight(&closed, None, Some(&role)).await.unwrap();
+    assert_eq!(vouched.principal, "Anonymous");
+    for caller in [None, Some(forged.as_str()), Some(operator.as_str()), Some("")] {
+        let refused = straight(&closed, None, caller).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Unauthenticated, "{caller:?}");
+        assert!(refused.message().contains("grpc.people"), "{refused}");
+    }
+
+    let (open, mut roles) = Port::open().await;
+    roles.admit_people(true);
+    roles.add(&[Echo::NAME], &bench.server);
+    roles.open();
+    let open = open.channel().await;
+    assert_eq!(straight(&open, None, None).await.unwrap().principal, "Anonymous");
+}
+
 #[tokio::test]
 async fn the_time_that_is_left_is_passed_on() {
     let short = Duration::from_secs(5);

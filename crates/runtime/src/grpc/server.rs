@@ -8,16 +8,16 @@ use std::{
     time::Duration,
 };
 
-use bistro_core::{Error, ErrorCode, Panicked};
+use bistro_core::{Error, ErrorCode, Panicked, Principal};
 use futures::FutureExt as _;
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use tokio::time::Instant;
 use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use super::{client::parse_timeout, scope::Scope, status_of};
+use super::{CALLER, client::parse_timeout, scope::Scope, status_of};
 use crate::TokenVerifier;
 
 /// How long a request may take at most, whatever its asker says.
@@ -29,6 +29,10 @@ tokio::task_local! {
     /// There is one in a task that serves a request to its end, whatever becomes of its asker.
     static IN_TASK: ();
 }
+
+/// Marks a request that came through a port where people are not asked in.
+#[derive(Clone, Copy)]
+pub(crate) struct NoPeople;
 
 /// A role's gRPC services behind the server's layer.
 #[derive(Clone)]
@@ -61,16 +65,20 @@ impl GrpcServer {
 
     async fn serve(self, mut request: Request<Body>) -> Response<Body> {
         let headers = request.headers();
-        let authorization = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .map(ToOwned::to_owned);
+        let text = |value: &HeaderValue| value.to_str().ok().map(ToOwned::to_owned);
+        let authorization = headers.get(header::AUTHORIZATION).and_then(text);
+        let caller = headers.get(CALLER).and_then(text);
         let limit = headers.get("grpc-timeout").and_then(parse_timeout).unwrap_or(DEFAULT);
         let deadline = Instant::now() + limit.min(LONGEST);
         let principal = match self.verifier.principal(authorization.as_deref()).await {
             Ok(principal) => principal,
             Err(error) => return status_of(&error).into_http(),
         };
+        if request.extensions_mut().remove::<NoPeople>().is_some()
+            && let Err(error) = admit(&self.verifier, &principal, caller.as_deref()).await
+        {
+            return status_of(&error).into_http();
+        }
         request.extensions_mut().insert(principal.clone());
         let scope = Scope { principal, authorization, deadline };
         let served = scope.run(self.routes.oneshot(request));
@@ -130,6 +138,32 @@ impl Service<Request<Body>> for GrpcServer {
         // neither the asker nor the other requests of a connection along.
         let served = tokio::spawn(serving);
         Box::pin(async move { Ok(served.await.unwrap_or_else(died)) })
+    }
+}
+
+/// Refuses people whom no role vouches for: their limits and their trail are the gateway's.
+async fn admit(
+    verifier: &TokenVerifier,
+    principal: &Principal,
+    caller: Option<&str>,
+) -> Result<(), Error> {
+    let (code, message) = match principal {
+        Principal::Workload(_) | Principal::Operator => return Ok(()),
+        Principal::User { .. } => (
+            ErrorCode::PermissionDenied,
+            "people are not answered at this port; ask the public API, or set grpc.people",
+        ),
+        Principal::Anonymous => (
+            ErrorCode::Unauthenticated,
+            "this port answers roles and the operator; bring the operator's token, ask the public API, or set grpc.people",
+        ),
+    };
+    match verifier.principal(caller).await {
+        Ok(Principal::Workload(_)) => Ok(()),
+        Ok(_) => Err(Error::new(code, message)),
+        // Why a proof cannot be checked now is told as it is; a wrong one proves nothing.
+        Err(error) if error.code().is_retryable() => Err(error),
+        Err(error) => Err(Error::new(code, message).caused_by(error)),
     }
 }
 
