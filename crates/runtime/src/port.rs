@@ -25,7 +25,7 @@ use tonic_health::{
 };
 use tower::{ServiceExt as _, service_fn};
 
-use crate::{GrpcServer, grpc::NoPeople, status_of};
+use crate::{GrpcServer, grpc::ThroughPort, status_of};
 
 /// Whether the services of this process serve, as gRPC's health protocol tells it.
 #[derive(Clone)]
@@ -144,9 +144,7 @@ impl GrpcRoles {
         let people = self.people;
         for name in services {
             let server = server.clone().map_request(move |mut request: Request| {
-                if !people {
-                    request.extensions_mut().insert(NoPeople);
-                }
+                request.extensions_mut().insert(ThroughPort { people });
                 request.map(tonic::body::Body::new)
             });
             let router = std::mem::take(&mut self.router);

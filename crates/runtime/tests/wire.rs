@@ -12,7 +12,7 @@ use std::{convert::Infallible, sync::Arc, task, time::Duration};
 use bistro_core::{Error, ErrorCode, Principal, SystemClock};
 use bistro_runtime::{
     Authority, GrpcHealth, GrpcPort, GrpcRoles, GrpcServer, Peers, Scope, TokenVerifier,
-    current_scope, error_of,
+    current_scope, error_of, status_of,
 };
 use bistro_telemetry::{Options, Telemetry, current_trace_id};
 use futures::StreamExt as _;
@@ -105,6 +105,10 @@ impl UnaryService<String> for Echo {
                     std::future::pending().await
                 }
                 "panic" => panic!("a mistake"),
+                "refuse" => {
+                    let refused = Error::new(ErrorCode::WrongCredentials, "no").about("usr_1");
+                    Err(status_of(&refused))
+                }
                 "ask panic" => {
                     let died = send(&echo.peers, "panic", None).await.unwrap_err();
                     Ok(Response::new(format!("it said: {}", died.message())))
@@ -241,7 +245,17 @@ async fn straight(
     authorization: Option<&str>,
     caller: Option<&str>,
 ) -> Result<Reached, Error> {
-    let mut request = Request::new("tell".to_owned());
+    let answer = straight_to(channel, "tell", authorization, caller).await?;
+    Ok(serde_json::from_str(&answer).unwrap())
+}
+
+async fn straight_to(
+    channel: &Channel,
+    what: &str,
+    authorization: Option<&str>,
+    caller: Option<&str>,
+) -> Result<String, Error> {
+    let mut request = Request::new(what.to_owned());
     for (name, token) in [("authorization", authorization), ("bistro-caller", caller)] {
         if let Some(token) = token {
             request.metadata_mut().insert(name, format!("Bearer {token}").parse().unwrap());
@@ -252,7 +266,7 @@ async fn straight(
     let path = PathAndQuery::from_static("/test.Echo/Ask");
     let codec = ProstCodec::<String, String>::default();
     let answer = client.unary(request, path, codec).await.map_err(|status| error_of(&status))?;
-    Ok(serde_json::from_str(answer.get_ref()).unwrap())
+    Ok(answer.into_inner())
 }
 
 #[tokio::test]
@@ -282,6 +296,13 @@ async fn people_who_come_straight_to_the_port_are_refused_unless_they_are_asked_
     roles.open();
     let open = open.channel().await;
     assert_eq!(straight(&open, None, None).await.unwrap().principal, "Anonymous");
+    // Whom a refusal is about is for roles to know.
+    for (caller, subject) in
+        [(None, None), (Some(forged.as_str()), None), (Some(role.as_str()), Some("usr_1"))]
+    {
+        let refused = straight_to(&open, "refuse", None, caller).await.unwrap_err();
+        assert_eq!((refused.code(), refused.subject()), (ErrorCode::WrongCredentials, subject));
+    }
 }
 
 #[tokio::test]

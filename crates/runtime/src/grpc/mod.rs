@@ -18,7 +18,7 @@ pub use client::PeerChannel;
 pub use peers::Peers;
 pub use scope::{Asked, Scope, ask, current_scope};
 pub use server::GrpcServer;
-pub(crate) use server::NoPeople;
+pub(crate) use server::ThroughPort;
 pub use status::{error_of, status_of};
 
 /// Metadata: the proof of a role that asks for somebody else, beside their own `authorization`.

@@ -17,7 +17,7 @@ use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use super::{CALLER, client::parse_timeout, scope::Scope, status_of};
+use super::{CALLER, client::parse_timeout, scope::Scope, status::ABOUT, status_of};
 use crate::TokenVerifier;
 
 /// How long a request may take at most, whatever its asker says.
@@ -30,9 +30,12 @@ tokio::task_local! {
     static IN_TASK: ();
 }
 
-/// Marks a request that came through a port where people are not asked in.
+/// Marks a request that came through a port.
 #[derive(Clone, Copy)]
-pub(crate) struct NoPeople;
+pub(crate) struct ThroughPort {
+    /// Whether people may ask there by themselves.
+    pub(crate) people: bool,
+}
 
 /// A role's gRPC services behind the server's layer.
 #[derive(Clone)]
@@ -74,16 +77,24 @@ impl GrpcServer {
             Ok(principal) => principal,
             Err(error) => return status_of(&error).into_http(),
         };
-        if request.extensions_mut().remove::<NoPeople>().is_some()
-            && let Err(error) = admit(&self.verifier, &principal, caller.as_deref()).await
-        {
-            return status_of(&error).into_http();
-        }
+        let by_role = match request.extensions_mut().remove::<ThroughPort>() {
+            None => true,
+            Some(port) => match admit(&self.verifier, &principal, caller.as_deref()).await {
+                Ok(()) => true,
+                Err(_) if port.people => false,
+                Err(error) => return status_of(&error).into_http(),
+            },
+        };
         request.extensions_mut().insert(principal.clone());
         let scope = Scope { principal, authorization, deadline };
         let served = scope.run(self.routes.oneshot(request));
         match tokio::time::timeout_at(deadline, served).await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(mut response)) => {
+                if !by_role {
+                    response.headers_mut().remove(ABOUT);
+                }
+                response
+            }
             Ok(Err(never)) => match never {},
             Err(_) => {
                 let late = Error::new(ErrorCode::DeadlineExceeded, "the answer took too long");

@@ -195,7 +195,9 @@ fn note(mut pending: Pending, answered: &Result<Response, Error>) {
             let (status, code) = problem.map_or((response.status().as_u16(), ""), |problem| {
                 (problem.0.code().http(), problem.0.code().as_str())
             });
-            let about = response.extensions().get::<About>().cloned();
+            let meant = problem.and_then(|problem| problem.0.subject());
+            let meant = meant.map(|id| About(id.to_owned()));
+            let about = response.extensions().get::<About>().cloned().or(meant);
             trail::ended(&mut pending.entry, status, code, about, response.headers());
         }
         Err(error) => {
