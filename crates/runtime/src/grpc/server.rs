@@ -66,29 +66,27 @@ impl GrpcServer {
         Ok(Self { role, routes: routes.prepare(), verifier, seconds: Arc::new(seconds) })
     }
 
-    async fn serve(self, mut request: Request<Body>) -> Response<Body> {
+    /// The answer of a service, or why the request came to none.
+    async fn serve(self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
         let headers = request.headers();
         let text = |value: &HeaderValue| value.to_str().ok().map(ToOwned::to_owned);
         let authorization = headers.get(header::AUTHORIZATION).and_then(text);
         let caller = headers.get(CALLER).and_then(text);
         let limit = headers.get("grpc-timeout").and_then(parse_timeout).unwrap_or(DEFAULT);
         let deadline = Instant::now() + limit.min(LONGEST);
-        let principal = match self.verifier.principal(authorization.as_deref()).await {
-            Ok(principal) => principal,
-            Err(error) => return status_of(&error).into_http(),
-        };
+        let principal = self.verifier.principal(authorization.as_deref()).await?;
         let by_role = match request.extensions_mut().remove::<ThroughPort>() {
             None => true,
             Some(port) => match admit(&self.verifier, &principal, caller.as_deref()).await {
                 Ok(()) => true,
                 Err(_) if port.people => false,
-                Err(error) => return status_of(&error).into_http(),
+                Err(error) => return Err(error),
             },
         };
         request.extensions_mut().insert(principal.clone());
         let scope = Scope { principal, authorization, deadline };
         let served = scope.run(self.routes.oneshot(request));
-        match tokio::time::timeout_at(deadline, served).await {
+        Ok(match tokio::time::timeout_at(deadline, served).await {
             Ok(Ok(mut response)) => {
                 if !by_role {
                     response.headers_mut().remove(ABOUT);
@@ -100,7 +98,7 @@ impl GrpcServer {
                 let late = Error::new(ErrorCode::DeadlineExceeded, "the answer took too long");
                 status_of(&late).into_http()
             }
-        }
+        })
     }
 }
 
@@ -126,14 +124,19 @@ impl Service<Request<Body>> for GrpcServer {
         let seconds = Arc::clone(&self.seconds);
         let serving = async move {
             let began = Instant::now();
-            let response = server.serve(request).await;
-            // Only methods that exist become labels; the router answers 12 for others.
+            let (reached, response) = match server.serve(request).await {
+                Ok(response) => (true, response),
+                Err(refused) => (false, status_of(&refused).into_http()),
+            };
+            // Only methods that exist become labels; the router answers 12 for others, and who is
+            // refused before may have asked for anything.
             let status = response
                 .headers()
                 .get("grpc-status")
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or("0");
-            let method = if status == "12" { "unknown" } else { method_of(&path) };
+            let known = reached && status != "12";
+            let method = if known { method_of(&path) } else { "unknown" };
             seconds.with_label_values(&[method, status]).observe(began.elapsed().as_secs_f64());
             response
         };
