@@ -136,7 +136,7 @@ impl Platform {
             couriers: [&cora, &rudi],
             victims: [victims[0].clone(), victims[1].clone()],
         };
-        let things = things::make(&makers, restaurants).await?;
+        let things = things::make(&makers, &restaurants).await?;
         Ok(People { admin: admin_token, customer: customer_token, things })
     }
 

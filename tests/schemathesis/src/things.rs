@@ -1,7 +1,10 @@
 //! One of each kind of thing, so that whatever is asked for by its id is there; and a second one of
 //! what may be deleted, so that the first stays.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use bistro_client::{Client, Insistence, Request};
@@ -45,7 +48,7 @@ pub(crate) async fn restaurants(admin: &Client) -> Result<[String; 2]> {
 }
 
 /// Makes one of each. The first pattern that fits an operation counts.
-pub(crate) async fn make(who: &Makers<'_>, restaurants: [String; 2]) -> Result<Vec<Named>> {
+pub(crate) async fn make(who: &Makers<'_>, restaurants: &[String; 2]) -> Result<Vec<Named>> {
     let Makers { admin, customer, couriers, victims } = who;
     let here = format!("/restaurants/{}", restaurants[0]);
     let two = async |path: &str, body: &dyn Fn(&str) -> Value| {
@@ -203,7 +206,9 @@ async fn until<T>(client: &Client, path: &str, wanted: impl Fn(&Value) -> Option
 
 /// Posts `body` under a key that follows from both.
 pub(crate) async fn post(client: &Client, path: &str, body: &Value) -> Result<Value> {
-    let key: String = format!("{path} {body}").chars().filter(char::is_ascii).take(255).collect();
+    let mut hash = DefaultHasher::new();
+    (path, body.to_string()).hash(&mut hash);
+    let key = format!("{:016x}", hash.finish());
     let request = Request::post(format!("/api/v1{path}"), key, body);
     let answer = client.insist(&request, &mut Insistence::lasting(PATIENCE)).await;
     Ok(answer.with_context(|| format!("POST {path}"))?.body)
