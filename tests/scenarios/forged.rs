@@ -43,9 +43,9 @@ async fn tokens_of_another_key(topology: Topology) {
         with(&claims, "roles", json!(["customer", "admin"])),
         with(&claims, "exp", json!(4_102_444_800_i64)),
     ] {
-        let said = format!("{}.{}", parts[0], encode(claims.to_string()));
+        let said = format!("{}.{}", parts[0], encode(claims.to_string().as_bytes()));
         let signature = foreign.sign(said.as_bytes()).to_bytes();
-        let forged = rude.with(format!("Bearer {said}.{}", encode(signature)));
+        let forged = rude.with(format!("Bearer {said}.{}", encode(&signature)));
         for path in ["/api/v1/me", "/api/v1/restaurants", "/api/v1/users"] {
             forged.read(path).await.is_problem(REFUSED, &format!("{claims} for {path}"));
         }
@@ -60,10 +60,10 @@ async fn tokens_for_another_purpose(topology: Topology) {
     };
     let rude = Rude::new(platform);
     let signed = |claims: &Value| {
-        let head = encode(json!({ "typ": "JWT", "alg": "HS256" }).to_string());
-        let said = format!("{head}.{}", encode(claims.to_string()));
+        let head = encode(json!({ "typ": "JWT", "alg": "HS256" }).to_string().as_bytes());
+        let said = format!("{head}.{}", encode(claims.to_string().as_bytes()));
         let mac = Hmac::<Sha256>::new_from_slice(&secret).expect("a key").chain_update(&said);
-        rude.with(format!("Bearer {said}.{}", encode(mac.finalize().into_bytes())))
+        rude.with(format!("Bearer {said}.{}", encode(&mac.finalize().into_bytes())))
     };
     let now = SystemClock.now().as_secs();
     let operator =
