@@ -22,7 +22,7 @@ expected-statuses = [401, 403, 404, 422, 428]
 # A stream goes on for as long as its token is good.
 [[operations]]
 include-name-regex = '^GET .*/events$'
-request-timeout = 2
+request-timeout = 3
 max-stream-events = 1
 "#;
     let named = |Named { operations, parameters }: &Named| {
