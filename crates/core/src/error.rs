@@ -217,6 +217,7 @@ pub struct Error {
     message: String,
     fields: Vec<FieldError>,
     retry_after: Option<Duration>,
+    about: Option<String>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -226,7 +227,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a sentence for the asker.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new(), retry_after: None, source: None }
+        Self {
+            code,
+            message: message.into(),
+            fields: Vec::new(),
+            retry_after: None,
+            about: None,
+            source: None,
+        }
     }
 
     /// One field is wrong.
@@ -272,6 +280,19 @@ impl Error {
     #[must_use]
     pub fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
+    }
+
+    /// Keeps the id of what was meant, for the audit trail: other roles are told, and never the
+    /// asker.
+    #[must_use]
+    pub fn about(self, id: impl fmt::Display) -> Self {
+        Self { about: Some(id.to_string()), ..self }
+    }
+
+    /// The id of what was meant, if the asker must not be told.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.about.as_deref()
     }
 
     /// The code.

@@ -49,8 +49,13 @@ impl AccountsService {
         }
         let user = self.user_of_email(&email).await?;
         let password = Secret::new(std::mem::take(&mut request.password));
-        if !self.check_password(&email, password, user.as_deref()).await? {
-            return Err(wrong_credentials());
+        // The audit trail is to say whose password was tried; the asker must not learn it.
+        let meant = |refused: Error| match &user {
+            Some(user) => refused.about(user.id),
+            None => refused,
+        };
+        if !self.check_password(&email, password, user.as_deref()).await.map_err(meant)? {
+            return Err(meant(wrong_credentials()));
         }
         // Nobody has the right password of nobody.
         let user = user.ok_or_else(wrong_credentials)?;
