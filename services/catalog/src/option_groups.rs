@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_choice_names_its_group_and_its_id_is_never_given_again() {
-        let empty = OptionGroup { choices: Vec::new(), made: 0, ..group(7 << 16, 0, None, &[]) };
+        let empty = OptionGroup { choices: Vec::new(), made: 0, ..group(7, 0, None, &[]) };
         let first = apply(&empty, &[("", "Small"), ("", "Large")]).unwrap();
         assert!(first.choices.iter().all(|choice| group_of(choice.id) == first.id));
         let small = first.choices[0].id.to_string();
@@ -340,7 +340,7 @@ mod tests {
         };
         let content = v1::OptionGroupContent { choices: vec![unknown], ..message(&[]) };
         let read = Content::read(Some(&content)).unwrap();
-        let error = read.apply(&group(1 << 16, 0, None, &[]), &Frame::default()).unwrap_err();
+        let error = read.apply(&group(1, 0, None, &[]), &Frame::default()).unwrap_err();
         assert_eq!(error.field_errors()[0].path, "choices[0].ingredient_ids[0]");
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     documents::{
         BY_NAME, Choice, Ingredient, Item, Menu, OptionGroup, Restaurant, Section, keys_of,
     },
+    option_groups::group_of,
     recent::{Changing, Recent},
     service::Catalog,
 };
@@ -34,6 +35,12 @@ impl Frame {
             let section = menu.sections.iter().find(|section| section.id == id)?;
             Some((&menu.value, section))
         })
+    }
+
+    /// The choice of this id, and the group that it is of.
+    pub(crate) fn choice(&self, id: Id<kinds::Choice>) -> Option<(&OptionGroup, &Choice)> {
+        let group = self.groups.get(&group_of(id))?;
+        Some((group, group.choices.iter().find(|choice| choice.id == id)?))
     }
 
     /// The item's option groups, in their order.
