@@ -136,6 +136,15 @@ impl Hours {
         if mistakes.is_empty() { Ok(hours) } else { Err(mistakes) }
     }
 
+    /// How much memory they take beside themselves, about.
+    pub(crate) fn weight(&self) -> usize {
+        /// What the map puts around a date.
+        const DATE: usize = 48;
+        let weekly = self.weekly.iter().flatten().map(Vec::len).sum::<usize>();
+        let dates = self.exceptions.values().map(|spans| DATE + spans.len() * size_of::<DaySpan>());
+        weekly * size_of::<DaySpan>() + dates.sum::<usize>()
+    }
+
     /// The parts of each day from Monday as they are written; none when there are no weekly hours.
     pub(crate) fn weekly(&self) -> Vec<Vec<String>> {
         let text = |spans: &Vec<DaySpan>| spans.iter().map(ToString::to_string).collect();

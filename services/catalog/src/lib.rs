@@ -40,6 +40,7 @@ mod stock;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod wire;
 
 use std::sync::Arc;
