@@ -10,6 +10,7 @@
 mod accounts;
 mod api;
 mod audit_trail;
+mod availability;
 mod bad_input;
 mod catalog;
 mod changes;
