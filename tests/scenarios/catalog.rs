@@ -117,8 +117,9 @@ async fn a_restaurant_closes_for_good(topology: Topology) {
     assert_eq!(code(get(&platform.anybody(), &path).await), "not_found");
     for thing in [&item, &cheese] {
         assert_eq!(code(get(owner, thing).await), "not_found", "{thing}");
-        let back = put(owner, &format!("{thing}/availability"), None, &json!({"available": true}));
-        assert_eq!(code(back.await), "not_found", "{thing}");
+        let path = format!("{thing}/availability");
+        let back = put(owner, &path, None, &json!({"available": true})).await;
+        assert_eq!(code(back), "not_found", "{thing}");
     }
     assert_eq!(code(restaurant.quote(&customer, &[(0, 1)], "pick_up").await), "not_found");
     let order = get(&customer.client, &format!("/orders/{}", text(&order, "/id"))).await;

@@ -83,7 +83,7 @@ impl<K: Eq + Hash + Copy, V: Clone> FadingMap<K, V> {
         let is_full = (self.young.len() + 1) * 2 > self.bounds.entries
             || self.len() + 1 > self.bounds.entries;
         let forgotten = self.turn(is_full, now);
-        self.began.get_or_insert(now);
+        self.began = self.began.or(Some(now));
         self.young.insert(key, Entry { value, bytes: 0 });
         forgotten
     }
@@ -256,7 +256,7 @@ mod tests {
                     let _ = map.insert(key, Arc::new(key), now);
                 }
                 let _ = map.weigh(&key, bytes, now);
-                prop_assert!(map.len() <= 21 && map.bytes() <= 400, "{:?}", map);
+                prop_assert!(map.len() <= 21 && map.bytes() <= 400, "{map:?}");
                 let all = map.young.values().chain(map.old.values());
                 prop_assert_eq!(map.bytes(), all.map(|entry| entry.bytes).sum::<usize>());
             }

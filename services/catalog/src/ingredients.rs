@@ -78,7 +78,7 @@ impl Catalog {
         self.recent_restaurant(restaurant).await?;
         let query = Query::prefix::<Ingredient>(BY_NAME, &keys_of(restaurant));
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let (ingredients, next_cursor) = self.page(query, sizes::ingredient).await?;
+        let (ingredients, next_cursor) = self.page::<Ingredient>(query, sizes::ingredient).await?;
         let now = self.engine.now();
         let ingredients = ingredients.iter().map(|one| wire::ingredient(one, now)).collect();
         Ok(v1::ListIngredientsResponse { ingredients, next_cursor })

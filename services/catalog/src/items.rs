@@ -87,7 +87,7 @@ impl Catalog {
         self.recent_restaurant(id).await?;
         let query = Query::prefix::<Item>(BY_NAME, &keys_of(id));
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let (items, next_cursor) = self.page(query, sizes::item).await?;
+        let (items, next_cursor) = self.page::<Item>(query, sizes::item).await?;
         let framed = items.iter().any(|item| is_framed(&item.details));
         let frame = self.frame_for(id, framed).await?;
         let now = self.engine.now();

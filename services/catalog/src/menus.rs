@@ -140,7 +140,7 @@ impl Catalog {
         self.recent_restaurant(restaurant).await?;
         let query = Query::prefix::<Menu>(BY_NAME, &keys_of(restaurant));
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let (menus, next_cursor) = self.page(query, sizes::menu).await?;
+        let (menus, next_cursor) = self.page::<Menu>(query, sizes::menu).await?;
         let menus = menus.iter().map(|menu| wire::menu(menu, menu.version)).collect();
         Ok(v1::ListMenusResponse { menus, next_cursor })
     }

@@ -208,7 +208,7 @@ impl Catalog {
         self.recent_restaurant(restaurant).await?;
         let query = Query::prefix::<OptionGroup>(BY_NAME, &keys_of(restaurant));
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let (groups, next_cursor) = self.page(query, sizes::option_group).await?;
+        let (groups, next_cursor) = self.page::<OptionGroup>(query, sizes::option_group).await?;
         let now = self.engine.now();
         let groups = groups.iter().map(|group| wire::option_group(group, now)).collect();
         Ok(v1::ListOptionGroupsResponse { groups, next_cursor })

@@ -167,7 +167,7 @@ impl Catalog {
             Query::prefix::<Restaurant>(BY_NAME, &Key::new().text(&exact))
         };
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let (found, next_cursor) = self.page(query, sizes::restaurant).await?;
+        let (found, next_cursor) = self.page::<Restaurant>(query, sizes::restaurant).await?;
         let now = self.engine.now();
         let shown = |one: &Versioned<Restaurant>| wire::restaurant(one, one.version, now);
         let restaurants = found.iter().map(shown).collect();
