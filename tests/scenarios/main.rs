@@ -21,6 +21,7 @@ mod delivering;
 mod demo;
 mod disk;
 mod kitchen;
+mod large_menus;
 mod life;
 mod limits;
 mod metric_names;
