@@ -10,6 +10,7 @@
 mod accounts;
 mod api;
 mod audit_trail;
+mod availability;
 mod bad_input;
 mod bodies;
 mod catalog;
@@ -24,6 +25,7 @@ mod edge;
 mod expiry;
 mod forged;
 mod kitchen;
+mod large_menus;
 mod life;
 mod limits;
 mod metric_names;

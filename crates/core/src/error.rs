@@ -144,6 +144,9 @@ error_codes! {
     /// The body or message is larger than allowed.
     TooLarge = "too_large", ResourceExhausted, 413, "The request is too large",
         "Send less at once.";
+    /// An answer, or a request that was passed on, is larger than one message may be.
+    MessageTooLarge = "message_too_large", OutOfRange, 422, "A message is too large",
+        "Ask for a shorter page with `limit`; what is too large by itself has to be made shorter.";
     /// The data was written by a newer program that says this one cannot read it.
     IncompatibleSchema = "incompatible_schema", FailedPrecondition, 500, "The data is newer than this program",
         "Nothing to mend for whoever asks: the platform's operators run a newer version.";
@@ -167,7 +170,9 @@ impl ErrorCode {
     pub const fn from_grpc(code: i32) -> Self {
         match code {
             1 | 4 => Self::DeadlineExceeded,
-            3 | 11 => Self::InvalidArgument,
+            3 => Self::InvalidArgument,
+            // What gRPC says of a message that is larger than its limit.
+            11 => Self::MessageTooLarge,
             5 => Self::NotFound,
             6 => Self::AlreadyExists,
             7 => Self::PermissionDenied,

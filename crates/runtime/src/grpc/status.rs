@@ -102,5 +102,8 @@ mod tests {
         // tonic says CANCELLED when its own timeout fires.
         let got = error_of(&Status::new(Code::Cancelled, "Timeout expired"));
         assert_eq!(got.code(), ErrorCode::DeadlineExceeded);
+        let large = "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes";
+        let got = error_of(&Status::new(Code::OutOfRange, large));
+        assert_eq!(got.code(), ErrorCode::MessageTooLarge, "nobody asked for anything wrong");
     }
 }
