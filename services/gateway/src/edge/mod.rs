@@ -39,8 +39,8 @@ use metrics::Metrics;
 pub(crate) use answer::{Answer, IfNoneMatch};
 pub(crate) use body::{Json, Raw};
 pub(crate) use extract::{
-    At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable,
-    RoleAt, Version, VersionOrNone, Wait,
+    Ask, At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Network, Reading,
+    Repeatable, RoleAt, Version, VersionOrNone, Wait,
 };
 pub(crate) use metrics::StreamGuard;
 pub(crate) use problem::{Problem, ProblemDetails};
