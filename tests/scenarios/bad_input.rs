@@ -270,10 +270,7 @@ async fn things_of_somebody_else(topology: Topology) {
     // A chef, but of another restaurant.
     let other = Restaurant::open(platform, &[("Dal", 500, None)]).await;
     let mut chef = Person::new(platform, "chef", &[]).await;
-    let id = text(&get(&chef.client, "/me").await.unwrap(), "/id").to_owned();
-    let at = format!("/restaurants/{}/members/{id}", other.id);
-    crate::people::put(&other.owner.client, &at, None, &json!({ "role": "chef" })).await.unwrap();
-    chef.log_in(platform).await;
+    other.hire(platform, &mut chef, "chef").await;
     let chef = Rude::logged_in(platform, &chef).await;
     let tickets = format!("/api/v1/restaurants/{}/tickets", restaurant.id);
     chef.read(&tickets).await.is_problem(&[(403, "permission_denied")], "a foreign kitchen");
