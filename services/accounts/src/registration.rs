@@ -142,6 +142,7 @@ impl AccountsService {
     }
 }
 
+/// It tells that somebody is registered; `docs/adr/0021-registering-tells-guesses-wait.md` says why.
 pub(crate) fn taken() -> Error {
     Error::new(
         ErrorCode::AlreadyExists,
