@@ -1,12 +1,14 @@
 //! What is stored of a person: given out, and erased.
 
-use bistro_core::{Error, ErrorCode, Id, Principal, Role, StaffRole, Timestamp, kinds};
+use bistro_core::{Error, ErrorCode, Principal, Role, StaffRole, Timestamp};
 use bistro_eventing::{Decision, MarkAt};
-use bistro_proto::accounts::v1::{
-    DeleteUserRequest, DeleteUserResponse, ExportUserRequest, ListSessionsRequest, UserErased,
-    UserExport,
+use bistro_proto::{
+    accounts::v1::{
+        DeleteUserRequest, DeleteUserResponse, ExportUserRequest, ListSessionsRequest, UserErased,
+        UserExport,
+    },
+    common::v1::PageRequest,
 };
-use bistro_proto::common::v1::PageRequest;
 use bistro_runtime::Asked;
 use bistro_store::{Cause, DocumentRef, Query, StoreError, StoreExt as _, Versioned, Work};
 use prost::{Message as _, Name as _};

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     credentials,
-    documents::{Member, User, message},
+    documents::{Member, message},
     members::{require_once, restaurant_id},
     membership,
     service::AccountsService,
@@ -390,7 +390,7 @@ impl AccountsService {
             };
             // The anchor, whatever else changes.
             work.replace(&invitation, &invitation.accepted(user))?;
-            let joined = self.join(&mut work, &before, member, becomes).await?;
+            let joined = self.join(&mut work, &before, member, &becomes).await?;
             if let Some(inviter) = invitation.inviter {
                 let inviter = self.user(inviter).await?;
                 membership::may_set(&inviter, invitation.restaurant)

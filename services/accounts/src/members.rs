@@ -47,7 +47,7 @@ impl AccountsService {
             let before = self.user(user).await?;
             let member = Member { user, restaurant, role };
             let answer = member.message(before.name.clone());
-            if self.join(&mut work, &before, there, member).await?.is_none() {
+            if self.join(&mut work, &before, there, &member).await?.is_none() {
                 return Ok(Decision::Answer(answer));
             }
             if let Some(asker) = &asker {
@@ -56,8 +56,9 @@ impl AccountsService {
             Ok(Decision::commit(work, answer))
         };
         let replay = |_| async move {
-            let member = self.member(user, restaurant).await?;
-            let member = member.ok_or_else(|| no_member(user))?;
+            // As it is now; if it has ended since, as it was made.
+            let made = Member { user, restaurant, role };
+            let member = self.member(user, restaurant).await?.map_or(made, |there| there.value);
             Ok(member.message(self.user(user).await?.name.clone()))
         };
         let mark_at = MarkAt::Document(DocumentRef::of::<User>(user));
@@ -71,7 +72,7 @@ impl AccountsService {
         work: &mut Work,
         before: &Versioned<User>,
         there: Option<Versioned<Member>>,
-        member: Member,
+        member: &Member,
     ) -> Result<Option<User>, Error> {
         if before.erased_at.is_some() {
             return Err(Error::not_found(format_args!("user {}", before.id)));
@@ -86,10 +87,10 @@ impl AccountsService {
                 if there.role == StaffRole::Owner && member.role != StaffRole::Owner {
                     self.keep_an_owner(work, &there).await?;
                 }
-                work.replace(&there, &member)?;
+                work.replace(&there, member)?;
             }
             None => {
-                work.insert(&member)?;
+                work.insert(member)?;
             }
         }
         Ok(Some(after))
