@@ -89,18 +89,20 @@ impl Sealer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    proptest::proptest! {
+    proptest! {
         #[test]
         fn a_text_comes_back_and_no_other_is_taken_for_one(text in "\\PC*", nonce: [u8; NONCE], other in "[A-Za-z0-9_-]{0,80}") {
             let sealer = Sealer::new(b"a secret").unwrap();
             let sealed = sealer.seal_text("a", &text, nonce).unwrap();
-            proptest::prop_assert_eq!(sealer.open_text("a", &sealed), Some(text));
-            proptest::prop_assert_eq!(sealer.open_text("b", &sealed), None);
-            proptest::prop_assert_eq!(sealer.open_text("a", &sealed[1..]), None);
+            prop_assert_eq!(sealer.open_text("a", &sealed), Some(text));
+            prop_assert_eq!(sealer.open_text("b", &sealed), None);
+            prop_assert_eq!(sealer.open_text("a", &sealed[1..]), None);
             if other != sealed {
-                proptest::prop_assert_eq!(sealer.open_text("a", &other), None);
+                prop_assert_eq!(sealer.open_text("a", &other), None);
             }
         }
     }

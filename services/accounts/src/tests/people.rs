@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bistro_core::{ErrorCode, Id, kinds};
+use bistro_core::{ErrorCode, Id, StaffRole, kinds};
 use bistro_proto::{
     accounts::v1::{
         Activity, CreateInvitationRequest, CreateUserRequest, DeleteUserRequest, ExportUserRequest,
@@ -18,7 +18,10 @@ use super::{
     members::{PLACE, catalog, id},
     platform::{ACCESS, GRACE, IDLE, PASSWORD, Platform, as_who, keyed, new_user, refusal},
 };
-use crate::session::{Lifetimes, Session};
+use crate::{
+    invitations::Invitation,
+    session::{Lifetimes, Session},
+};
 
 /// Somebody who was made an administrator by the operator.
 async fn admin(platform: &Platform, name: &str) -> Tokens {
@@ -236,4 +239,35 @@ async fn nothing_that_names_an_erased_person_is_left() {
     let list = ListSessionsRequest { user_id: id(&ada), page: None };
     let listed = as_who(Some(&operator), platform.client().list_sessions(list)).await.unwrap();
     assert!(listed.sessions.is_empty());
+}
+
+#[tokio::test]
+async fn however_much_there_is_of_a_person_goes() {
+    let platform = Platform::new();
+    let ada = platform.user("ada").await;
+    let now = platform.engine.now();
+    for part in 0..3 {
+        let mut work = platform.engine.work(Cause::Tick { name: format!("many/{part}") });
+        for number in 0..100 {
+            let invitation = Invitation {
+                id: Id::from_bits(part * 100 + number),
+                restaurant: Id::from_bits(part * 100 + number),
+                email: "ada@example.org".into(),
+                role: StaffRole::Chef,
+                inviter: None,
+                created_at: now,
+                expires_at: now + Duration::from_hours(1),
+                accepted_by: None,
+            };
+            work.insert(&invitation).unwrap();
+        }
+        platform.engine.commit(work).await.unwrap();
+    }
+    let own = export(&platform, &ada.access_token, &id(&ada)).await.unwrap();
+    assert!(own.more && own.invitations.len() == 100, "{} are said", own.invitations.len());
+    let request = DeleteUserRequest { id: id(&ada) };
+    as_who(Some(&ada.access_token), platform.client().delete_user(keyed(request, "d")))
+        .await
+        .unwrap();
+    assert!(!platform.store.dump().contains("ada@example.org"));
 }
