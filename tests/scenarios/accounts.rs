@@ -178,7 +178,10 @@ async fn administrators_look_after_users(topology: Topology) {
 
     // Another address takes the password, and ends the other sessions.
     let phone = tokens(platform, &ada.email, PASSWORD).await;
-    let moved = |email: &str, password: Value| json!({ "email": email, "name": "Ada", "current_password": password });
+    let moved = |email: &str, current_password: Value| {
+        let name = "Ada";
+        json!({ "email": email, "name": name, "current_password": current_password })
+    };
     for (password, refusal) in
         [(Value::Null, "invalid_argument"), (json!("a wrong guess"), "wrong_credentials")]
     {

@@ -95,7 +95,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_comes_back_and_no_other_is_taken_for_one(text in "\\PC*", nonce: [u8; NONCE], other in "[A-Za-z0-9_-]{0,80}") {
+        fn a_text_comes_back_and_no_other_is_taken_for_one(
+            text in "\\PC*", nonce: [u8; NONCE], other in "[A-Za-z0-9_-]{0,80}",
+        ) {
             let sealer = Sealer::new(b"a secret").unwrap();
             let sealed = sealer.seal_text("a", &text, nonce).unwrap();
             prop_assert_eq!(sealer.open_text("a", &sealed), Some(text));
