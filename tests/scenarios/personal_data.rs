@@ -167,6 +167,9 @@ async fn a_person_is_erased(topology: Topology) {
     assert_eq!((&left["sessions"], &left["invitations"]), (&json!([]), &json!([])));
     assert_eq!((&left["courier"]["deleted"], &left["courier"]["name"]), (&json!(true), &json!("")));
     assert_eq!(get(&operator, &invitations).await.unwrap()["items"], json!([]));
+    let back = json!({ "email": ada.email, "name": "Ada" });
+    let written = put(&operator, &path, Some(&left["user"]["version"]), &back).await;
+    assert_eq!(code(written), "wrong_state", "who is erased stays erased");
     // The orders and their money are.
     let kept = left["orders"].as_array().expect("orders");
     assert_eq!(kept.len(), 2);

@@ -97,6 +97,10 @@ impl AccountsService {
             if before.version != request.version {
                 return Err(version_mismatch());
             }
+            if before.erased_at.is_some() {
+                let message = "the person has been erased; nothing of them is kept any more";
+                return Err(Error::new(ErrorCode::WrongState, message));
+            }
             let moves = before.email != change.email;
             if moves && !may_move {
                 // It was at another version when the password was asked for.
