@@ -275,10 +275,7 @@ async fn things_of_somebody_else(topology: Topology) {
     // A chef, but of another restaurant.
     let other = Restaurant::open(platform, &[("Dal", 500, None)]).await;
     let mut chef = Person::new(platform, "chef", &[]).await;
-    let id = text(&get(&chef.client, "/me").await.unwrap(), "/id").to_owned();
-    let at = format!("/restaurants/{}/members/{id}", other.id);
-    crate::people::put(&other.owner.client, &at, None, &json!({ "role": "chef" })).await.unwrap();
-    chef.log_in(platform).await;
+    other.hire(platform, &mut chef, "chef").await;
     let chef = Rude::logged_in(platform, &chef).await;
     chef.json(Method::POST, &refunds, why).await.is_problem(hidden, "a foreign payment");
     let denied = &[(403, "permission_denied"), (404, "not_found")][..];

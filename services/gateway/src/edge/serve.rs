@@ -127,6 +127,7 @@ async fn answer(
     };
     request.extensions_mut().insert(Arrived {
         deadline,
+        asker,
         wait,
         // Told by the handler's extractors, so that 404 and 405 need no token.
         must_log_in: access == Access::Protected && principal == Principal::Anonymous,
