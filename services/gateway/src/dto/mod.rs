@@ -7,6 +7,7 @@ mod common;
 mod couriers;
 mod dead_letters;
 mod delivery;
+mod food;
 mod full_menu;
 mod hours;
 mod items;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(get_balances))
+    OpenApiRouter::new().routes(routes!(get_ledger_balances))
 }
 
 /// Show the balances of a ledger
@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     get, path = "/api/v1/ledger/balances", tag = "payments", params(LedgerFilter),
     responses((status = 200, description = "The balances", body = Balances))
 )]
-async fn get_balances(
+async fn get_ledger_balances(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     Query(filter): Query<LedgerFilter>,

@@ -77,6 +77,8 @@ pub(crate) fn router(edge: Edge) -> Router {
 }
 
 /// Show this document
+///
+/// What `/docs` shows.
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "operations",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value,
