@@ -64,7 +64,7 @@ async fn list_own_deliveries(
 #[utoipa::path(
     get, path = "/api/v1/couriers/me/events", tag = "deliveries",
     params(("Last-Event-ID" = Option<i64>, Header, description =
-        "The id of the last event that was seen", minimum = 0)),
+        "The id of the last event that was seen", minimum = 0, example = 1_795_298_400_000_i64)),
     responses(
         (status = 200, description = "The events", content_type = "text/event-stream",
             body = String, example = "id: 1795298400000\nevent: delivery\ndata: {\"id\":\"dlv_…\",\"state\":\"assigned\"}\n\n"),

@@ -159,7 +159,7 @@ async fn get_kitchen_load(
     params(
         StationFilter,
         ("Last-Event-ID" = Option<String>, Header, description =
-            "The id of the last event that was seen"),
+            "The id of the last event that was seen", example = "MTc5NTI5ODQwMDAwMA"),
     ),
     responses((
         status = 200, description = "The events", content_type = "text/event-stream",

@@ -247,7 +247,7 @@ fn tagged(order: Order) -> Answer<Order> {
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/events", tag = "orders",
     params(("Last-Event-ID" = Option<i64>, Header, description =
-        "The id of the last event that was seen", minimum = 0)),
+        "The id of the last event that was seen", minimum = 0, example = 3)),
     responses(
         (status = 200, description = "The events", content_type = "text/event-stream",
             body = String, example = "id: 3\nevent: order\ndata: {\"id\":\"ord_…\",\"state\":\"accepted\"}\n\n"),
