@@ -92,8 +92,10 @@ async fn get_openapi() -> Response {
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    let message =
-        format!("there is nothing at {}; /api/v1/openapi.json lists what there is", uri.path());
+    let path = uri.path();
+    let message = format!(
+        "there is nothing at {path}; /docs shows what there is, /api/v1/openapi.json lists it for programs"
+    );
     Error::new(ErrorCode::NotFound, message).into()
 }
 
