@@ -27,6 +27,7 @@ mod money;
 mod operations;
 mod ordering;
 mod people;
+mod permissions;
 mod platform;
 mod quotes;
 mod refunds;

@@ -15,7 +15,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 
 /// Show the balances of a ledger
 ///
-/// Of a restaurant, for its owners; of the whole platform, for administrators.
+/// Of a restaurant, for its managers and owners; of the whole platform, for administrators.
 #[utoipa::path(
     get, path = "/api/v1/ledger/balances", tag = "payments", params(LedgerFilter),
     responses((status = 200, description = "The balances", body = Balances))

@@ -211,6 +211,25 @@ fn every_field_and_parameter_says_what_it_is() {
     assert!(silent.is_empty(), "these say nothing: {silent:?}");
 }
 
+/// Whether each is true is for the scenarios to say.
+#[test]
+fn the_page_of_permissions_names_every_operation_once() {
+    let page = include_str!("../../../../docs/reference/permissions.md");
+    let mut told: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    told.sort_unstable();
+    let document = document();
+    let mut there: Vec<&str> = operations(&document)
+        .into_iter()
+        .map(|(_, _, operation)| operation["operationId"].as_str().unwrap())
+        .collect();
+    there.sort_unstable();
+    assert_eq!(told, there, "docs/reference/permissions.md has a row for each operation");
+}
+
 #[tokio::test]
 async fn every_example_of_a_body_is_read() {
     let document = document();
