@@ -46,7 +46,7 @@ pub(super) fn codes(
     let may = |code: &ErrorCode| by_shape.iter().any(|(holds, all)| *holds && all.contains(code));
     let mut codes: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
     // In the order of the catalogue, each once.
-    for code in ErrorCode::ALL.iter().filter(|code| may(code)) {
+    for code in ErrorCode::ALL.iter().filter(|code| may(*code)) {
         codes.entry(code.http()).or_default().push(*code);
     }
     codes
@@ -76,7 +76,7 @@ fn own(method: &Method, route: &str) -> &'static [ErrorCode] {
             | "/api/v1/ingredients/{id}"
             | "/api/v1/stations/{id}",
         ) => &[AlreadyExists],
-        // The same, and a restaurant has so many of each; an order is rated once, when it is completed.
+        // The same, and a restaurant has so many of each. An order is rated once, when completed.
         (
             &Method::POST,
             "/api/v1/restaurants/{id}/items"
