@@ -23,9 +23,6 @@ const MAIN_KEYS: &[&str] = &[
     "log.level",
 ];
 
-/// The words that every command which asks the platform has. They stand once.
-const ASKING: &[&str] = &["url", "token", "config"];
-
 /// The words of `bistro reference`.
 #[derive(Args)]
 pub(crate) struct Reference {
@@ -113,7 +110,8 @@ fn commands() -> String {
     );
     text.push_str(&exit_table());
     let leaves = leaves();
-    text.push_str(&asking_words(&leaves));
+    let shared = shared_words(&leaves);
+    text.push_str(&asking(&leaves, &shared));
     for (path, mut command) in leaves {
         let about = command.get_long_about().or(command.get_about());
         let about = about.map(ToString::to_string).unwrap_or_default();
@@ -122,10 +120,9 @@ fn commands() -> String {
         let _ = write!(text, "\n## {path}\n\n{about}\n\n```text\n{usage}\n```\n");
         let asks = asks(&command);
         text.push_str(&word_table(command.get_arguments().filter(|word| {
-            let id = word.get_id().as_str();
             !word.is_hide_set()
-                && !["help", "version"].contains(&id)
-                && !(asks && ASKING.contains(&id))
+                && !["help", "version"].contains(&word.get_id().as_str())
+                && !(asks && shared.contains(word.get_id()))
         })));
         if let Some(after) = command.get_after_help() {
             let _ = write!(text, "\n```text\n{after}\n```\n");
@@ -136,11 +133,30 @@ fn commands() -> String {
 
 /// Whether the command asks the platform.
 fn asks(command: &Command) -> bool {
-    ASKING.iter().all(|id| command.get_arguments().any(|word| word.get_id() == *id))
+    command.get_arguments().any(|word| word.get_id() == "url")
+}
+
+/// The words that every command which asks the platform has, all with one meaning. They stand once.
+fn shared_words(leaves: &[(String, Command)]) -> Vec<clap::Id> {
+    let asking: Vec<&Command> =
+        leaves.iter().map(|(_, command)| command).filter(|command| asks(command)).collect();
+    let is_in = |command: &Command, word: &clap::Arg| {
+        command.get_arguments().any(|other| {
+            other.get_id() == word.get_id()
+                && other.get_help().map(ToString::to_string)
+                    == word.get_help().map(ToString::to_string)
+        })
+    };
+    let Some(first) = asking.first() else { return Vec::new() };
+    first
+        .get_arguments()
+        .filter(|word| asking.iter().all(|command| is_in(command, word)))
+        .map(|word| word.get_id().clone())
+        .collect()
 }
 
 /// The words of every command that asks the platform, and which commands do not.
-fn asking_words(leaves: &[(String, Command)]) -> String {
+fn asking(leaves: &[(String, Command)], shared: &[clap::Id]) -> String {
     let others: Vec<String> = leaves
         .iter()
         .filter(|(_, command)| !asks(command))
@@ -151,9 +167,10 @@ fn asking_words(leaves: &[(String, Command)]) -> String {
         others.join(", ")
     );
     if let Some((_, command)) = leaves.iter().find(|(_, command)| asks(command)) {
-        let shared = command.get_arguments();
-        let shared = shared.filter(|word| ASKING.contains(&word.get_id().as_str()));
-        text.push_str(&word_table(shared));
+        text.push_str(&word_table(command.get_arguments().filter(|word| {
+            let id = word.get_id();
+            !["help", "version"].contains(&id.as_str()) && shared.contains(id)
+        })));
     }
     text
 }
