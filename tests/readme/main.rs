@@ -1,6 +1,6 @@
-//! The papers tell the truth: the blocks marked `walk` of the README and of docs/api.md run in order,
-//! in one shell, against a running platform on every topology; the README's settings are settings,
-//! and its cards are the sandbox's.
+//! The papers tell the truth: the blocks marked `walk` of the README, of docs/api.md and of the page
+//! for restaurants run in order, in one shell, against a running platform on every topology; the
+//! README's settings are settings, and its cards are the sandbox's.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -19,11 +19,12 @@ use platform::{Platform, SOON, Topology, on_every_topology};
 
 const README: &str = include_str!("../../README.md");
 const API: &str = include_str!("../../docs/api.md");
+const RESTAURANT: &str = include_str!("../../docs/how-to/restaurant.md");
 /// How long `make servers` may take, which may have to build them.
 const BUILD_AND_START: Duration = Duration::from_mins(10);
 const SANDBOX: &str = include_str!("../../services/payments/src/sandbox.rs");
 
-on_every_topology!(walk, ten_requests);
+on_every_topology!(walk, ten_requests, a_restaurant_is_run);
 
 async fn walk(topology: Topology) {
     take_the_walk(&Platform::start(topology, &[]).await).await;
@@ -54,6 +55,15 @@ async fn ten_requests(topology: Topology) {
     assert_eq!(blocks.len(), 12, "a block was added or lost its mark");
     let said = run(&platform, "docs/api.md", &blocks, password).await;
     assert!(said.contains(r#""state":"captured""#), "{said}");
+}
+
+/// A restaurateur's way from founding to the end of a day.
+async fn a_restaurant_is_run(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let blocks = blocks(RESTAURANT, "sh walk");
+    assert_eq!(blocks.len(), 10, "a block was added or lost its mark");
+    let said = run(platform, "docs/how-to/restaurant.md", &blocks, "").await;
+    assert!(said.contains(r#""affected":1"#), "the mozzarella takes the pizza with it: {said}");
 }
 
 /// Runs the blocks of a paper in one shell, and gives what they say.

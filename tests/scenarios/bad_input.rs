@@ -222,7 +222,7 @@ async fn ids_and_paths_that_are_wrong(topology: Topology) {
         reply.is_problem(&[(404, "not_found")], path);
     }
     for path in [
-        "/",
+        "/index.html",
         "/api",
         "/api/v1",
         "/api/v2/orders",

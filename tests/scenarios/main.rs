@@ -35,6 +35,7 @@ mod operations;
 mod ordering;
 mod owned;
 mod people;
+mod permissions;
 mod personal_data;
 mod platform;
 mod quotes;

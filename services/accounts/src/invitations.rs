@@ -124,7 +124,7 @@ fn changed(
     }
     match role {
         Ok(role) if wrong.is_empty() => {
-            Ok(Invitation { role, expires_at, inviter, ..before.clone() })
+            Ok(Invitation { role, inviter, expires_at, ..before.clone() })
         }
         _ => Err(Error::fields(wrong)),
     }

@@ -136,13 +136,13 @@ async fn two_owners_who_demote_each_other_leave_one() {
     let (ada_id, eve_id) = (id(&ada), id(&eve));
     set(&platform, &catalog(&platform), &ada_id, "owner", "c1").await.unwrap();
     set(&platform, &catalog(&platform), &eve_id, "owner", "c2").await.unwrap();
-    race(&platform, async {
+    let both = Box::pin(async {
         tokio::join!(
             set(&platform, &ada.access_token, &eve_id, "chef", "k1"),
             set(&platform, &eve.access_token, &ada_id, "chef", "k2"),
         )
-    })
-    .await;
+    });
+    race(&platform, both).await;
     assert_eq!(owners(&platform, &[&ada_id, &eve_id]).await, 1);
 }
 
@@ -153,13 +153,13 @@ async fn two_owners_who_leave_together_leave_one() {
     let (ada_id, eve_id) = (id(&ada), id(&eve));
     set(&platform, &catalog(&platform), &ada_id, "owner", "c1").await.unwrap();
     set(&platform, &catalog(&platform), &eve_id, "owner", "c2").await.unwrap();
-    race(&platform, async {
+    let both = Box::pin(async {
         tokio::join!(
             end(&platform, &ada.access_token, &ada_id, "k1"),
             end(&platform, &eve.access_token, &eve_id, "k2"),
         )
-    })
-    .await;
+    });
+    race(&platform, both).await;
     assert_eq!(owners(&platform, &[&ada_id, &eve_id]).await, 1);
 }
 

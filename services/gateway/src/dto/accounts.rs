@@ -57,8 +57,10 @@ pub(crate) struct User {
     /// The address to log in with; empty when the person has been erased.
     #[schema(example = "ada@example.org")]
     email: String,
+    /// How others see the user.
     name: String,
     roles: Vec<UserRole>,
+    /// The restaurants that the user works for.
     memberships: Vec<Membership>,
     /// Whether the person has been erased: nothing but the id is left.
     erased: bool,

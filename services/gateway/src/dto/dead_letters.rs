@@ -17,6 +17,7 @@ pub(crate) struct DeadLetter {
     /// The role that gave it up.
     #[schema(example = "kitchen")]
     role: String,
+    /// The queue in which it waited for the role.
     #[schema(example = "kitchen.events")]
     queue: String,
     /// How often it was tried.

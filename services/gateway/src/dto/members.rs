@@ -22,6 +22,7 @@ pub(crate) struct NewMember {
 pub(crate) struct Member {
     #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
     user_id: String,
+    /// How others see the user.
     name: String,
     role: StaffRole,
 }
@@ -62,10 +63,12 @@ pub(crate) struct Invitation {
     pub(crate) id: String,
     #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
     restaurant_id: String,
+    /// The address that the invitation is brought to.
     #[schema(format = "email", example = "chef@example.org")]
     email: String,
     role: StaffRole,
     created_at: Time,
+    /// Until when it may be accepted.
     expires_at: Time,
     /// One higher with every change; also the entity tag.
     #[schema(example = 1)]

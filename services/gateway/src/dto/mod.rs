@@ -8,6 +8,7 @@ mod couriers;
 mod dead_letters;
 mod delivery;
 mod export;
+mod food;
 mod full_menu;
 mod hours;
 mod items;

@@ -62,8 +62,11 @@ struct Tender {
     number: u32,
     state: PaymentState,
     purpose: TenderPurpose,
+    /// What it is to pay.
     amount: Money,
+    /// What was taken of it.
     captured: Money,
+    /// What was given back of it.
     refunded: Money,
     /// Why it failed, is given back, or is waited for.
     #[schema(example = "insufficient_funds")]
@@ -81,6 +84,7 @@ struct RefundPart {
     /// The tender's number.
     #[schema(example = 1)]
     tender: u32,
+    /// How much of the refund comes from it.
     amount: Money,
 }
 
@@ -89,6 +93,7 @@ struct RefundPart {
 struct Refund {
     /// Counts the payment's refunds from 1.
     number: u32,
+    /// How much is to be given back.
     amount: Money,
     state: RefundState,
     /// Why, in the words of who asked.
@@ -262,17 +267,21 @@ pub(crate) struct StatementDay {
 pub(crate) struct Statement {
     #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
     restaurant_id: String,
+    /// By the clocks of the time zone.
     #[schema(example = "2026-11-21")]
     day: String,
+    /// IANA name.
     #[schema(example = "Europe/London")]
     time_zone: String,
     /// How often money was taken.
     captures: u64,
+    /// What was taken.
     captured: Money,
     /// Of what was captured.
     tips: Money,
     /// How often money was given back.
     refunds: u64,
+    /// What was given back.
     refunded: Money,
     /// Captured less refunded.
     net: Money,
@@ -342,6 +351,7 @@ struct Balance {
     /// The account: `cards_receivable`, `restaurant_payable`, `tips_payable`, `refunds`.
     #[schema(example = "restaurant_payable")]
     account: String,
+    /// The sum of its entries.
     amount: Money,
     /// How many entries it is the sum of.
     entries: u64,

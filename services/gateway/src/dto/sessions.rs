@@ -110,6 +110,7 @@ impl From<v1::Session> for Session {
 /// How many sessions have been ended.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Revoked {
+    /// How many.
     revoked: u32,
 }
 
@@ -177,6 +178,7 @@ pub(crate) struct PasswordReset {
     user_id: String,
     /// Sets a password, once.
     token: String,
+    /// Until when the token can be used.
     expires_at: Time,
 }
 

@@ -47,7 +47,9 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             | "/api/v1/ingredients/{id}"
             | "/api/v1/openapi.json"
             | "/api/v1/errors"
+            | "/"
             | "/docs"
+            | "/docs/"
             | "/docs/{file}"
             | "/.well-known/jwks.json",
         ) => Access::Public,

@@ -24,10 +24,10 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
+        .routes(routes!(list_own_deliveries))
+        .routes(routes!(watch_own_deliveries))
         .routes(routes!(list_deliveries))
-        .routes(routes!(watch_deliveries))
-        .routes(routes!(list_under_way))
-        .routes(routes!(list_of_restaurant))
+        .routes(routes!(list_restaurant_deliveries))
         .routes(routes!(get_order_delivery))
         .routes(routes!(watch_courier))
         .routes(routes!(get_delivery))
@@ -45,7 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     get, path = "/api/v1/couriers/me/deliveries", tag = "deliveries", params(DeliveryFilter),
     responses((status = 200, description = "A page of deliveries", body = Page<Delivery>))
 )]
-async fn list_deliveries(
+async fn list_own_deliveries(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     Query(filter): Query<DeliveryFilter>,
@@ -65,13 +65,13 @@ async fn list_deliveries(
 #[utoipa::path(
     get, path = "/api/v1/couriers/me/events", tag = "deliveries",
     params(("Last-Event-ID" = Option<i64>, Header, description =
-        "The id of the last event that was seen", minimum = 0)),
+        "The id of the last event that was seen", minimum = 0, example = 1_795_298_400_000_i64)),
     responses(
         (status = 200, description = "The events", content_type = "text/event-stream",
             body = String, example = "id: 1795298400000\nevent: delivery\ndata: {\"id\":\"dlv_…\",\"state\":\"assigned\"}\n\n"),
     )
 )]
-async fn watch_deliveries(
+async fn watch_own_deliveries(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     LastEventId(seen): LastEventId,
@@ -90,7 +90,7 @@ async fn watch_deliveries(
     get, path = "/api/v1/deliveries", tag = "deliveries", params(Cursor),
     responses((status = 200, description = "A page of deliveries: pending, assigned or picked up", body = Page<Delivery>))
 )]
-async fn list_under_way(
+async fn list_deliveries(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     Query(cursor): Query<Cursor>,
@@ -108,7 +108,7 @@ async fn list_under_way(
     get, path = "/api/v1/restaurants/{id}/deliveries", tag = "deliveries", params(Cursor),
     responses((status = 200, description = "A page of deliveries: pending, assigned or picked up", body = Page<Delivery>))
 )]
-async fn list_of_restaurant(
+async fn list_restaurant_deliveries(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     At(id): At<kinds::Restaurant>,
@@ -260,6 +260,9 @@ async fn drop_off_delivery(
 }
 
 /// Say that the food cannot be delivered
+///
+/// For its courier and administrators, from when it is assigned. The order fails, with the code as
+/// its reason.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/fail", tag = "deliveries", request_body = FailReason,
     responses((status = 200, description = "The delivery", body = Delivery))

@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create_station, list_stations))
         .routes(routes!(get_station, update_station, delete_station))
-        .routes(routes!(get_load))
+        .routes(routes!(get_kitchen_load))
         .routes(routes!(watch_tickets))
 }
 
@@ -136,7 +136,7 @@ async fn delete_station(
     get, path = "/api/v1/restaurants/{id}/load", tag = "stations",
     responses((status = 200, description = "The load", body = Load))
 )]
-async fn get_load(
+async fn get_kitchen_load(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     At(id): At<kinds::Restaurant>,
@@ -159,7 +159,7 @@ async fn get_load(
     params(
         StationFilter,
         ("Last-Event-ID" = Option<String>, Header, description =
-            "The id of the last event that was seen"),
+            "The id of the last event that was seen", example = "MTc5NTI5ODQwMDAwMA"),
     ),
     responses((
         status = 200, description = "The events", content_type = "text/event-stream",

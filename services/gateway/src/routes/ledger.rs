@@ -11,17 +11,17 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(get_balances)).routes(routes!(list_order_entries))
+    OpenApiRouter::new().routes(routes!(get_ledger_balances)).routes(routes!(list_order_entries))
 }
 
 /// Show the balances of a ledger
 ///
-/// Of a restaurant, for its owners; of the whole platform, for administrators.
+/// Of a restaurant, for its managers and owners; of the whole platform, for administrators.
 #[utoipa::path(
     get, path = "/api/v1/ledger/balances", tag = "payments", params(LedgerFilter),
     responses((status = 200, description = "The balances", body = Balances))
 )]
-async fn get_balances(
+async fn get_ledger_balances(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     Query(filter): Query<LedgerFilter>,

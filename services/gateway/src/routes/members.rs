@@ -27,8 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(list_members))
         .routes(routes!(get_member, set_member, remove_member))
-        .routes(routes!(invite, list_invitations))
-        .routes(routes!(get_invitation, withdraw_invitation))
+        .routes(routes!(create_invitation, list_invitations))
+        .routes(routes!(get_invitation, delete_invitation))
         .routes(routes!(accept_invitation))
 }
 
@@ -138,7 +138,7 @@ async fn remove_member(
     request_body = NewInvitation,
     responses((status = 201, description = "The invitation, with its token", body = Invitation))
 )]
-async fn invite(
+async fn create_invitation(
     State(edge): State<Edge>,
     Command(ask): Command,
     At(id): At<kinds::Restaurant>,
@@ -198,7 +198,7 @@ async fn get_invitation(
     delete, path = "/api/v1/invitations/{id}", tag = "staff",
     responses((status = 204, description = "It cannot be accepted any more"))
 )]
-async fn withdraw_invitation(
+async fn delete_invitation(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Invitation>,

@@ -79,6 +79,8 @@ pub(crate) fn router(edge: Edge) -> Router {
 }
 
 /// Show this document
+///
+/// What `/docs` shows.
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "operations",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value,
@@ -92,8 +94,10 @@ async fn get_openapi() -> Response {
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    let message =
-        format!("there is nothing at {}; /api/v1/openapi.json lists what there is", uri.path());
+    let path = uri.path();
+    let message = format!(
+        "there is nothing at {path}; /docs shows what there is, /api/v1/openapi.json lists it for programs"
+    );
     Error::new(ErrorCode::NotFound, message).into()
 }
 

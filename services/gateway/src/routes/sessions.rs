@@ -23,21 +23,21 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(log_in, list_own_sessions, revoke_own_sessions))
-        .routes(routes!(refresh))
+        .routes(routes!(refresh_session))
         .routes(routes!(log_out))
         .routes(routes!(get_session, revoke_session))
         .routes(routes!(list_sessions, revoke_sessions))
-        .routes(routes!(change_password))
-        .routes(routes!(forget_password))
+        .routes(routes!(update_own_password))
+        .routes(routes!(request_password_reset))
         .routes(routes!(reset_password))
-        .routes(routes!(create_reset))
+        .routes(routes!(create_password_reset))
 }
 
 /// Log in
 ///
-/// After ten wrong passwords in a row from one address, the next try has to wait, longer each time,
-/// a minute at most; 429 says how long. A user has a hundred sessions at most: one more ends the
-/// oldest.
+/// Makes a session. Of an address and password that do not fit it does not say which is wrong. After
+/// ten wrong passwords in a row from one address, the next try has to wait, longer each time, a minute
+/// at most; 429 says how long. A user has a hundred sessions at most: one more ends the oldest.
 #[utoipa::path(
     post, path = "/api/v1/sessions", tag = "sessions", request_body = LogIn,
     responses((status = 200, description = "The tokens of a new session", body = Tokens))
@@ -56,11 +56,14 @@ async fn log_in(
 }
 
 /// Trade a refresh token for new tokens
+///
+/// Each refresh token is good for one trade. Traded again later, it ends the session: somebody else
+/// may have it.
 #[utoipa::path(
     post, path = "/api/v1/sessions/refresh", tag = "sessions", request_body = Refresh,
     responses((status = 200, description = "New tokens of the same session", body = Tokens))
 )]
-async fn refresh(
+async fn refresh_session(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     Json(refresh): Json<Refresh>,
@@ -90,6 +93,8 @@ async fn log_out(
 }
 
 /// List one's own sessions
+///
+/// `current` marks the one that asks.
 #[utoipa::path(
     get, path = "/api/v1/sessions", tag = "sessions", params(Cursor),
     responses((status = 200, description = "Those that have not ended, newest first", body = Page<Session>))
@@ -106,6 +111,8 @@ async fn list_own_sessions(
 }
 
 /// End all of one's sessions but the one that asks
+///
+/// Their access tokens are good until they expire; their refresh tokens are not, from now on.
 #[utoipa::path(
     delete, path = "/api/v1/sessions", tag = "sessions",
     responses((status = 200, description = "How many there were", body = Revoked))
@@ -195,7 +202,7 @@ async fn revoke_sessions(
     put, path = "/api/v1/me/password", tag = "sessions", request_body = PasswordChange,
     responses((status = 204, description = "The new password holds"))
 )]
-async fn change_password(
+async fn update_own_password(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     Json(change): Json<PasswordChange>,
@@ -214,7 +221,7 @@ async fn change_password(
     post, path = "/api/v1/password-resets", tag = "sessions", request_body = ForgottenPassword,
     responses((status = 202, description = "If there is such a user, a token was made"))
 )]
-async fn forget_password(
+async fn request_password_reset(
     State(edge): State<Edge>,
     Command(ask): Command,
     Json(forgotten): Json<ForgottenPassword>,
@@ -247,7 +254,7 @@ async fn reset_password(
     post, path = "/api/v1/users/{id}/password-reset", tag = "sessions",
     responses((status = 200, description = "The token", body = PasswordReset))
 )]
-async fn create_reset(
+async fn create_password_reset(
     State(edge): State<Edge>,
     Command(ask): Command,
     At(id): At<kinds::User>,

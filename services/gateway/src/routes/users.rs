@@ -18,8 +18,8 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
-        .routes(routes!(register, list_users))
-        .routes(routes!(get_me))
+        .routes(routes!(register_user, list_users))
+        .routes(routes!(get_own_user))
         .routes(routes!(get_user, update_user, delete_user))
 }
 
@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     post, path = "/api/v1/users", tag = "users", request_body = NewUser,
     responses((status = 201, description = "The new user", body = User))
 )]
-async fn register(
+async fn register_user(
     State(edge): State<Edge>,
     Command(ask): Command,
     Json(user): Json<NewUser>,
@@ -58,11 +58,13 @@ async fn list_users(
 }
 
 /// Show the user of the access token
+///
+/// With the roles and memberships as they are stored. The access token may be older.
 #[utoipa::path(
     get, path = "/api/v1/me", tag = "users",
     responses((status = 200, description = "The user", body = User))
 )]
-async fn get_me(
+async fn get_own_user(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     known: IfNoneMatch,
