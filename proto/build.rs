@@ -6,11 +6,18 @@ const ROLES: &[&str] =
     &["common", "accounts", "catalog", "orders", "payments", "kitchen", "delivery", "operations"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files: Vec<String> =
-        ROLES.iter().map(|role| format!("bistro/{role}/v1/{role}.proto")).collect();
-    for file in &files {
-        println!("cargo:rerun-if-changed={file}");
+    let mut files = Vec::new();
+    for role in ROLES {
+        let folder = format!("bistro/{role}/v1");
+        println!("cargo:rerun-if-changed={folder}");
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "proto") {
+                files.push(path);
+            }
+        }
     }
+    files.sort();
     let descriptors = protox::compile(&files, ["."])?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), protox::prost::Message::encode_to_vec(&descriptors))?;

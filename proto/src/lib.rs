@@ -1,4 +1,4 @@
-//! The gRPC services and events of every role, compiled from `bistro/<role>/v1/<role>.proto`.
+//! The gRPC services and events of every role, compiled from `bistro/<role>/v1/`.
 //!
 //! A message's [`prost::Name::full_name`] is the kind of the event that carries it.
 

@@ -1,6 +1,7 @@
-//! The papers tell the truth: the blocks marked `walk` of the README and of docs/api.md run in order,
-//! in one shell, against a running platform on every topology; the requests of docs/api.md are those
-//! that it counts; the README's settings are settings, and its cards are the sandbox's.
+//! The papers tell the truth: the blocks marked `walk` of the README, of docs/api.md and of the page
+//! for restaurants run in order, in one shell, against a running platform on every topology; the
+//! requests of docs/api.md are those that it counts; the README's settings are settings, and its
+//! cards are the sandbox's.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -24,6 +25,7 @@ use platform::{Platform, SOON, Topology, on_every_topology};
 
 const README: &str = include_str!("../../README.md");
 const API: &str = include_str!("../../docs/api.md");
+const RESTAURANT: &str = include_str!("../../docs/how-to/restaurant.md");
 /// How long `make servers` may take, which may have to build them.
 const BUILD_AND_START: Duration = Duration::from_mins(10);
 const SANDBOX: &str = include_str!("../../services/payments/src/sandbox.rs");
@@ -47,7 +49,7 @@ curl() {
 }
 "#;
 
-on_every_topology!(walk, ten_requests, without_the_password);
+on_every_topology!(walk, ten_requests, without_the_password, a_restaurant_is_run);
 
 async fn walk(topology: Topology) {
     take_the_walk(&Platform::start(topology, &[]).await).await;
@@ -94,6 +96,15 @@ async fn refused(platform: &Platform, blocks: &[(usize, String)], password: &str
     let output = attempt(platform, "docs/api.md", "", blocks, password).await;
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A restaurateur's way from founding to the end of a day.
+async fn a_restaurant_is_run(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let blocks = blocks(RESTAURANT, "sh walk");
+    assert_eq!(blocks.len(), 10, "a block was added or lost its mark");
+    let said = run(platform, "docs/how-to/restaurant.md", "", &blocks, "").await;
+    assert!(said.contains(r#""affected":1"#), "the mozzarella takes the pizza with it: {said}");
 }
 
 /// Runs the blocks of a paper in one shell, after `before`, and gives what they say.

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::{
-    people::{PASSWORD, Person, Restaurant, assigned, courier, fresh, in_state, paid, step, text},
+    people::{
+        PASSWORD, Person, Restaurant, assigned, code as code_of, courier, fresh, get, in_state,
+        paid, step, text,
+    },
     platform::{Platform, Topology, on_every_topology},
 };
 
@@ -86,6 +89,8 @@ async fn an_order_is_shown_in_every_role(topology: Topology) {
     let early = platform.run(&show).await;
     assert!(early.contains("state       confirmed"), "{early}");
     assert!(early.contains("ticket      none"), "{early}");
+    assert!(early.contains("authorized"), "{early}");
+    assert!(!early.contains("captured") && !early.contains("ledger"), "{early}");
 
     restaurant.cook(&order).await;
     let delivery = assigned(&courier, &order).await;
@@ -99,16 +104,42 @@ async fn an_order_is_shown_in_every_role(topology: Topology) {
     let shown: Value = serde_json::from_str(&shown).expect("JSON");
     assert_eq!(shown["order"]["state"], "completed");
     assert_eq!(shown["payment"]["state"], "captured");
+    let lines: Vec<(&str, i64)> = shown["ledger"][0]["lines"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .map(|line| (text(line, "/account"), line["amount"]["amount_minor"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(lines, [("cards_receivable", 500), ("restaurant_payable", -500)]);
+    assert_eq!(shown["ledger"].as_array().map(Vec::len), Some(1));
     assert_eq!(shown["ticket"]["order_id"], order["id"]);
     assert_eq!(shown["delivery"]["state"], "delivered");
     let timeline = shown["timeline"].as_array().expect("a timeline");
     let times: Vec<&str> = timeline.iter().map(|one| text(one, "/at")).collect();
     assert!(times.is_sorted(), "{times:?}");
+    for (what, at) in [
+        ("authorized", &shown["payment"]["authorized_at"]),
+        ("captured", &shown["payment"]["captured_at"]),
+        ("ledger: capture", &shown["ledger"][0]["at"]),
+    ] {
+        let of_payments = |one: &&Value| one["role"] == "payments" && one["what"] == what;
+        let moment = timeline.iter().find(of_payments).expect(what);
+        assert!(at.is_string() && moment["at"] == *at, "{what} at {at} in {timeline:?}");
+    }
     for role in ["orders", "kitchen", "delivery"] {
         assert!(timeline.iter().any(|one| one["role"] == role), "{role} in {timeline:?}");
     }
     let told = platform.run(&show).await;
     assert!(told.contains("in_delivery") && told.contains("5.00 GBP"), "{told}");
+    assert!(told.contains("restaurant_payable -5.00 GBP"), "{told}");
+
+    // Its customer sees the payment, and not the restaurant's books.
+    let ledger = format!("/orders/{}/ledger", text(&order, "/id"));
+    assert_eq!(code_of(get(&customer.client, &ledger).await), "permission_denied");
+    let stranger = Person::new(&platform, "bob", &[]).await;
+    assert_eq!(code_of(get(&stranger.client, &ledger).await), "not_found");
+    let entries = get(&restaurant.owner.client, &ledger).await.expect("entries");
+    assert_eq!(entries["items"], shown["ledger"]);
 
     let (code, _, complaint) = platform.try_run(&["orders", "show", "tkt_1"]).await;
     assert_eq!(code, 2, "{complaint}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bistro_client::{Insistence, Request};
 use bistro_core::{Clock as _, SystemClock, Timestamp};
-use bistro_testkit::{StripeFault, StripeStandIn, Webhook};
+use bistro_testkit::{StripeFault, StripeStandIn, Webhook, wait};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ on_every_topology!(
     told_in_statements_and_lists,
     split_over_tenders,
     one_refused_tender_gives_the_others_back,
+    voided_before_it_was_captured,
     charged_by_stripe,
     late_answers_of_stripe,
 );
@@ -268,6 +269,47 @@ async fn one_refused_tender_gives_the_others_back(topology: Topology) {
     let payment = paid(&customer.client, &order, "failed").await;
     assert_eq!(payment["reason"], "insufficient_funds");
     assert_eq!(tenders(&payment), [("order", "voided", 700), ("order", "failed", 300)]);
+}
+
+async fn voided_before_it_was_captured(topology: Topology) {
+    // It leaves behind what `bistro verify` finds, and others look at what that says.
+    let platform = Platform::start(topology, &[]).await;
+    let restaurant = Restaurant::open(&platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let card = json!({ "payment_method": "card_capture_voided" });
+    let order = ordered(&restaurant, &customer, card).await;
+    restaurant.cook(&order).await;
+    in_state(&customer.client, &order, "ready").await;
+    let done = post(&restaurant.owner.client, &of(&order, "hand-over"), &json!({})).await.unwrap();
+    assert_eq!(done["state"], "completed", "what was eaten was eaten");
+    let payment = paid(&customer.client, &order, "capture_failed").await;
+    assert_eq!(payment["reason"], "authorization_voided");
+    assert_eq!(payment["captured"]["amount_minor"], 0);
+    assert_eq!(payment["captured_at"], Value::Null);
+    assert_eq!(balance(&restaurant, "cards_receivable").await, 0);
+    wait::until("whoever operates the platform sees it", SOON, async || {
+        let problems = platform.metric("bistro_orders_problems", &[]).await;
+        if problems > 0.0 { Ok(()) } else { Err(problems) }
+    })
+    .await;
+    // Nobody is asked again.
+    let asked = async || platform.metric("bistro_payments_provider_answers_total", &[]).await;
+    let before = asked().await;
+    let (code, found, complaint) =
+        platform.try_run(&["verify", "--output", "json", "--wait", "2"]).await;
+    assert_eq!(code, 3, "{complaint}");
+    let found: Value = serde_json::from_str(&found).expect("JSON");
+    for (check, count) in [
+        ("completed_uncaptured", 1),
+        ("orders_with_problem", 1),
+        ("ledger_imbalance", 0),
+        ("ledger_disagrees", 0),
+        ("records_overdue", 0),
+        ("timers_overdue", 0),
+    ] {
+        assert_eq!(found["checks"][check], count, "{check} in {found}");
+    }
+    assert!((asked().await - before).abs() < f64::EPSILON);
 }
 
 /// A platform that has Stripe charge the cards, or rather its stand-in.

@@ -10,7 +10,7 @@ use crate::{
     platform::{Platform, SOON, Topology, on_every_topology},
 };
 
-on_every_topology!(imported_simulated_and_verified);
+on_every_topology!(imported_simulated_and_verified, simulated_with_codes_at_the_door);
 
 const DISHES: &[(&str, &str, i64)] =
     &[("Onion Bhaji", "3.95", 395), ("Plain Naan", "2.60", 260), ("Bombay Aloo", "5.95", 595)];
@@ -96,6 +96,19 @@ async fn imported_simulated_and_verified(topology: Topology) {
     assert_eq!(verified["orders"], there, "{verified}");
     assert_eq!(verified["acknowledged"], there, "{verified}");
     find_what_is_wrong(&platform).await;
+}
+
+async fn simulated_with_codes_at_the_door(topology: Topology) {
+    let settings = [("BISTRO__DELIVERY__PROOF_BY_CODE", "true")];
+    let platform = Platform::start(topology, &settings).await;
+    let folder = platform.sandbox.path();
+    std::fs::write(folder.join("menu.csv"), menu()).unwrap();
+    std::fs::write(folder.join("orders.csv"), orders(1, 28).0).unwrap();
+    platform.run(&["import", "menu", "menu.csv", "--new", "Takeaway"]).await;
+    let words = ["--from", "2024-03-05", "--to", "2024-03-09", "--patience", "60"];
+    let report = platform.run(&simulate("orders.csv", "codes.journal", &words)).await;
+    assert_played(&report, orders(5, 9).1);
+    platform.run(&["verify", "--journal", "codes.journal", "--wait", "30"]).await;
 }
 
 async fn import_again_and_again(platform: &Platform) {

@@ -18,6 +18,7 @@ use crate::{
     consume, failpoint, gauges,
     lists::Lists,
     metrics::Metrics,
+    reads::Counted,
     relay, ticks, timers,
     wake::Wakeups,
 };
@@ -69,6 +70,8 @@ impl Engine {
     /// An engine that commits; nothing runs in the background until [`Engine::start`].
     pub fn new(parts: Parts, registry: &Registry) -> Result<Self, Error> {
         let metrics = Metrics::register(parts.role, registry)?;
+        let store = Arc::new(Counted::new(parts.store, &metrics.reads));
+        let parts = Parts { store, ..parts };
         let (outbox, outbox_end) = mpsc::unbounded_channel();
         let (made_calls, made_calls_end) = mpsc::unbounded_channel();
         let call_permits = Arc::new(Semaphore::new(parts.options.concurrent_calls));

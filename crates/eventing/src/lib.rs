@@ -18,6 +18,7 @@ mod metrics;
 mod options;
 mod panics;
 mod reactor;
+mod reads;
 mod relay;
 mod request;
 mod shelf;

@@ -5,6 +5,8 @@ use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
 
+use crate::reads;
+
 /// Every word of [`bistro_store::Cause::kind`].
 const CAUSES: &[&str] = &["request", "message", "timer", "outcome", "tick"];
 
@@ -13,6 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) works: IntCounterVec,
     pub(crate) events: IntCounter,
     pub(crate) conflicts: IntCounter,
+    pub(crate) reads: IntCounterVec,
     pub(crate) commit_seconds: Histogram,
     pub(crate) deliveries: IntCounterVec,
     pub(crate) calls: IntCounterVec,
@@ -44,6 +47,12 @@ impl Metrics {
             works: counters("works_total", "Works committed, by kind of cause", "cause", CAUSES)?,
             events: counter("events_total", "Events told by committed Works")?,
             conflicts: counter("conflicts_total", "Commits that found a document changed")?,
+            reads: counters(
+                "store_reads_total",
+                "Reads of the store by handlers and ticks, by operation",
+                "operation",
+                reads::OPERATIONS,
+            )?,
             commit_seconds: register(registry, Histogram::with_opts(commit.buckets(buckets)))?,
             deliveries: counters(
                 "deliveries_total",

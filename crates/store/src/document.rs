@@ -11,6 +11,28 @@ use crate::{Key, StoreError};
 pub const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
 
 /// A declared index over the keys that [`Document::keys`] computes under its name.
+///
+/// # What is in it
+/// A document's keys are computed by the program that inserts or replaces it, and stored with it.
+/// Nothing else computes keys: not an adjustment, not a read (which upgrades only what it gives),
+/// and no engine, which cannot look into documents. Opening a store makes an index that is new, and
+/// fills it with nothing. Hence
+/// * of what is stored already, a **new index** holds what was replaced since. A list over it
+///   leaves the rest out, and says nothing of it; a new unique index does not hinder what collides
+///   with the rest;
+/// * where **keys are computed in another way**, what is stored already stays at its old keys until
+///   it is replaced;
+/// * an older program that replaces a document takes it out of the indexes which that program does
+///   not know: while both run, as in a rolling upgrade, a new index does not hold everything;
+/// * an index does not change whether it is **unique**: that is refused when the store is opened.
+///   Give the new one another name;
+/// * an index that is declared **no longer** loses each document when that is replaced.
+///
+/// # What a change asks for
+/// Where documents are stored that must be found, each has to be replaced by itself, at the version
+/// it was read at, before anybody relies on the list: by Works of its role that go through the
+/// collection page by page ([`crate::Query::all`]). No program does that by itself. Where nothing is
+/// stored that matters, begin with an empty database.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Index {
     /// Lower-case letters and underscores.
@@ -119,6 +141,7 @@ pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static
 
     /// Its key in each index it appears in; it may be left out of any. Keys are computed from
     /// nothing but the document, and never from a field that [`crate::Work::adjust`] changes.
+    /// What a change of them asks for: [`Index`].
     fn keys(&self) -> Vec<(&'static str, Key)> {
         Vec::new()
     }

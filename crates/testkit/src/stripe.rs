@@ -152,6 +152,11 @@ impl StripeStandIn {
         });
     }
 
+    /// Cancels an intent as Stripe does by itself, some days after it was authorized.
+    pub fn lapse(&self, id: &str) {
+        self.change(id, |intent| intent.status = "canceled");
+    }
+
     fn change(&self, id: &str, change: impl FnOnce(&mut Intent)) {
         if let Some(intent) = self.state.lock().intents.get_mut(id) {
             change(intent);

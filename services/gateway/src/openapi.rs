@@ -4,6 +4,8 @@ mod example;
 mod integers;
 mod problems;
 
+use std::collections::BTreeMap;
+
 use bistro_core::ErrorCode;
 use http::Method;
 use serde_json::Value;
@@ -67,9 +69,10 @@ const BEARER: &str = "bearer";
             `cursor`. What can be edited has an `ETag`; send it back as `If-Match`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    servers((url = "/", description = "The platform that shows this document")),
     components(schemas(ProblemDetails<'_>, ActiveDeliveryState, OrderStates)),
     tags(
-        (name = "users", description = "Users"),
+        (name = "users", description = "People: registered, shown, changed, erased"),
         (name = "sessions", description = "Sessions and passwords"),
         (name = "api-keys", description = "Keys for programs that speak for a user"),
         (name = "staff", description = "Who works for a restaurant"),
@@ -108,19 +111,38 @@ fn complete(document: &mut openapi::OpenApi) {
     components
         .security_schemes
         .insert(BEARER.to_owned(), RefOr::T(SecurityScheme::Http(bearer.build())));
-    components.responses.extend(problems::responses());
     integers::correct_all(&mut components.schemas);
     if let Some(RefOr::T(Schema::Object(codes))) = components.schemas.get_mut("ErrorCode") {
         codes.description = Some(codes_described());
     }
     // Schemas are read as JSON, so that one function knows all their forms.
     let read = serde_json::to_value(&*document).unwrap_or_default();
+    let mut refusals = BTreeMap::new();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             describe(&method, path, operation);
+            name_problems(&method, path, operation, &mut refusals);
             give_examples(operation, &read);
         }
     }
+    document.components.get_or_insert_default().responses.extend(refusals);
+}
+
+/// Says what an operation may be refused with; `named` are the responses that say so.
+fn name_problems(
+    method: &Method,
+    path: &str,
+    operation: &mut Operation,
+    named: &mut BTreeMap<String, RefOr<Response>>,
+) {
+    for (status, codes) in problems::codes(method, path, operation) {
+        let name = problems::name(&codes);
+        let problem = RefOr::Ref(Ref::from_response_name(&name));
+        operation.responses.responses.entry(status.to_string()).or_insert(problem);
+        named.entry(name).or_insert_with(|| RefOr::T(problems::response(&codes)));
+    }
+    let problem = RefOr::Ref(Ref::from_response_name("Problem"));
+    operation.responses.responses.insert("default".to_owned(), problem);
 }
 
 /// The operations of a path.
@@ -207,6 +229,7 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
     }
     let own = operation.parameters.get_or_insert_default();
     own.iter_mut().for_each(allow_empty);
+    own.iter_mut().for_each(describe_page);
     own.splice(0..0, parameters.into_iter().map(RefOr::T));
     operation.security = Some(match rules::access(method, path) {
         Access::Protected => vec![SecurityRequirement::new(BEARER, [""; 0])],
@@ -238,12 +261,27 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
         let same = ResponseBuilder::new().description("What you have is what is here").build();
         operation.responses.responses.insert("304".to_owned(), RefOr::T(same));
     }
-    for status in problems::statuses(method, path, operation) {
-        let problem = RefOr::Ref(Ref::from_response_name(problems::name(status)));
-        operation.responses.responses.entry(status.to_string()).or_insert(problem);
+}
+
+/// Says the same of the parameters that all lists have.
+///
+/// A cursor is good for one list only, so it has no example that a tool could send.
+fn describe_page(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(parameter) = parameter else { return };
+    if parameter.parameter_in != ParameterIn::Query {
+        return;
     }
-    let problem = RefOr::Ref(Ref::from_response_name("Problem"));
-    operation.responses.responses.insert("default".to_owned(), problem);
+    match parameter.name.as_str() {
+        "limit" => {
+            *parameter = ParameterBuilder::from(parameter.clone()).example(Some(50.into())).build();
+        }
+        "cursor" => {
+            let about = "The `next_cursor` of the page before, such as `b3BhcXVl`, and nothing else: \
+                what is in it is the platform's business. Left out: the first page";
+            parameter.description = Some(about.to_owned());
+        }
+        _ => {}
+    }
 }
 
 /// Says of an optional parameter of the query that it may be left empty, as `?state=`, where its

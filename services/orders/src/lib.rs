@@ -14,6 +14,7 @@ mod gauges;
 mod hours;
 mod intake;
 mod lists;
+mod passed_slots;
 mod placing;
 mod present;
 mod quote;
@@ -50,6 +51,7 @@ const QUEUE: Queue = Queue {
         "bistro.delivery.v1.DeliveryFailed",
         "bistro.payments.v1.PaymentAuthorized",
         "bistro.payments.v1.PaymentFailed",
+        "bistro.payments.v1.PaymentCaptureFailed",
         "bistro.accounts.v1.UserErased",
     ],
 };

@@ -9,7 +9,7 @@ use bistro_proto::{
     catalog::v1::ReserveResponse,
     delivery::v1::{DeliveryDelivered, DeliveryFailed, DeliveryPickedUp},
     kitchen::v1::{TicketReady, TicketRecalled, TicketStarted},
-    payments::v1::{Payment, PaymentAuthorized, PaymentFailed},
+    payments::v1::{Payment, PaymentAuthorized, PaymentCaptureFailed, PaymentFailed},
 };
 use bistro_runtime::RoleContext;
 use bistro_store::{DueTimer, StoreExt as _, Versioned, Work};
@@ -20,6 +20,7 @@ use crate::{
     documents::{Order, Paid},
     erasure,
     gauges::Gauges,
+    passed_slots,
     saga::{self, By, Kitchen, Placed, Taken},
     state::Step,
 };
@@ -123,6 +124,15 @@ impl Reactor for OrdersReactor {
             let failed = decode::<PaymentFailed>(event)?;
             let before = self.order(&failed.order_id).await?;
             saga::payment_failed(&mut work, &before, sequence, &failed.reason)?
+        } else if is::<PaymentCaptureFailed>(event) {
+            let failed = decode::<PaymentCaptureFailed>(event)?;
+            if !failed.given_up {
+                // Payments tries again.
+                return Ok(None);
+            }
+            error!(order = failed.order_id, reason = failed.reason, "a capture failed for good");
+            let before = self.order(&failed.order_id).await?;
+            saga::capture_given_up(&mut work, &before, &failed.reason)?
         } else {
             let message = format!("orders does not know the event {}", event.kind);
             return Err(Error::new(ErrorCode::InvalidArgument, message));
@@ -182,10 +192,13 @@ impl Reactor for OrdersReactor {
     }
 
     fn ticks(&self) -> &'static [Tick] {
-        &[GAUGES_TICK]
+        &[GAUGES_TICK, passed_slots::TICK]
     }
 
-    async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
+    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
+        if tick == passed_slots::TICK.name {
+            return passed_slots::remove(&self.engine).await;
+        }
         self.gauges.refresh(&self.engine).await
     }
 }

@@ -362,6 +362,21 @@ fn compensate_all(work: &mut Work, order: &Order, code: &str) {
     compensate(work, order, vec![asks::void(order, code), asks::release(order)]);
 }
 
+/// The money of the order is not taken and never will be, for the `reason` that payments gives;
+/// false if that is written down. The order stays what it is: what was eaten was eaten.
+pub(crate) fn capture_given_up(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    reason: &str,
+) -> Result<bool, Error> {
+    let problem = format!("{CAPTURE_CALL}: {reason}");
+    if before.problem == problem {
+        return Ok(false);
+    }
+    note_problem(work, before, problem)?;
+    Ok(true)
+}
+
 /// Writes down that somebody has to look at the order.
 pub(crate) fn note_problem(
     work: &mut Work,

@@ -1,7 +1,8 @@
 //! Slots: how many orders a restaurant takes for one time, counted so that none overfills.
 //!
 //! A slot is a document with one number, which orders adjust within a guard as they come and go,
-//! in the Work that places or ends them. It is there from the first order on, and stays.
+//! in the Work that places or ends them. It is there from the first order on, until its time has
+//! passed; `passed_slots` removes it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,6 +19,11 @@ use crate::{hours, service::OrdersService};
 
 /// Slots of a restaurant, by their beginning.
 const BY_BEGINNING: &str = "by_beginning";
+/// Slots by their beginning, of whatever restaurant.
+pub(crate) const BY_TIME: &str = "by_time";
+/// How long after its beginning places of a slot are given back. Nobody takes one by then: a quote
+/// for it has expired. It ends long before the slot is removed, so that clocks may differ.
+pub(crate) const GIVEN_BACK: Duration = Duration::from_hours(12);
 /// Slots that one list shows at most.
 const MOST: usize = 1_000;
 /// How far ahead anybody orders, whatever a restaurant says.
@@ -28,7 +34,7 @@ pub(crate) static SLOTS: Collection = Collection {
     name: "slots",
     schema: 1,
     compatible_from: 1,
-    indexes: &[Index::new(BY_BEGINNING)],
+    indexes: &[Index::new(BY_BEGINNING), Index::new(BY_TIME)],
 };
 
 /// A slot that orders hold places in.
@@ -61,7 +67,10 @@ impl Document for Slot {
     }
 
     fn keys(&self) -> Vec<(&'static str, Key)> {
-        vec![(BY_BEGINNING, Key::new().id(self.restaurant).time(self.from))]
+        vec![
+            (BY_BEGINNING, Key::new().id(self.restaurant).time(self.from)),
+            (BY_TIME, Key::new().time(self.from)),
+        ]
     }
 }
 
@@ -91,8 +100,12 @@ impl Place {
     }
 }
 
-/// Gives a place back that an order holds.
+/// Gives a place back that an order holds. Of a slot that has passed nobody wants it, and the slot
+/// may not be there any more.
 pub(crate) fn give_back(work: &mut Work, restaurant: Id<kinds::Restaurant>, from: Timestamp) {
+    if work.time > from + GIVEN_BACK {
+        return;
+    }
     work.adjust::<Slot>(Slot::id_of(restaurant, from), "balance", 1, i64::MIN);
 }
 
@@ -255,6 +268,16 @@ mod tests {
             &*back.writes,
             [Write::Adjust { field: "balance", by: 1, at_least: i64::MIN, .. }]
         ));
+    }
+
+    #[test]
+    fn a_place_is_given_back_while_somebody_may_want_it() {
+        for (after, writes) in [(GIVEN_BACK, 1), (GIVEN_BACK + Duration::from_millis(1), 0)] {
+            let cause = Cause::request("ada", "orders.cancel", "key", b"");
+            let mut back = Work::new("orders", cause, FROM + after, None);
+            give_back(&mut back, Id::from_bits(2), FROM);
+            assert_eq!(back.writes.len(), writes, "{after:?}");
+        }
     }
 
     #[test]

@@ -115,6 +115,8 @@ fn push(
         authorizations: 0,
         captures: 0,
         reason: String::new(),
+        authorized_at: None,
+        captured_at: None,
     });
     number
 }
@@ -284,7 +286,8 @@ pub(crate) fn tipping(
         return Err(Error::new(ErrorCode::WrongState, message));
     }
     let most = payment.revision(payment.kept).map_or(0, |one| one.minor);
-    let given = tips().filter(|tip| tip.state != State::Failed && !tip.is_given_up());
+    let given =
+        tips().filter(|tip| tip.state != State::Failed && !tip.is_given_up() && !tip.is_lost());
     let left = most - given.map(|tip| tip.minor).sum::<i64>();
     if left < 1 {
         let message = "the tips of an order come to its total at most";

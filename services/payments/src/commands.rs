@@ -18,7 +18,8 @@ use crate::{
 };
 
 impl Payments {
-    /// Takes the authorized money. When the provider does not, it is tried again until it does.
+    /// Takes the authorized money. When the provider does not, it is tried again until it does, or
+    /// until the provider says that it holds none of it any more.
     pub(crate) async fn capture(
         &self,
         asked: &Asked,
@@ -29,7 +30,9 @@ impl Payments {
         let command = asked.command("payments.capture", message)?;
         let decide = |work: Work| async move {
             let before = self.payment(order).await?.ok_or_else(|| missing(order))?;
-            if before.state().is_taken() {
+            // What is lost is asked for no more, whoever asks.
+            let is_over = before.is_lost() && before.waits_for().is_none();
+            if before.state().is_taken() || is_over {
                 return Ok(Decision::Answer(shown(&before)));
             }
             let wanted = changes::capturing(&before, work.time)?;

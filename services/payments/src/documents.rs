@@ -82,6 +82,8 @@ pub(crate) enum Wish {
     Capture,
     /// What is set aside is to be given back.
     Release,
+    /// Nothing any more: its money was to be taken, and the provider holds none of it.
+    Nothing,
 }
 
 /// One card, and what it pays: a state machine of its own.
@@ -106,6 +108,12 @@ pub(crate) struct Tender {
     pub(crate) captures: u32,
     /// Why it failed, is given back, or was asked for in vain.
     pub(crate) reason: String,
+    /// When the provider said that it is authorized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) authorized_at: Option<Timestamp>,
+    /// When the provider said that it is captured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) captured_at: Option<Timestamp>,
 }
 
 /// What a refund takes from one tender.

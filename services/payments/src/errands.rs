@@ -11,6 +11,8 @@ use crate::{
 
 /// The reason of a tender that the provider had voided before anything else was written down.
 pub(crate) const VOIDED: &str = "voided";
+/// The reason of a tender that the provider had voided before it was taken.
+pub(crate) const AUTHORIZATION_VOIDED: &str = "authorization_voided";
 /// The reason of a tender that is given back because another one was refused.
 const OTHER_REFUSED: &str = "other_tender_refused";
 
@@ -96,7 +98,8 @@ fn authorized(
         Answer::Approved(name) => with(payment, number, |tender| {
             let authorizations = tender.authorizations + 1;
             let tender = stepped(tender, Step::Authorize)?;
-            Ok(Tender { authorization: Some(name), authorizations, ..tender })
+            let authorized_at = Some(now);
+            Ok(Tender { authorization: Some(name), authorizations, authorized_at, ..tender })
         })?,
         Answer::Declined(reason) => {
             let after = with(payment, number, |tender| {
@@ -172,13 +175,14 @@ fn captured(
         Answer::Approved(_) => {
             let after = with(payment, number, |tender| {
                 let (captured_minor, captures) = (tender.minor, tender.captures + 1);
-                Ok(Tender { captured_minor, captures, ..stepped(tender, Step::Capture)? })
+                let (tender, captured_at) = (stepped(tender, Step::Capture)?, Some(now));
+                Ok(Tender { captured_minor, captures, captured_at, ..tender })
             })?;
             let entry = ledger::capture(&after, after.tender(number)?, now)?;
             return Ok((Payment { changed_at: now, ..after }, Some(entry)));
         }
         Answer::Declined(reason) | Answer::Unknown(reason) => reason,
-        Answer::Voided => VOIDED.to_owned(),
+        Answer::Voided => return Ok((lost(payment, number, now)?, None)),
         Answer::Pending(_) => "pending".to_owned(),
     };
     // It has failed since the first time.
@@ -188,6 +192,16 @@ fn captured(
         Ok(Tender { reason, ..stepped(tender, Step::FailCapture)? })
     })?;
     Ok((Payment { changed_at, ..after }, None))
+}
+
+/// The payment whose tender `number` the provider had voided before it was taken: no money of it
+/// was taken or is held, so that it failed for good and is not asked for again.
+fn lost(payment: &Payment, number: u32, now: Timestamp) -> Result<Payment, Error> {
+    let after = with(payment, number, |tender| {
+        let reason = AUTHORIZATION_VOIDED.to_owned();
+        Ok(Tender { reason, wish: Wish::Nothing, ..stepped(tender, Step::FailCapture)? })
+    })?;
+    Ok(Payment { changed_at: now, ..after })
 }
 
 fn refunded(

@@ -80,11 +80,7 @@ pub(crate) fn capture(payment: &Payment, tender: &Tender, at: Timestamp) -> Resu
         Purpose::Order(_) => (Kind::Capture, tip_share(payment, tender)),
         Purpose::Tip => (Kind::Tip, tender.minor),
     };
-    let id = match tender.number {
-        // The order's sibling: a second capture would have the first one's id.
-        1 => payment.id.sibling(),
-        number => derived(payment, &format!("capture {number}")),
-    };
+    let id = capture_id(payment, tender.number);
     let mut lines = vec![Line { account: Account::CardsReceivable, minor: tender.minor }];
     // What is taken of nothing is a line all the same: the entry says that it was taken.
     if kind == Kind::Capture && (tip < tender.minor || tip == 0) {
@@ -118,15 +114,41 @@ pub(crate) fn refund(
     minor: i64,
     at: Timestamp,
 ) -> Result<Entry, Error> {
-    let id = match tender {
-        1 => derived(payment, &format!("refund {number}")),
-        other => derived(payment, &format!("refund {number} {other}")),
-    };
+    let id = refund_id(payment, tender, number);
     let lines = vec![
         Line { account: Account::Refunds, minor },
         Line { account: Account::CardsReceivable, minor: -minor },
     ];
     entry(id, Kind::Refund, payment, lines, at)
+}
+
+/// The ids of the payment's entries: what moved money says which there are.
+pub(crate) fn ids(payment: &Payment) -> Vec<Id<kinds::LedgerEntry>> {
+    let captured = payment.tenders.iter().filter(|tender| tender.captures > 0);
+    let captures = captured.map(|tender| capture_id(payment, tender.number));
+    let refunds = payment.answered.iter().map(|refund| &refund.intent).chain(&payment.refund);
+    let parts = refunds.flat_map(|intent| {
+        let done = intent.parts.iter().filter(|part| part.done);
+        done.map(move |part| refund_id(payment, part.tender, intent.number))
+    });
+    captures.chain(parts).collect()
+}
+
+/// The id of the entry of a tender's capture.
+fn capture_id(payment: &Payment, tender: u32) -> Id<kinds::LedgerEntry> {
+    match tender {
+        // The order's sibling: a second capture would have the first one's id.
+        1 => payment.id.sibling(),
+        number => derived(payment, &format!("capture {number}")),
+    }
+}
+
+/// The id of the entry of what refund `number` gives back of a tender.
+fn refund_id(payment: &Payment, tender: u32, number: u32) -> Id<kinds::LedgerEntry> {
+    match tender {
+        1 => derived(payment, &format!("refund {number}")),
+        other => derived(payment, &format!("refund {number} {other}")),
+    }
 }
 
 /// The id of the entry of `what` happened to the payment.

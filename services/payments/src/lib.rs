@@ -19,7 +19,7 @@
 //! # Test cards
 //! The sandbox provider's tokens are described in its module, `sandbox`: `card_ok`, `card_declined`,
 //! `card_insufficient`, `card_timeout`, `card_late`, `card_late_declined`, `card_silent`,
-//! `card_capture_fails` and `card_refund_declined`.
+//! `card_capture_fails`, `card_capture_voided` and `card_refund_declined`.
 
 mod audit;
 mod authorizing;

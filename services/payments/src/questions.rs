@@ -12,7 +12,8 @@ use crate::{
     authorizing::shown,
     commands::missing,
     documents::{BY_RESTAURANT, BY_STATE, Entry, Payment},
-    ledger::Balances,
+    ledger::{self, Balances},
+    refunds::may_see_to,
     service::Payments,
     states::State,
     wire,
@@ -68,6 +69,24 @@ impl Payments {
             payments: page.items.iter().map(shown).collect(),
             next_cursor: page.next.unwrap_or_default(),
         })
+    }
+
+    /// What the ledger says of an order, oldest first. The payment names its entries, so that
+    /// nothing is searched; there are as many as it has captures and parts of refunds.
+    pub(crate) async fn list_entries(
+        &self,
+        asked: &Asked,
+        message: &v1::ListEntriesRequest,
+    ) -> Result<v1::ListEntriesResponse, Error> {
+        let order: Id<kinds::Order> = wire::id("order_id", &message.order_id)?;
+        let found = self.payment(order).await?;
+        may_see_to(&asked.principal, order, found.as_ref())?;
+        let payment = found.ok_or_else(|| missing(order))?;
+        let ids: Vec<String> = ledger::ids(&payment).iter().map(ToString::to_string).collect();
+        let mut entries = self.engine.store().load_many::<Entry>(&ids).await?;
+        entries.sort_by_key(|entry| (entry.at, entry.id));
+        let entries = entries.iter().map(|entry| wire::entry(entry)).collect();
+        Ok(v1::ListEntriesResponse { entries })
     }
 
     /// Passes whoever orders shows the order to: it is asked with the asker's own token.

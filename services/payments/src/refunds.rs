@@ -27,7 +27,7 @@ impl Payments {
     ) -> Result<v1::Payment, Error> {
         let order: Id<kinds::Order> = wire::id("order_id", &message.order_id)?;
         let found = self.payment(order).await?;
-        may_refund(&asked.principal, order, found.as_ref())?;
+        may_see_to(&asked.principal, order, found.as_ref())?;
         let reason = &wire::reason(&message.reason)?;
         let command = asked.command("payments.refund", message)?;
         let of = (message.tender > 0).then_some(message.tender);
@@ -78,7 +78,7 @@ pub(crate) fn number(mark: &Mark) -> Result<Option<u32>, Error> {
 
 /// Passes other roles, support, administrators, the operator, and the restaurant's owners and
 /// managers. To who may not see the order, its payment does not exist.
-fn may_refund(
+pub(crate) fn may_see_to(
     principal: &Principal,
     order: Id<kinds::Order>,
     payment: Option<&Versioned<Payment>>,

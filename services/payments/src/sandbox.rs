@@ -17,6 +17,7 @@
 //! | `card_late_declined` | answers "pending", and declines 3 seconds later |
 //! | `card_silent` | never answers an authorization |
 //! | `card_capture_fails` | approves; the first two captures are refused, then it works |
+//! | `card_capture_voided` | approves; voids it by itself before it is captured |
 //! | `card_refund_declined` | approves and captures; refuses refunds |
 //!
 //! Any other token is declined as `unknown_card`.
@@ -39,6 +40,8 @@ use crate::{
 enum Behaviour {
     Approve,
     Decline(&'static str),
+    /// Has voided it.
+    Void,
     /// Never answers.
     Silent,
     /// Does not answer the first asks of a key, then approves.
@@ -49,7 +52,7 @@ enum Behaviour {
     Late(Duration, Option<&'static str>),
 }
 
-use Behaviour::{Approve, Decline, DeclineFirst, Late, Silent, SilentFirst};
+use Behaviour::{Approve, Decline, DeclineFirst, Late, Silent, SilentFirst, Void};
 
 /// A test card.
 struct Card {
@@ -77,6 +80,7 @@ const CARDS: &[Card] = &[
     card("card_late_declined", Late(LATE, Some("card_declined"))),
     card("card_silent", Silent),
     Card { capture: DeclineFirst(2, "processing_error"), ..card("card_capture_fails", Approve) },
+    Card { capture: Void, ..card("card_capture_voided", Approve) },
     Card { refund: Decline("refund_declined"), ..card("card_refund_declined", Approve) },
 ];
 
@@ -116,6 +120,7 @@ impl Behaviour {
     /// The answer to the ask number `asked` (from 1) of a key, `since` its first.
     fn answer(self, asked: u32, since: Duration, reference: String) -> Answer {
         match self {
+            Void => Answer::Voided,
             Silent => silence(),
             SilentFirst(times) if asked <= times => silence(),
             Late(after, _) if since < after => Answer::Pending(None),
@@ -283,6 +288,7 @@ mod tests {
         let capture = find("card_capture_fails").capture;
         assert!(matches!(ask(capture, 2, 9), Answer::Declined(_)));
         assert_eq!(ask(capture, 3, 0), approved);
+        assert_eq!(ask(find("card_capture_voided").capture, 1, 0), Answer::Voided);
     }
 
     #[test]

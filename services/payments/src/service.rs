@@ -119,6 +119,14 @@ impl payments_server::Payments for Service {
         answer(self.0.get_balances(&asked, &message).await)
     }
 
+    async fn list_entries(
+        &self,
+        request: Request<v1::ListEntriesRequest>,
+    ) -> Result<Response<v1::ListEntriesResponse>, Status> {
+        let (asked, message) = ask(request)?;
+        answer(self.0.list_entries(&asked, &message).await)
+    }
+
     async fn audit(&self, request: Request<AuditRequest>) -> Result<Response<AuditPage>, Status> {
         let (asked, message) = ask(request)?;
         answer(audit::page(&self.0.engine, &asked.principal, &message).await)

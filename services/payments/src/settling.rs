@@ -7,11 +7,11 @@ use bistro_eventing::Backoff;
 use bistro_proto::payments::v1;
 use bistro_store::{Cause, DueTimer, StoreError, StoreExt as _, Versioned, Work};
 use prost::{Message, Name};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::{
     documents::{Entry, Payment},
-    errands::{self, Errand},
+    errands::{self, AUTHORIZATION_VOIDED, Errand},
     provider::Answer,
     service::Payments,
     states::State,
@@ -190,10 +190,20 @@ fn tell_captures(work: &mut Work, before: &Versioned<Payment>, after: &Payment) 
             amount: Some(wire::minor(after.captured_minor(), bill)),
         };
         tell(work, before, &captured);
-    } else if was != State::CaptureFailed && is == State::CaptureFailed {
-        let reason = wire::code(after.reason()).to_owned();
-        warn!(payment = %before.id, reason, "a capture failed");
-        tell(work, before, &v1::PaymentCaptureFailed { payment_id, order_id, reason });
+        return;
+    }
+    let is_lost = after.is_lost() && !before.is_lost();
+    if is == State::CaptureFailed && (was != State::CaptureFailed || is_lost) {
+        let given_up = after.is_lost();
+        let reason = if given_up { AUTHORIZATION_VOIDED } else { wire::code(after.reason()) };
+        if given_up {
+            error!(payment = %before.id, "the card provider had voided what was to be captured");
+        } else {
+            warn!(payment = %before.id, reason, "a capture failed");
+        }
+        let reason = reason.to_owned();
+        let failed = v1::PaymentCaptureFailed { payment_id, order_id, reason, given_up };
+        tell(work, before, &failed);
     }
 }
 

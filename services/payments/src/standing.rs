@@ -57,6 +57,11 @@ impl Tender {
         self.state == State::Voided || (self.wish == Wish::Release && self.state.is_open())
     }
 
+    /// Whether its money can never be taken: the provider holds none of it any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state == State::CaptureFailed && self.wish == Wish::Nothing
+    }
+
     /// What can still be refunded, minor units.
     pub(crate) const fn refundable(&self) -> i64 {
         self.captured_minor - self.refunded_minor
@@ -187,6 +192,28 @@ impl Payment {
         };
         let mut told = self.tenders.iter().filter(|tender| tender.is_of(revision)).filter(tells);
         told.find(|tender| !tender.reason.is_empty()).map_or("", |tender| &tender.reason)
+    }
+
+    /// Whether money of the kept total can never be taken.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.tenders.iter().any(|tender| tender.is_of(self.kept) && tender.is_lost())
+    }
+
+    /// When all of the kept total was authorized.
+    pub(crate) fn authorized_at(&self) -> Option<Timestamp> {
+        self.all_at(|tender| tender.authorized_at)
+    }
+
+    /// When all of the kept total was captured.
+    pub(crate) fn captured_at(&self) -> Option<Timestamp> {
+        self.all_at(|tender| tender.captured_at)
+    }
+
+    /// The last of the moments of the kept total's tenders; none unless each has one.
+    fn all_at(&self, moment: impl Fn(&Tender) -> Option<Timestamp>) -> Option<Timestamp> {
+        let kept = self.tenders.iter().filter(|tender| tender.is_of(self.kept));
+        let moments: Option<Vec<Timestamp>> = kept.map(moment).collect();
+        moments?.into_iter().max()
     }
 
     /// The tender of this number.

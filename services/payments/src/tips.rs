@@ -61,10 +61,10 @@ impl Payments {
         self.settle_now(order, None).await;
         let payment = self.payment(order).await?.ok_or_else(|| missing(order))?;
         let tender = payment.tender(number)?;
-        match tender.state {
-            State::Failed | State::Voided => Err(wire::card_declined(&tender.reason)),
-            _ => Ok(shown(&payment)),
+        if matches!(tender.state, State::Failed | State::Voided) || tender.is_lost() {
+            return Err(wire::card_declined(&tender.reason));
         }
+        Ok(shown(&payment))
     }
 
     /// Passes the user who pays the order; to others it does not exist. Payments that were made

@@ -92,6 +92,8 @@ fn upgraded(old: OneCard) -> Payment {
         authorizations: old.authorizations,
         captures: old.captures,
         reason: old.reason,
+        authorized_at: None,
+        captured_at: None,
     });
     let answered = old.answered.into_iter().map(|one| {
         let done = one.refused.is_none();

@@ -1,13 +1,17 @@
 //! Between payments' documents and its messages.
 
 use bistro_core::{
-    Currency, Error, ErrorCode, FieldError, Id, IdKind, Money, PageRequest, check_card_token, kinds,
+    Currency, Error, ErrorCode, FieldError, Id, IdKind, Money, PageRequest, Timestamp,
+    check_card_token, kinds,
 };
 use bistro_proto::{common, payments::v1};
 
 use crate::{
     changes::Wanted,
-    documents::{Bill, Payment, ProviderName, Purpose, Refund, RefundIntent, Revision, Tender},
+    documents::{
+        Bill, Entry, Payment, ProviderName, Purpose, Refund, RefundIntent, Revision, Tender,
+    },
+    ledger::Line,
 };
 
 /// The longest reason of a refund, in characters.
@@ -159,6 +163,8 @@ pub(crate) fn payment_of(payment: &Payment, version: i64, revision: u32) -> v1::
         tenders: payment.tenders.iter().map(tender).collect(),
         tip_minor: payment.tip_of(revision),
         created_at_ms: payment.created_at().as_millis(),
+        authorized_at_ms: payment.authorized_at().map_or(0, Timestamp::as_millis),
+        captured_at_ms: payment.captured_at().map_or(0, Timestamp::as_millis),
     }
 }
 
@@ -176,6 +182,8 @@ fn tender(tender: &Tender) -> v1::Tender {
         .to_owned(),
         reason: tender.reason.clone(),
         provider: tender.provider.as_str().to_owned(),
+        authorized_at_ms: tender.authorized_at.map_or(0, Timestamp::as_millis),
+        captured_at_ms: tender.captured_at.map_or(0, Timestamp::as_millis),
     }
 }
 
@@ -208,6 +216,20 @@ fn answered(refund: &Refund) -> v1::Refund {
 /// Whether any money went back.
 fn gave(refund: &Refund) -> bool {
     refund.intent.parts.iter().any(|part| part.done)
+}
+
+/// An entry of the ledger.
+pub(crate) fn entry(entry: &Entry) -> v1::LedgerEntry {
+    let line = |line: &Line| v1::LedgerLine {
+        account: line.account.as_str().to_owned(),
+        amount: Some(money(Money::new(line.minor, entry.currency))),
+    };
+    v1::LedgerEntry {
+        id: entry.id.to_string(),
+        kind: entry.kind.as_str().to_owned(),
+        at_ms: entry.at.as_millis(),
+        lines: entry.lines.iter().map(line).collect(),
+    }
 }
 
 /// An amount of what the bill is in.

@@ -13,7 +13,9 @@ mod location;
 #[expect(dead_code, reason = "of the servers' places only the cache folder is of use here")]
 mod locations;
 mod platform;
+mod reached;
 mod settings;
+mod things;
 
 use std::{
     path::PathBuf,
@@ -93,8 +95,10 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>> {
     let mut platform = Platform::start(arguments.engine, &program).await?;
     let people = platform.people().await?;
     let settings = platform.folder().join("schemathesis.toml");
-    std::fs::write(&settings, settings::text(&people))?;
+    std::fs::write(&settings, settings::text(&people.things))?;
 
+    let document = platform.document().await?;
+    let before = reached::counts(&platform.metrics().await?);
     let mut faults = Vec::new();
     for (who, token) in [("an administrator", &people.admin), ("a customer", &people.customer)] {
         println!("=== as {who}");
@@ -121,6 +125,8 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>> {
             _ => bail!("schemathesis could not do it: {status}"),
         }
     }
+    let after = reached::counts(&platform.metrics().await?);
+    faults.extend(reached::never(&document, &before, &after));
     faults.extend(platform.faults().await?);
     Ok(faults)
 }

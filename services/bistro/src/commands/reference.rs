@@ -109,29 +109,82 @@ fn commands() -> String {
          ## Exit codes\n\n",
     );
     text.push_str(&exit_table());
-    for (path, mut command) in leaves() {
+    let leaves = leaves();
+    let shared = shared_words(&leaves);
+    text.push_str(&asking(&leaves, &shared));
+    for (path, mut command) in leaves {
         let about = command.get_long_about().or(command.get_about());
         let about = about.map(ToString::to_string).unwrap_or_default();
         let usage = command.render_usage().to_string();
         let usage = usage.trim_start_matches("Usage:").trim();
         let _ = write!(text, "\n## {path}\n\n{about}\n\n```text\n{usage}\n```\n");
-        let words: Vec<_> = command
-            .get_arguments()
-            .filter(|word| {
-                !word.is_hide_set() && !["help", "version"].contains(&word.get_id().as_str())
-            })
-            .collect();
-        if !words.is_empty() {
-            text.push_str("\n| word | what it says |\n|---|---|\n");
-        }
-        for word in words {
-            let help = word.get_help().map(ToString::to_string).unwrap_or_default();
-            let (spelled, help) = (spelled(word).replace('|', "\\|"), cell(&help));
-            let _ = writeln!(text, "| `{spelled}` | {help}{} |", default_of(word));
-        }
+        let asks = asks(&command);
+        text.push_str(&word_table(command.get_arguments().filter(|word| {
+            !word.is_hide_set()
+                && !["help", "version"].contains(&word.get_id().as_str())
+                && !(asks && shared.contains(word.get_id()))
+        })));
         if let Some(after) = command.get_after_help() {
             let _ = write!(text, "\n```text\n{after}\n```\n");
         }
+    }
+    text
+}
+
+/// Whether the command asks the platform.
+fn asks(command: &Command) -> bool {
+    command.get_arguments().any(|word| word.get_id() == "url")
+}
+
+/// The words that every command which asks the platform has, all with one meaning. They stand once.
+fn shared_words(leaves: &[(String, Command)]) -> Vec<clap::Id> {
+    let asking: Vec<&Command> =
+        leaves.iter().map(|(_, command)| command).filter(|command| asks(command)).collect();
+    let is_in = |command: &Command, word: &clap::Arg| {
+        command.get_arguments().any(|other| {
+            other.get_id() == word.get_id()
+                && other.get_help().map(ToString::to_string)
+                    == word.get_help().map(ToString::to_string)
+        })
+    };
+    let Some(first) = asking.first() else { return Vec::new() };
+    first
+        .get_arguments()
+        .filter(|word| asking.iter().all(|command| is_in(command, word)))
+        .map(|word| word.get_id().clone())
+        .collect()
+}
+
+/// The words of every command that asks the platform, and which commands do not.
+fn asking(leaves: &[(String, Command)], shared: &[clap::Id]) -> String {
+    let others: Vec<String> = leaves
+        .iter()
+        .filter(|(_, command)| !asks(command))
+        .map(|(path, _)| format!("`{path}`"))
+        .collect();
+    let mut text = format!(
+        "\n## Words of every command that asks the platform\n\nThat is, of all but {}.\n",
+        others.join(", ")
+    );
+    if let Some((_, command)) = leaves.iter().find(|(_, command)| asks(command)) {
+        text.push_str(&word_table(command.get_arguments().filter(|word| {
+            let id = word.get_id();
+            !["help", "version"].contains(&id.as_str()) && shared.contains(id)
+        })));
+    }
+    text
+}
+
+/// A table of words; nothing if there are none.
+fn word_table<'a>(words: impl Iterator<Item = &'a clap::Arg>) -> String {
+    let mut text = String::new();
+    for word in words {
+        if text.is_empty() {
+            text.push_str("\n| word | what it says |\n|---|---|\n");
+        }
+        let help = word.get_help().map(ToString::to_string).unwrap_or_default();
+        let (spelled, help) = (spelled(word).replace('|', "\\|"), cell(&help));
+        let _ = writeln!(text, "| `{spelled}` | {help}{} |", default_of(word));
     }
     text
 }
@@ -254,7 +307,10 @@ mod tests {
             assert!(table.contains(&format!("| `{path}` |")), "{path}");
             assert!(page.contains(&format!("\n## {path}\n")), "{path}");
         }
-        assert!(page.contains("`--url <URL>`") && page.contains("Exit codes: "), "{page}");
+        assert!(page.contains("Exit codes: "), "{page}");
+        for word in ["--url <URL>", "--token <TOKEN>"] {
+            assert_eq!(page.matches(&format!("| `{word}` |")).count(), 1, "{word} stands once");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // Renders the API's own description: operations by tag, their parameters, bodies, answers and
 // problems, and the catalogue of errors.
 
-import { element, limits, prose, resolve, schemaList, typeOf } from "/docs/schema.js";
+import { element, limits, paragraphs, prose, resolve, schemaList, typeOf } from "/docs/schema.js";
 import { tryForm } from "/docs/try.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
@@ -26,7 +26,8 @@ function parameters(api, operation) {
     element("code", "", one.name),
     one.in + (one.required ? ", required" : ""),
     typeOf(api, one.schema),
-    prose([one.description, limits(api, one.schema ?? {})].filter(Boolean).join(" · "), "span"),
+    prose([paragraphs(one.description).join(" "), limits(api, one.schema ?? {})]
+      .filter(Boolean).join(" · "), "span"),
   ]);
   return [element("h3", "", "Parameters"), table(["name", "where", "type", "meaning"], rows)];
 }
@@ -68,7 +69,7 @@ function operationView(api, method, path, operation) {
     if (!view.open || view.childElementCount > 1) return;
     const needsToken = (operation.security ?? []).length > 0;
     view.append(element("div", "inside",
-      ...(operation.description ?? "").split("\n\n").filter(Boolean).map((text) => prose(text)),
+      ...paragraphs(operation.description).map((text) => prose(text)),
       element("p", "said", needsToken ? "Needs an access token." : "Needs no token."),
       ...parameters(api, operation), ...bodies(api, "Body", operation.requestBody),
       ...answers(api, operation), tryForm(api, method, path, operation)));
@@ -96,7 +97,7 @@ function contentsOf(title, links) {
 
 function show(api, catalogue) {
   main.replaceChildren(element("section", "",
-    ...(api.info.description ?? "").split("\n\n").map((text) => prose(text))));
+    ...paragraphs(api.info.description).map((text) => prose(text))));
   const all = Object.entries(api.paths).flatMap(([path, item]) =>
     METHODS.filter((method) => item[method]).map((method) => [method, path, item[method]]));
   const views = [];

@@ -35,7 +35,9 @@ export function tryForm(api, method, path, operation) {
     shown.hidden = false;
     shown.textContent = "…";
     try {
-      await exchange(request(method, path, fields, body, content?.[0], under.signal), shown);
+      const asked = request(method, path, fields, body, content?.[0], under.signal);
+      // What was carried out is done: the same key again would only show it again.
+      if (await exchange(asked, shown)) fields.forEach(({ renew }) => renew());
     } catch (cause) {
       shown.append(`\n${cause.name === "AbortError" ? "stopped" : cause.message}`);
     }
@@ -48,10 +50,17 @@ function field(api, parameter) {
   const input = element("input", "");
   const schema = resolve(api, parameter.schema ?? {});
   input.required = parameter.required === true;
-  input.value = parameter.name === "Idempotency-Key" ? fresh() : "";
+  // A key that the reader has typed stays, so that repeating a request can be tried.
+  let made = parameter.name === "Idempotency-Key" ? fresh() : "";
+  input.value = made;
+  const renew = () => {
+    if (made === "" || input.value !== made) return;
+    made = fresh();
+    input.value = made;
+  };
   input.placeholder = String(parameter.example ?? schema.examples?.[0] ?? schema.enum?.[0] ?? "");
   const text = `${parameter.name} (${parameter.in})`;
-  return { parameter, input, row: element("label", "", text, input) };
+  return { parameter, input, renew, row: element("label", "", text, input) };
 }
 
 /** A new idempotency key. */
@@ -81,6 +90,7 @@ function request(method, path, fields, body, kind, signal) {
   });
 }
 
+/** Sends a request and shows the answer; whether it was carried out. */
 async function exchange(asked, shown) {
   const answer = await fetch(asked);
   shown.textContent = `${answer.status} ${answer.statusText}\n`;
@@ -93,8 +103,9 @@ async function exchange(asked, shown) {
       shown.append(next.value);
       shown.scrollTop = shown.scrollHeight;
     }
-    return;
+    return answer.ok;
   }
   const text = await answer.text();
   shown.append(kind.includes("json") && text ? JSON.stringify(JSON.parse(text), null, 2) : text);
+  return answer.ok;
 }

@@ -14,6 +14,7 @@ const MAX_NAME: usize = 64;
 /// What somebody did, or tried to do.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Activity {
+    /// Its own id, by which entries of one moment are told apart.
     #[schema(example = "act_01jd3x8k4v9q2w7r5t6y8z0abc")]
     id: String,
     at: Time,
@@ -36,6 +37,7 @@ pub(crate) struct Activity {
     /// The code of the problem it was refused with; null if it was not.
     #[schema(example = json!(null))]
     code: Option<String>,
+    /// Names the request in the platform's logs.
     #[schema(example = "req_01jd3x8k4v9q2w7r5t6y8z0abc")]
     request_id: String,
     /// As much of the asker's address as the platform keeps.
@@ -136,6 +138,7 @@ impl TryFrom<ActivityFilter> for v1::ListActivityRequest {
 /// Everything that can go wrong.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorCatalogue {
+    /// One for each code.
     errors: Vec<ErrorEntry>,
 }
 
@@ -148,6 +151,7 @@ struct ErrorEntry {
     /// The HTTP status.
     #[schema(example = 412)]
     status: u16,
+    /// A short sentence, the same for every problem of this kind.
     #[schema(example = "The thing changed since it was read")]
     title: &'static str,
     /// What it means.

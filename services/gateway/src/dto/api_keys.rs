@@ -88,11 +88,13 @@ impl ApiKeyChange {
 /// A key with which a program speaks for a user.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ApiKey {
+    /// What it is called in paths and in the audit trail.
     #[schema(example = "key_01jd3x8k4v9q2w7r5t6y8z0abc")]
     pub(crate) id: String,
     /// Whom it speaks for.
     #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
     user_id: String,
+    /// What it is for.
     #[schema(example = "Till 3")]
     name: String,
     /// The roles that it speaks with, as far as the user has them; null: with all of the user's.
@@ -100,6 +102,7 @@ pub(crate) struct ApiKey {
     /// The restaurants that it works for, as far as the user does; null: for all of the user's.
     #[schema(example = json!(["rst_01jd3x8k4v9q2w7r5t6y8z0abc"]))]
     restaurant_ids: Option<Vec<String>>,
+    /// When it was made.
     created_at: Time,
     /// When it ends by itself; null: it does not.
     expires_at: Option<Time>,

@@ -26,6 +26,7 @@ pub(crate) struct AuditPage {
 /// One record.
 #[derive(Debug, Serialize, ToSchema)]
 struct AuditRow {
+    /// The id of what the record is about.
     id: String,
     /// What it is: `order`, `payment`, `ledger_entry`, `ticket`, `delivery`, `reservation`, `item`.
     #[schema(example = "order")]

@@ -99,7 +99,7 @@ pub(crate) struct Cursor {
     /// The `next_cursor` of the page before.
     #[param(required = false)]
     cursor: String,
-    /// Rows wanted: 1 to 200, 50 if not given.
+    /// Rows wanted: 1 to 200, 50 if not given. A page of long rows may hold fewer.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
@@ -126,8 +126,8 @@ pub(crate) fn page_request(cursor: String, limit: Option<u32>) -> Result<v1::Pag
 /// Makes a type for a word from a fixed list: checked when it comes in, an `enum` in the schema.
 /// What goes out is what the role says, so that a role may learn a new word before the gateway.
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident: $($word:literal),+;)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])+ $name:ident: $($word:literal),+;)*) => {$(
+        $(#[doc = $doc])+
         #[derive(Clone, Debug, serde::Serialize)]
         #[serde(transparent)]
         pub(crate) struct $name(String);
@@ -163,6 +163,7 @@ macro_rules! words {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 utoipa::openapi::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
+                    .description(Some(concat!($($doc),+).trim()))
                     .enum_values(Some([$($word),+]))
                     .into()
             }

@@ -37,6 +37,7 @@ pub(crate) struct Courier {
     id: String,
     #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
     user_id: String,
+    /// How customers see the courier.
     name: String,
     /// Whether the courier takes deliveries.
     on_duty: bool,
@@ -127,6 +128,7 @@ impl TryFrom<CourierFilter> for v1::ListCouriersRequest {
 /// A time that a courier was on duty.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Shift {
+    /// When it began.
     from: Time,
     /// Null while it lasts.
     to: Option<Time>,
@@ -148,7 +150,9 @@ impl From<v1::Shift> for Shift {
 /// Where the courier of an order was, and when.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CourierPosition {
+    /// Where.
     position: Point,
+    /// When.
     at: Time,
 }
 

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     common::{Time, unless_empty},
+    food::{Allergen, Diet},
     hours::OpeningHours,
     restaurants::Restaurant,
 };
@@ -32,11 +33,13 @@ struct ShownMenu {
     id: String,
     #[schema(example = "Dinner")]
     name: String,
+    /// What customers read below its name.
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
     /// When what is on it can be ordered; left out: always.
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<OpeningHours>,
+    /// In the order in which they are shown.
     sections: Vec<ShownSection>,
 }
 
@@ -47,8 +50,10 @@ struct ShownSection {
     id: String,
     #[schema(example = "Pizze")]
     name: String,
+    /// What customers read below its name.
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
+    /// In the order in which they are shown.
     items: Vec<ShownItem>,
 }
 
@@ -59,6 +64,7 @@ struct ShownItem {
     id: String,
     #[schema(example = "Margherita")]
     name: String,
+    /// Its price without options.
     #[schema(example = 1295)]
     price_minor: i64,
     /// Whether it is not to be had now, whatever the reason.
@@ -69,15 +75,19 @@ struct ShownItem {
     /// How many are free to order, if they are counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     free: Option<i64>,
+    /// What customers read below its name.
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
+    /// Where a picture of it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     image_url: Option<String>,
+    /// What it holds that people must not eat.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(example = json!(["gluten", "milk"]))]
+    #[schema(value_type = Vec<Allergen>, example = json!(["gluten", "milk"]))]
     allergens: Vec<String>,
+    /// For whom it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(example = json!(["vegetarian"]))]
+    #[schema(value_type = Vec<Diet>, example = json!(["vegetarian"]))]
     diets: Vec<String>,
     /// Hundredths of a per cent: 2000 is 20 %.
     #[serde(skip_serializing_if = "is_zero")]
@@ -102,6 +112,7 @@ struct ShownGroup {
     /// How many may be chosen; left out: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u32>,
+    /// In the order in which they are shown.
     choices: Vec<ShownChoice>,
 }
 
@@ -119,7 +130,9 @@ struct ShownChoice {
     /// When it is to be had again, if somebody has said.
     #[serde(skip_serializing_if = "Option::is_none")]
     back_at: Option<Time>,
+    /// What it adds that people must not eat.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Allergen>)]
     allergens: Vec<String>,
 }
 

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     common::{Money, Time, unless_empty},
+    food::{Allergen, Diet},
     hours::OpeningHours,
 };
 
@@ -27,15 +28,19 @@ pub(crate) struct Item {
     /// How many are free to order; null if they are not counted.
     #[schema(example = 12)]
     free: Option<i64>,
+    /// What customers read below its name.
     description: String,
+    /// Where a picture of it is: https, or http.
     image_url: String,
     /// The section that shows it; null: none does.
     section_id: Option<String>,
     /// Sections show their items in this order, lowest first.
     position: i32,
-    #[schema(example = json!(["gluten", "milk"]))]
+    /// What it holds that people must not eat.
+    #[schema(value_type = Vec<Allergen>, example = json!(["gluten", "milk"]))]
     allergens: Vec<String>,
-    #[schema(example = json!(["vegetarian"]))]
+    /// For whom it is.
+    #[schema(value_type = Vec<Diet>, example = json!(["vegetarian"]))]
     diets: Vec<String>,
     /// Hundredths of a per cent: 2000 is 20 %.
     #[schema(example = 2000)]
@@ -47,6 +52,7 @@ pub(crate) struct Item {
     station: String,
     /// In the order in which they are asked for.
     option_group_ids: Vec<String>,
+    /// Those of its ingredients that may run out: without one of them it is not to be had.
     ingredient_ids: Vec<String>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,
@@ -91,8 +97,10 @@ pub(crate) struct NewItem {
     name: String,
     /// Its price in minor units of the restaurant's currency.
     price_minor: i64,
+    /// What customers read below its name.
     #[serde(default)]
     description: Option<String>,
+    /// Where a picture of it is: https, or http.
     #[serde(default)]
     image_url: Option<String>,
     /// The section that is to show it.
@@ -102,9 +110,13 @@ pub(crate) struct NewItem {
     /// Sections show their items in this order, lowest first.
     #[serde(default)]
     position: Option<i32>,
+    /// What it holds that people must not eat.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<Allergen>>)]
     allergens: Option<Vec<String>>,
+    /// For whom it is.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<Diet>>)]
     diets: Option<Vec<String>>,
     /// Hundredths of a per cent: 2000 is 20 %.
     #[serde(default)]
@@ -119,6 +131,7 @@ pub(crate) struct NewItem {
     /// In the order in which they are to be asked for.
     #[serde(default)]
     option_group_ids: Option<Vec<String>>,
+    /// Those of its ingredients that may run out: without one of them it is not to be had.
     #[serde(default)]
     ingredient_ids: Option<Vec<String>>,
 }
@@ -134,8 +147,10 @@ pub(crate) struct ItemChange {
     pub(crate) price_minor: i64,
     /// Whether it can be ordered at all.
     pub(crate) available: bool,
+    /// What customers read below its name.
     #[serde(default)]
     description: Option<String>,
+    /// Where a picture of it is: https, or http.
     #[serde(default)]
     image_url: Option<String>,
     /// The section that is to show it; null: none.
@@ -145,9 +160,13 @@ pub(crate) struct ItemChange {
     /// Sections show their items in this order, lowest first.
     #[serde(default)]
     position: Option<i32>,
+    /// What it holds that people must not eat.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<Allergen>>)]
     allergens: Option<Vec<String>>,
+    /// For whom it is.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<Diet>>)]
     diets: Option<Vec<String>>,
     /// Hundredths of a per cent: 2000 is 20 %.
     #[serde(default)]
@@ -162,6 +181,7 @@ pub(crate) struct ItemChange {
     /// In the order in which they are to be asked for.
     #[serde(default)]
     option_group_ids: Option<Vec<String>>,
+    /// Those of its ingredients that may run out: without one of them it is not to be had.
     #[serde(default)]
     ingredient_ids: Option<Vec<String>>,
 }

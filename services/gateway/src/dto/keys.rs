@@ -8,19 +8,25 @@ use utoipa::ToSchema;
 /// A JWK set.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeySet {
+    /// The one that is signed with now, and older ones whose tokens may be about.
     keys: Vec<Key>,
 }
 
 /// One Ed25519 key.
 #[derive(Debug, Serialize, ToSchema)]
 struct Key {
+    /// Its id, which the header of a token names.
     kid: String,
+    /// Always `OKP`.
     #[schema(example = "OKP")]
     kty: &'static str,
+    /// Always `Ed25519`.
     #[schema(example = "Ed25519")]
     crv: &'static str,
+    /// Always `EdDSA`.
     #[schema(example = "EdDSA")]
     alg: &'static str,
+    /// Always `sig`.
     #[serde(rename = "use")]
     #[schema(example = "sig")]
     purpose: &'static str,

@@ -5,7 +5,11 @@ use bistro_proto::kitchen::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Time, page_request, unless_empty, words};
+use super::{
+    common::{Time, page_request, unless_empty, words},
+    food::Allergen,
+    orders::Fulfilment,
+};
 use crate::edge::empty_as_none;
 
 words! {
@@ -26,6 +30,7 @@ pub(crate) struct Ticket {
     restaurant_id: String,
     /// Follows from its items'.
     state: TicketState,
+    /// In the order in which they were ordered.
     items: Vec<TicketItem>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,
@@ -46,10 +51,10 @@ pub(crate) struct Ticket {
     /// Whether somebody has seen that it is cancelled.
     acknowledged: bool,
     /// How it reaches its customer; null if nobody said.
-    #[schema(example = "delivery")]
+    #[schema(value_type = Option<Fulfilment>)]
     fulfilment: Option<String>,
     /// What the customer must not eat.
-    #[schema(example = json!(["nuts"]))]
+    #[schema(value_type = Vec<Allergen>, example = json!(["nuts"]))]
     allergies: Vec<String>,
     /// There is something to know that could not be read just now: ask before cooking.
     notes_missing: bool,
@@ -85,7 +90,9 @@ struct TicketItem {
     note: Option<String>,
     /// Whether nobody should begin yet.
     held: bool,
+    /// When somebody began to cook it.
     started_at: Option<Time>,
+    /// When it became ready.
     done_at: Option<Time>,
 }
 

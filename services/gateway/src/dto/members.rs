@@ -9,7 +9,7 @@ use super::{
     common::{Time, unless_empty},
 };
 
-/// What a user is to do in a restaurant.
+/// What somebody is to do in a restaurant.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMember {
@@ -22,6 +22,7 @@ pub(crate) struct NewMember {
 pub(crate) struct Member {
     #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
     user_id: String,
+    /// How others see the user.
     name: String,
     role: StaffRole,
 }
@@ -62,11 +63,16 @@ pub(crate) struct Invitation {
     pub(crate) id: String,
     #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
     restaurant_id: String,
+    /// The address that the invitation is brought to.
     #[schema(format = "email", example = "chef@example.org")]
     email: String,
     role: StaffRole,
     created_at: Time,
+    /// Until when it may be accepted.
     expires_at: Time,
+    /// One higher with every change; also the entity tag.
+    #[schema(example = 1)]
+    pub(crate) version: i64,
     /// What accepts it; only in the answer to whoever made it.
     token: Option<String>,
 }
@@ -80,6 +86,7 @@ impl From<v1::Invitation> for Invitation {
             role: invitation.role.into(),
             created_at: Time::at(invitation.created_at_ms),
             expires_at: Time::at(invitation.expires_at_ms),
+            version: invitation.version,
             token: unless_empty(invitation.token),
         }
     }

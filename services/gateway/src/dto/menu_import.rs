@@ -46,11 +46,15 @@ pub(crate) struct MenuRow {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct MenuRowDetails {
+    /// What customers read below its name.
     description: String,
+    /// Where a picture of it is: https, or http.
     image_url: String,
     /// Sections show their items in this order, lowest first.
     position: i32,
+    /// What it holds that people must not eat: words of `Allergen`. A row with another is rejected.
     allergens: Vec<String>,
+    /// For whom it is: words of `Diet`. A row with another is rejected.
     diets: Vec<String>,
     /// Hundredths of a per cent: 2000 is 20 %.
     tax_rate: u32,
@@ -58,7 +62,9 @@ pub(crate) struct MenuRowDetails {
     hours: Option<OpeningHours>,
     /// Where it is cooked.
     station: String,
+    /// In the order in which they are to be asked for.
     option_group_ids: Vec<String>,
+    /// Those of its ingredients that may run out: without one of them it is not to be had.
     ingredient_ids: Vec<String>,
 }
 

@@ -5,7 +5,7 @@ use bistro_proto::catalog::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{common::Time, hours::OpeningHours};
+use super::{common::Time, food::Allergen, hours::OpeningHours};
 
 /// A part of a menu.
 #[derive(Debug, Serialize, ToSchema)]
@@ -14,6 +14,7 @@ pub(crate) struct MenuSection {
     id: String,
     #[schema(example = "Pizze")]
     name: String,
+    /// What customers read below its name.
     description: String,
 }
 
@@ -26,6 +27,7 @@ pub(crate) struct Menu {
     restaurant_id: String,
     #[schema(example = "Dinner")]
     name: String,
+    /// What customers read below its name.
     description: String,
     /// Menus are shown in this order, lowest first.
     position: i32,
@@ -67,6 +69,7 @@ pub(crate) struct WantedSection {
     id: Option<String>,
     /// Its name, which no other section of the menu has.
     name: String,
+    /// What customers read below its name.
     #[serde(default)]
     description: String,
 }
@@ -81,6 +84,7 @@ pub(crate) struct WantedSection {
 pub(crate) struct MenuContent {
     /// Its name, which no other menu of the restaurant has.
     name: String,
+    /// What customers read below its name.
     #[serde(default)]
     description: String,
     /// Menus are shown in this order, lowest first.
@@ -125,7 +129,10 @@ pub(crate) struct OptionChoice {
     available: bool,
     /// When it is to be had again; null if it is, or nobody has said.
     back_at: Option<Time>,
+    /// What it adds that people must not eat.
+    #[schema(value_type = Vec<Allergen>)]
     allergens: Vec<String>,
+    /// Those of its ingredients that may run out: without one of them it cannot be chosen.
     ingredient_ids: Vec<String>,
 }
 
@@ -188,8 +195,11 @@ pub(crate) struct WantedChoice {
     /// What it adds to the item's price, in minor units; may be negative.
     #[serde(default)]
     price_minor: i64,
+    /// What it adds that people must not eat.
     #[serde(default)]
+    #[schema(value_type = Vec<Allergen>)]
     allergens: Vec<String>,
+    /// Those of its ingredients that may run out: without one of them it cannot be chosen.
     #[serde(default)]
     ingredient_ids: Vec<String>,
 }

@@ -8,11 +8,14 @@ mod common;
 mod couriers;
 mod dead_letters;
 mod delivery;
+mod export;
+mod food;
 mod full_menu;
 mod hours;
 mod items;
 mod keys;
 mod kitchen;
+mod ledger;
 mod members;
 mod menu_import;
 mod menus;
@@ -25,7 +28,7 @@ mod restaurants;
 mod sessions;
 mod stations;
 
-pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
+pub(crate) use accounts::{NewUser, User, UserChange, UserFilter};
 pub(crate) use activity::{Activity, ActivityFilter, ErrorCatalogue};
 pub(crate) use api_keys::{ApiKey, ApiKeyChange, NewApiKey};
 pub(crate) use audit::{AUDITED_ROLES, AuditPage};
@@ -38,10 +41,12 @@ pub(crate) use delivery::{
     ActiveDeliveryState, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode,
     delivery_has_ended,
 };
+pub(crate) use export::{ExportedOrder, Found, UserExport};
 pub(crate) use full_menu::RestaurantMenu;
 pub(crate) use items::{Item, ItemChange, NewItem, StockChange};
 pub(crate) use keys::KeySet;
 pub(crate) use kitchen::{StationFilter, Ticket, TicketFilter};
+pub(crate) use ledger::LedgerEntries;
 pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
 pub(crate) use menu_import::{MenuImport, MenuImportReport};
 pub(crate) use menus::{

@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     common::{Money, Time, page_request, unless_empty, words},
+    food::Allergen,
     quotes::{Amounts, Line, Moment, amounts, lines},
 };
 use crate::edge::empty_as_none;
@@ -34,7 +35,7 @@ pub(crate) fn has_ended(state: &str) -> bool {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
-    "quote": "eyJ…", "payment_method": "tok_visa", "address": "1 Station Road, London"
+    "quote": "eyJ…", "payment_method": "card_ok", "address": "1 Station Road, London"
 }))]
 pub(crate) struct NewOrder {
     /// The quote's token.
@@ -53,7 +54,7 @@ pub(crate) struct NewOrder {
 /// A part of the total, and what pays it.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"payment_method": "tok_gift", "amount_minor": 500}))]
+#[schema(example = json!({"payment_method": "card_ok", "amount_minor": 500}))]
 struct NewTender {
     /// The payment provider's token.
     payment_method: String,
@@ -117,7 +118,9 @@ pub(crate) struct Order {
     #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
     customer_id: String,
     fulfilment: Fulfilment,
+    /// What was ordered.
     lines: Vec<Line>,
+    /// What it costs.
     total: Money,
     /// What the total is made of.
     amounts: Amounts,
@@ -126,6 +129,7 @@ pub(crate) struct Order {
     /// One higher with every change; also the entity tag, and the id of its events.
     #[schema(example = 3)]
     pub(crate) sequence: i64,
+    /// When it was placed.
     placed_at: Time,
     /// When it expires if the restaurant has not accepted it; null if it no longer can.
     accept_by: Option<Time>,
@@ -138,7 +142,7 @@ pub(crate) struct Order {
     /// The beginning of its slot; null: as soon as can be.
     scheduled_for: Option<Time>,
     /// What the customer must not eat. Shown to the customer and the restaurant.
-    #[schema(example = json!(["milk"]))]
+    #[schema(value_type = Vec<Allergen>, example = json!(["milk"]))]
     allergies: Vec<String>,
     /// How often it was changed.
     #[schema(example = 0)]

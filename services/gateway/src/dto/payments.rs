@@ -36,7 +36,8 @@ pub(crate) struct Payment {
     captured: Money,
     /// What was given back.
     refunded: Money,
-    /// Why it failed.
+    /// Why it failed. A capture that failed because of `authorization_voided` failed for good: the
+    /// card provider holds no money any more, and none was taken.
     reason: Option<String>,
     /// Of the amount, what was given as a tip.
     tip: Money,
@@ -45,6 +46,10 @@ pub(crate) struct Payment {
     /// Every refund that was asked for, oldest first.
     refunds: Vec<Refund>,
     created_at: Option<Time>,
+    /// When all that pays the order was authorized; null while it is not.
+    authorized_at: Option<Time>,
+    /// When all that pays the order was captured; null while it is not.
+    captured_at: Option<Time>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,
 }
@@ -57,13 +62,20 @@ struct Tender {
     number: u32,
     state: PaymentState,
     purpose: TenderPurpose,
+    /// What it is to pay.
     amount: Money,
+    /// What was taken of it.
     captured: Money,
+    /// What was given back of it.
     refunded: Money,
     /// Why it failed, is given back, or is waited for.
     #[schema(example = "insufficient_funds")]
     reason: Option<String>,
     provider: Provider,
+    /// When it was authorized; null while it is not.
+    authorized_at: Option<Time>,
+    /// When it was captured; null while it is not.
+    captured_at: Option<Time>,
 }
 
 /// What a refund takes from one tender.
@@ -72,6 +84,7 @@ struct RefundPart {
     /// The tender's number.
     #[schema(example = 1)]
     tender: u32,
+    /// How much of the refund comes from it.
     amount: Money,
 }
 
@@ -80,6 +93,7 @@ struct RefundPart {
 struct Refund {
     /// Counts the payment's refunds from 1.
     number: u32,
+    /// How much is to be given back.
     amount: Money,
     state: RefundState,
     /// Why, in the words of who asked.
@@ -107,6 +121,8 @@ impl From<v1::Payment> for Payment {
             refunded: minor(tender.refunded_minor),
             reason: unless_empty(tender.reason),
             provider: tender.provider.into(),
+            authorized_at: Time::unless_zero(tender.authorized_at_ms),
+            captured_at: Time::unless_zero(tender.captured_at_ms),
         });
         let part = |part: v1::RefundPart| RefundPart {
             tender: part.tender,
@@ -125,6 +141,8 @@ impl From<v1::Payment> for Payment {
             tenders: tenders.collect(),
             tip: minor(payment.tip_minor),
             created_at: Time::unless_zero(payment.created_at_ms),
+            authorized_at: Time::unless_zero(payment.authorized_at_ms),
+            captured_at: Time::unless_zero(payment.captured_at_ms),
             refunds: refunds.collect(),
             id: payment.id,
             order_id: payment.order_id,
@@ -249,17 +267,21 @@ pub(crate) struct StatementDay {
 pub(crate) struct Statement {
     #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
     restaurant_id: String,
+    /// By the clocks of the time zone.
     #[schema(example = "2026-11-21")]
     day: String,
+    /// IANA name.
     #[schema(example = "Europe/London")]
     time_zone: String,
     /// How often money was taken.
     captures: u64,
+    /// What was taken.
     captured: Money,
     /// Of what was captured.
     tips: Money,
     /// How often money was given back.
     refunds: u64,
+    /// What was given back.
     refunded: Money,
     /// Captured less refunded.
     net: Money,
@@ -329,6 +351,7 @@ struct Balance {
     /// The account: `cards_receivable`, `restaurant_payable`, `tips_payable`, `refunds`.
     #[schema(example = "restaurant_payable")]
     account: String,
+    /// The sum of its entries.
     amount: Money,
     /// How many entries it is the sum of.
     entries: u64,

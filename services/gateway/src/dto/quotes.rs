@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     common::{Money, Time, unless_empty},
+    food::Allergen,
     orders::Fulfilment,
     point::Point,
 };
@@ -167,7 +168,9 @@ pub(crate) struct Quote {
     #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
     restaurant_id: String,
     fulfilment: Fulfilment,
+    /// What it is for, priced.
     lines: Vec<Line>,
+    /// What the order will cost.
     total: Money,
     /// What the total is made of.
     amounts: Amounts,
@@ -211,13 +214,15 @@ struct AllergyWarning {
     /// Its place in `lines`, from 0.
     #[schema(example = 0)]
     line: u32,
-    #[schema(example = json!(["milk"]))]
+    /// Which of it.
+    #[schema(value_type = Vec<Allergen>, example = json!(["milk"]))]
     allergens: Vec<String>,
 }
 
 /// A line that was left out of what is ordered again.
 #[derive(Debug, Serialize, ToSchema)]
 struct LeftOut {
+    /// The item's name then.
     #[schema(example = "Tiramisu")]
     name: String,
     /// Why: a code.
@@ -230,9 +235,11 @@ struct LeftOut {
 pub(crate) struct Amounts {
     /// Of the lines, as priced.
     subtotal: Money,
+    /// Zero where nothing is delivered, or from the sum on that the restaurant names.
     delivery_fee: Money,
     /// All taxes together.
     tax: Money,
+    /// What the customer gives on top.
     tip: Money,
     /// Whether the tax is in the prices, or on top of them.
     tax_included: bool,
@@ -249,6 +256,7 @@ struct TaxAtRate {
     rate: u32,
     /// What is taxed, without the tax.
     net: Money,
+    /// The tax itself.
     tax: Money,
 }
 
@@ -281,6 +289,7 @@ pub(crate) struct Line {
     quantity: u32,
     /// The price of one, with its choices.
     unit_price: Money,
+    /// What was chosen with it.
     choices: Vec<Chosen>,
     /// Hundredths of a per cent: 2000 is 20 %.
     #[schema(example = 2000)]
@@ -289,7 +298,7 @@ pub(crate) struct Line {
     #[schema(example = "not too hot")]
     note: Option<String>,
     /// Of the item and its choices.
-    #[schema(example = json!(["gluten", "milk"]))]
+    #[schema(value_type = Vec<Allergen>, example = json!(["gluten", "milk"]))]
     allergens: Vec<String>,
     /// Where it is cooked.
     station: Option<String>,

@@ -6,14 +6,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     common::{Time, unless_empty, words},
+    food::Allergen,
     quotes::Moment,
 };
 use crate::edge::empty_as_none;
 
 words! {
-    /// What has to be declared in the European Union.
-    Allergen: "celery", "crustaceans", "eggs", "fish", "gluten", "lupin", "milk", "molluscs",
-        "mustard", "nuts", "peanuts", "sesame", "soya", "sulphites";
     /// What a quote does with a dish that holds one of them.
     AllergyMode: "warn", "block";
 }
@@ -23,6 +21,7 @@ words! {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"stars": 5, "delivery_stars": 4, "comment": "Still warm"}))]
 pub(crate) struct Opinion {
+    /// Of the food; 5 is best.
     #[schema(minimum = 1, maximum = 5)]
     pub(crate) stars: u32,
     /// Of the delivery, if there was one.
@@ -49,6 +48,7 @@ pub(crate) struct Rating {
     /// 1 to 5; null if the delivery is not rated.
     #[schema(example = 4)]
     delivery_stars: Option<u32>,
+    /// What the customer wrote.
     #[schema(example = "Still warm")]
     comment: Option<String>,
     created_at: Time,
@@ -127,6 +127,7 @@ impl SlotFilter {
 /// Times for which a restaurant takes orders: 1,000 at most; ask on from the last one's end.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Slots {
+    /// Soonest first.
     items: Vec<Slot>,
 }
 
@@ -135,6 +136,7 @@ pub(crate) struct Slots {
 struct Slot {
     /// Send it as `scheduled_for`.
     from: Time,
+    /// When it ends.
     to: Time,
     /// Orders that it holds.
     #[schema(example = 5)]
@@ -181,6 +183,7 @@ impl NewAllergyProfile {
 /// What a user must not eat.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AllergyProfile {
+    /// None: nothing.
     allergens: Vec<Allergen>,
     mode: AllergyMode,
     /// One higher with every change, 0 when there is none yet; also the entity tag.

@@ -1,6 +1,6 @@
 //! Restaurants: what they say about themselves.
 
-use bistro_core::{Error, Fulfilment};
+use bistro_core::{Error, Fulfilment as Served};
 use bistro_proto::{catalog::v1, common};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     common::{Time, page_request},
     hours::OpeningHours,
+    orders::Fulfilment,
     point::Point,
 };
 
@@ -18,7 +19,9 @@ use super::{
     "line1": "1 High Street", "line2": "", "city": "London", "postcode": "N1 1AA", "country": "GB"
 }))]
 pub(crate) struct StreetAddress {
+    /// Street and number.
     line1: String,
+    /// What does not fit into the first line.
     line2: String,
     city: String,
     postcode: String,
@@ -85,12 +88,16 @@ pub(crate) struct NewRestaurant {
     currency: String,
     /// IANA name.
     time_zone: String,
+    /// What customers read below its name.
     #[serde(default)]
     description: String,
+    /// Where customers can call.
     #[serde(default)]
     phone: String,
+    /// Where it is, for people.
     #[serde(default)]
     address: Option<StreetAddress>,
+    /// Where it is, for what is measured: how far it delivers, and who is near.
     #[serde(default)]
     location: Option<Point>,
     /// None: always.
@@ -107,6 +114,7 @@ pub(crate) struct NewRestaurant {
     delivery: Option<DeliveryTerms>,
     /// Of delivery, pick_up and dine_in; none: all.
     #[serde(default)]
+    #[schema(value_type = Vec<Fulfilment>)]
     fulfilments: Vec<String>,
     /// Whether prices are with tax, as in Europe, or without, as in the United States.
     #[serde(default = "yes")]
@@ -128,12 +136,16 @@ pub(crate) struct RestaurantChange {
     name: String,
     /// IANA name.
     time_zone: String,
+    /// What customers read below its name.
     #[serde(default)]
     description: String,
+    /// Where customers can call.
     #[serde(default)]
     phone: String,
+    /// Where it is, for people.
     #[serde(default)]
     address: Option<StreetAddress>,
+    /// Where it is, for what is measured: how far it delivers, and who is near.
     #[serde(default)]
     location: Option<Point>,
     /// None: always.
@@ -150,6 +162,7 @@ pub(crate) struct RestaurantChange {
     delivery: Option<DeliveryTerms>,
     /// Of delivery, pick_up and dine_in; none: all.
     #[serde(default)]
+    #[schema(value_type = Vec<Fulfilment>)]
     fulfilments: Vec<String>,
     /// Whether prices are with tax, as in Europe, or without, as in the United States.
     #[serde(default = "yes")]
@@ -266,9 +279,13 @@ pub(crate) struct Restaurant {
     open_now: bool,
     /// When the hours say that it opens next; null if it is open, or nobody can say.
     opens_at: Option<Time>,
+    /// What customers read below its name.
     description: String,
+    /// Where customers can call.
     phone: String,
+    /// Where it is, for people.
     address: Option<StreetAddress>,
+    /// Where it is, for what is measured: how far it delivers, and who is near.
     location: Option<Point>,
     /// Null: always.
     hours: Option<OpeningHours>,
@@ -281,7 +298,7 @@ pub(crate) struct Restaurant {
     /// Null: it delivers to anywhere, for nothing.
     delivery: Option<DeliveryTerms>,
     /// Of delivery, pick_up and dine_in.
-    #[schema(example = json!(["delivery", "pick_up"]))]
+    #[schema(value_type = Vec<Fulfilment>, example = json!(["delivery", "pick_up"]))]
     fulfilments: Vec<String>,
     /// Whether prices are with tax.
     prices_include_tax: bool,
@@ -302,7 +319,7 @@ impl Restaurant {
 impl From<v1::Restaurant> for Restaurant {
     fn from(restaurant: v1::Restaurant) -> Self {
         let profile = restaurant.profile.unwrap_or_default();
-        let all = [Fulfilment::Delivery, Fulfilment::PickUp, Fulfilment::DineIn];
+        let all = [Served::Delivery, Served::PickUp, Served::DineIn];
         Self {
             id: restaurant.id,
             name: restaurant.name,
@@ -320,7 +337,7 @@ impl From<v1::Restaurant> for Restaurant {
             minimum_order_minor: profile.minimum_order_minor,
             delivery: profile.delivery.map(Into::into),
             fulfilments: match profile.fulfilments {
-                none if none.is_empty() => Fulfilment::words(&all),
+                none if none.is_empty() => Served::words(&all),
                 some => some,
             },
             prices_include_tax: profile.prices_include_tax,

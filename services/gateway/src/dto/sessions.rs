@@ -22,9 +22,9 @@ pub(crate) struct LogIn {
 }
 
 impl LogIn {
-    /// The roles' words for it; `client` is what logs in, as it calls itself.
-    pub(crate) fn of_client(self, client: String) -> v1::LogInRequest {
-        v1::LogInRequest { email: self.email, password: self.password, client }
+    /// The roles' words for it; `client` is what logs in, as it calls itself, from `network`.
+    pub(crate) fn of_client(self, client: String, network: String) -> v1::LogInRequest {
+        v1::LogInRequest { email: self.email, password: self.password, client, network }
     }
 }
 
@@ -110,6 +110,7 @@ impl From<v1::Session> for Session {
 /// How many sessions have been ended.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Revoked {
+    /// How many.
     revoked: u32,
 }
 
@@ -157,7 +158,7 @@ impl From<ForgottenPassword> for v1::RequestPasswordResetRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
-    /// What the user was sent.
+    /// What the user was brought.
     token: String,
     /// The new password: 8 to 128 characters of any kind.
     #[schema(format = "password")]
@@ -177,6 +178,7 @@ pub(crate) struct PasswordReset {
     user_id: String,
     /// Sets a password, once.
     token: String,
+    /// Until when the token can be used.
     expires_at: Time,
 }
 

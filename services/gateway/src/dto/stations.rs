@@ -94,10 +94,13 @@ struct StationLoad {
     station_id: Option<String>,
     #[schema(example = "Grill")]
     name: Option<String>,
+    /// Items that nobody has begun.
     #[schema(example = 3)]
     queued: u32,
+    /// Items that somebody cooks.
     #[schema(example = 1)]
     in_preparation: u32,
+    /// Items that nobody should begin yet.
     #[schema(example = 0)]
     held: u32,
     /// Seconds until it has cooked what it has now.

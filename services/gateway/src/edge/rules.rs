@@ -47,7 +47,9 @@ pub(crate) fn access(method: &Method, route: &str) -> Access {
             | "/api/v1/ingredients/{id}"
             | "/api/v1/openapi.json"
             | "/api/v1/errors"
+            | "/"
             | "/docs"
+            | "/docs/"
             | "/docs/{file}"
             | "/.well-known/jwks.json",
         ) => Access::Public,
@@ -107,6 +109,7 @@ pub(crate) fn shows_others(route: &str) -> bool {
             | "/api/v1/couriers/me"
             | "/api/v1/audit/{role}"
             | "/api/v1/ledger/balances"
+            | "/api/v1/orders/{id}/ledger"
     )
 }
 
@@ -127,6 +130,9 @@ pub(crate) fn needs_key(method: &Method, route: &str) -> bool {
 }
 
 /// Whether `method` on `route` must name the version that it changes in `If-Match`.
+///
+/// Availability, a member's role and a courier's duty take none: each is one thing that is set to one
+/// value, and the last one who says so is right (`docs/adr/0022-edits-without-a-version.md`).
 pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
     *method == Method::PUT
         && matches!(

@@ -1,72 +1,130 @@
 //! The problems that an operation may answer with, by status, and the catalogue of all of them.
 
-use bistro_core::ErrorCode;
+use std::collections::BTreeMap;
+
+use bistro_core::ErrorCode::{
+    self, AlreadyExists, CardDeclined, Conflict, DeadlineExceeded, IdempotencyKeyReused,
+    InvalidArgument, MalformedBody, NotFound, OutcomeUnknown, PermissionDenied,
+    PreconditionRequired, QuoteExpired, RateLimited, RequestTimeout, RestaurantClosed, SoldOut,
+    TooLarge, Unauthenticated, Unavailable, VersionMismatch, WrongCredentials, WrongState,
+};
 use http::Method;
 use serde_json::json;
 use utoipa::openapi::{
-    HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, content::ContentBuilder,
+    HeaderBuilder, ObjectBuilder, Ref, Response, ResponseBuilder, content::ContentBuilder,
     path::Operation, schema::Type,
 };
 
 use crate::edge::rules::{self, Access};
 
-/// The statuses that operations name, and the name of each one's response.
-const NAMED: &[(u16, &str)] = &[
-    (400, "BadRequest"),
-    (401, "Unauthorized"),
-    (403, "Forbidden"),
-    (404, "NotFound"),
-    (408, "RequestTimeout"),
-    (409, "Conflict"),
-    (412, "PreconditionFailed"),
-    (413, "ContentTooLarge"),
-    (422, "UnprocessableContent"),
-    (428, "PreconditionRequired"),
-    (429, "TooManyRequests"),
-    (503, "ServiceUnavailable"),
-    (504, "GatewayTimeout"),
-];
-
-/// The statuses of problems that `method` on `route` may answer with.
-pub(super) fn statuses(method: &Method, route: &str, operation: &Operation) -> Vec<u16> {
+/// The codes of problems that `method` on `route` may answer with, by status: what follows from its
+/// shape and the rules that it obeys, and what is its own.
+pub(super) fn codes(
+    method: &Method,
+    route: &str,
+    operation: &Operation,
+) -> BTreeMap<u16, Vec<ErrorCode>> {
     let has_body = operation.request_body.is_some();
     let has_parameters = operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
-    let is_protected = rules::access(method, route) == Access::Protected;
-    let needs_version = rules::needs_version(method, route);
-    let needs_key = rules::needs_key(method, route);
-    let mut statuses = vec![429, 503, 504];
-    let mut add = |condition: bool, more: &[u16]| {
-        if condition {
-            statuses.extend(more);
+    let access = rules::access(method, route);
+    let (needs_version, needs_key) =
+        (rules::needs_version(method, route), rules::needs_key(method, route));
+    let finds = route.contains('{') || route.starts_with("/api/v1/couriers/me");
+    let by_shape: &[(bool, &[ErrorCode])] = &[
+        (true, &[RateLimited, Unavailable, DeadlineExceeded]),
+        (has_body, &[MalformedBody, RequestTimeout, TooLarge]),
+        (has_body || has_parameters, &[InvalidArgument]),
+        (access == Access::Protected, &[Unauthenticated, PermissionDenied]),
+        (access == Access::Credentials, &[Unauthenticated]),
+        (rules::refuses_keys(method, route), &[PermissionDenied]),
+        (finds, &[NotFound]),
+        (rules::changes(method, route), &[Conflict, OutcomeUnknown]),
+        (needs_version, &[VersionMismatch]),
+        (needs_version || needs_key, &[PreconditionRequired]),
+        (needs_key, &[IdempotencyKeyReused]),
+        (true, own(method, route)),
+    ];
+    let may = |code: &ErrorCode| by_shape.iter().any(|(holds, all)| *holds && all.contains(code));
+    let mut codes: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
+    // In the order of the catalogue, each once.
+    for code in ErrorCode::ALL.iter().filter(|code| may(*code)) {
+        codes.entry(code.http()).or_default().push(*code);
+    }
+    codes
+}
+
+/// What only some operations are refused with: it follows from what they do.
+fn own(method: &Method, route: &str) -> &'static [ErrorCode] {
+    match (method, route) {
+        (&Method::POST, "/api/v1/sessions") | (&Method::PUT, "/api/v1/me/password") => {
+            &[WrongCredentials]
         }
-    };
-    add(has_body, &[400, 408, 413]);
-    add(has_body || has_parameters, &[422]);
-    add(is_protected, &[401, 403]);
-    add(rules::access(method, route) == Access::Credentials, &[401]);
-    add(rules::refuses_keys(method, route), &[403]);
-    add(route.contains('{'), &[404]);
-    add(rules::changes(method, route), &[409]);
-    add(needs_version, &[412]);
-    add(needs_version || needs_key, &[428]);
-    statuses.sort_unstable();
-    statuses.dedup();
-    statuses
+        (&Method::POST, "/api/v1/webhooks/stripe") => &[PermissionDenied, NotFound],
+        (&Method::POST, "/api/v1/quotes" | "/api/v1/orders/{id}/reorder") => &[RestaurantClosed],
+        (&Method::POST, "/api/v1/orders") => &[QuoteExpired, SoldOut],
+        (&Method::PUT, "/api/v1/orders/{id}") => &[QuoteExpired, SoldOut, WrongState],
+        (&Method::POST, "/api/v1/orders/{id}/refunds" | "/api/v1/orders/{id}/tips") => {
+            &[CardDeclined, WrongState]
+        }
+        (&Method::POST, "/api/v1/invitations/accept" | "/api/v1/me/api-keys") => {
+            &[NotFound, WrongState]
+        }
+        // Names and addresses that somebody else has.
+        (&Method::POST, "/api/v1/users" | "/api/v1/couriers")
+        | (
+            &Method::PUT,
+            "/api/v1/users/{id}"
+            | "/api/v1/items/{id}"
+            | "/api/v1/menus/{id}"
+            | "/api/v1/ingredients/{id}"
+            | "/api/v1/stations/{id}",
+        ) => &[AlreadyExists],
+        // The same, and a restaurant has so many of each. An order is rated once, when completed.
+        (
+            &Method::POST,
+            "/api/v1/restaurants/{id}/items"
+            | "/api/v1/restaurants/{id}/menus"
+            | "/api/v1/restaurants/{id}/option-groups"
+            | "/api/v1/restaurants/{id}/ingredients"
+            | "/api/v1/restaurants/{id}/stations"
+            | "/api/v1/orders/{id}/rating",
+        )
+        | (&Method::PUT, "/api/v1/option-groups/{id}") => &[AlreadyExists, WrongState],
+        // Steps of what has a state.
+        (&Method::POST, route) if has_steps(route) => &[WrongState],
+        (&Method::POST, "/api/v1/keys/rotate")
+        | (
+            &Method::PUT,
+            "/api/v1/couriers/me" | "/api/v1/couriers/{id}" | "/api/v1/couriers/me/position",
+        )
+        | (&Method::PUT | &Method::DELETE, "/api/v1/restaurants/{id}/members/{user_id}")
+        | (
+            &Method::DELETE,
+            "/api/v1/users/{id}"
+            | "/api/v1/couriers/me"
+            | "/api/v1/couriers/{id}"
+            | "/api/v1/option-groups/{id}"
+            | "/api/v1/ingredients/{id}",
+        ) => &[WrongState],
+        _ => &[],
+    }
 }
 
-/// The name of the response with this status.
-pub(super) fn name(status: u16) -> &'static str {
-    NAMED.iter().find(|(known, _)| *known == status).map_or("Problem", |(_, name)| name)
+/// Whether a POST to `route` is a step of an order, a ticket or a delivery.
+fn has_steps(route: &str) -> bool {
+    ["/api/v1/orders/{id}/", "/api/v1/tickets/{id}/", "/api/v1/deliveries/{id}/"]
+        .iter()
+        .any(|thing| route.starts_with(thing))
 }
 
-/// Every named response.
-pub(super) fn responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
-    NAMED.iter().map(|(status, name)| ((*name).to_owned(), RefOr::T(response(*status))))
+/// The name of the response with these codes.
+pub(super) fn name(codes: &[ErrorCode]) -> String {
+    let names: Vec<String> = codes.iter().map(|code| format!("{code:?}")).collect();
+    names.join("Or")
 }
 
-fn response(status: u16) -> Response {
-    let codes: Vec<ErrorCode> =
-        ErrorCode::ALL.iter().filter(|code| code.http() == status).copied().collect();
+/// The response with these codes, which have one status.
+pub(super) fn response(codes: &[ErrorCode]) -> Response {
     let says: Vec<String> =
         codes.iter().map(|code| format!("`{code}`: {}", code.meaning())).collect();
     let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem")));
@@ -77,7 +135,7 @@ fn response(status: u16) -> Response {
     let mut response = ResponseBuilder::new()
         .description(says.join(" "))
         .content("application/problem+json", body.build());
-    if matches!(status, 429 | 503) {
+    if codes.iter().any(|code| matches!(code.http(), 429 | 503)) {
         let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
         let header =
             HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait"));
@@ -135,11 +193,36 @@ pub fn error_catalogue() -> String {
 mod tests {
     use super::*;
 
+    fn words(method: &Method, route: &str) -> Vec<&'static str> {
+        let codes = codes(method, route, &Operation::new());
+        codes.into_values().flatten().map(ErrorCode::as_str).collect()
+    }
+
     #[test]
-    fn every_named_status_has_a_code() {
-        for (status, name) in NAMED {
-            assert!(ErrorCode::ALL.iter().any(|code| code.http() == *status), "{name}");
-        }
+    fn an_operation_names_what_it_is_refused_with_and_nothing_else() {
+        assert_eq!(
+            words(&Method::GET, "/api/v1/orders"),
+            [
+                "unauthenticated",
+                "permission_denied",
+                "rate_limited",
+                "unavailable",
+                "deadline_exceeded"
+            ]
+        );
+        let stripe = words(&Method::POST, "/api/v1/webhooks/stripe");
+        assert!(
+            stripe.contains(&"permission_denied") && stripe.contains(&"not_found"),
+            "{stripe:?}"
+        );
+        assert!(!stripe.contains(&"unauthenticated"), "{stripe:?}");
+        let leaving = codes(&Method::DELETE, "/api/v1/couriers/me", &Operation::new());
+        assert_eq!(leaving[&409], [WrongState, Conflict]);
+        let placing = codes(&Method::POST, "/api/v1/orders", &Operation::new());
+        assert_eq!(placing[&409], [Conflict, SoldOut, QuoteExpired]);
+        let refund = codes(&Method::POST, "/api/v1/orders/{id}/refunds", &Operation::new());
+        assert_eq!(refund[&402], [CardDeclined]);
+        assert_eq!(name(&refund[&409]), "WrongStateOrConflict");
     }
 
     #[test]

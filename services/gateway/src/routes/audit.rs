@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(audit_role))
+    OpenApiRouter::new().routes(routes!(list_audit_records))
 }
 
 /// Read a role's records
@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     get, path = "/api/v1/audit/{role}", tag = "operations", params(Cursor),
     responses((status = 200, description = "A page of records", body = AuditPage))
 )]
-async fn audit_role(
+async fn list_audit_records(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     RoleAt(role): RoleAt,

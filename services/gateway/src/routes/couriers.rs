@@ -24,10 +24,10 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create_courier, list_couriers))
-        .routes(routes!(get_own, update_own, delete_own))
+        .routes(routes!(get_own_courier, update_own_courier, delete_own_courier))
         .routes(routes!(get_courier, update_courier, delete_courier))
-        .routes(routes!(set_duty))
-        .routes(routes!(report_position))
+        .routes(routes!(set_own_duty))
+        .routes(routes!(report_own_position))
         .routes(routes!(list_own_shifts))
         .routes(routes!(list_shifts))
 }
@@ -66,11 +66,13 @@ async fn list_couriers(
 }
 
 /// Show the asking user as a courier
+///
+/// 404 for users who are no courier.
 #[utoipa::path(
     get, path = "/api/v1/couriers/me", tag = "deliveries",
     responses((status = 200, description = "The courier", body = Courier))
 )]
-async fn get_own(
+async fn get_own_courier(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     known: IfNoneMatch,
@@ -99,11 +101,13 @@ async fn get_courier(
 }
 
 /// Change the asking courier's name and capacity
+///
+/// The capacity says how many deliveries may be under way at once; those that are stay.
 #[utoipa::path(
     put, path = "/api/v1/couriers/me", tag = "deliveries", request_body = CourierChange,
     responses((status = 200, description = "The courier", body = Courier))
 )]
-async fn update_own(
+async fn update_own_courier(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     Version(version): Version,
@@ -138,7 +142,7 @@ async fn update_courier(
     delete, path = "/api/v1/couriers/me", tag = "deliveries",
     responses((status = 204, description = "The courier has left"))
 )]
-async fn delete_own(
+async fn delete_own_courier(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
 ) -> Result<Response, Problem> {
@@ -170,7 +174,7 @@ async fn delete_courier(
     put, path = "/api/v1/couriers/me/duty", tag = "deliveries", request_body = DutyChange,
     responses((status = 200, description = "The courier", body = Courier))
 )]
-async fn set_duty(
+async fn set_own_duty(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     Json(change): Json<DutyChange>,
@@ -187,7 +191,7 @@ async fn set_duty(
     put, path = "/api/v1/couriers/me/position", tag = "deliveries", request_body = Point,
     responses((status = 204, description = "It is known"))
 )]
-async fn report_position(
+async fn report_own_position(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     Json(point): Json<Point>,
@@ -198,6 +202,8 @@ async fn report_position(
 }
 
 /// List when the asking courier was on duty, newest first
+///
+/// The first has no end while the courier is on duty.
 #[utoipa::path(
     get, path = "/api/v1/couriers/me/shifts", tag = "deliveries", params(Cursor),
     responses((status = 200, description = "A page of shifts", body = Page<Shift>))

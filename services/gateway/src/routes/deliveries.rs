@@ -24,10 +24,10 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
+        .routes(routes!(list_own_deliveries))
+        .routes(routes!(watch_own_deliveries))
         .routes(routes!(list_deliveries))
-        .routes(routes!(watch_deliveries))
-        .routes(routes!(list_under_way))
-        .routes(routes!(list_of_restaurant))
+        .routes(routes!(list_restaurant_deliveries))
         .routes(routes!(get_order_delivery))
         .routes(routes!(watch_courier))
         .routes(routes!(get_delivery))
@@ -45,7 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     get, path = "/api/v1/couriers/me/deliveries", tag = "deliveries", params(DeliveryFilter),
     responses((status = 200, description = "A page of deliveries", body = Page<Delivery>))
 )]
-async fn list_deliveries(
+async fn list_own_deliveries(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     Query(filter): Query<DeliveryFilter>,
@@ -59,18 +59,19 @@ async fn list_deliveries(
 /// Server-sent events: each delivery under way as it is now, and again whenever it has changed,
 /// been given to the courier or taken away. `event` is `delivery`, `data` is the delivery, without
 /// the address; one that is not the courier's any more has another `courier_id`, or none. A
-/// comment comes every 15 seconds. Reconnect with `Last-Event-ID` to be told what has changed
-/// meanwhile; a change may be told twice.
+/// comment comes every 15 seconds. The stream ends when the access token expires: reconnect with a
+/// new one and with `Last-Event-ID`, to be told what has changed meanwhile; a change may be told
+/// twice.
 #[utoipa::path(
     get, path = "/api/v1/couriers/me/events", tag = "deliveries",
     params(("Last-Event-ID" = Option<i64>, Header, description =
-        "The id of the last event that was seen", minimum = 0)),
+        "The id of the last event that was seen", minimum = 0, example = 1_795_298_400_000_i64)),
     responses(
         (status = 200, description = "The events", content_type = "text/event-stream",
             body = String, example = "id: 1795298400000\nevent: delivery\ndata: {\"id\":\"dlv_…\",\"state\":\"assigned\"}\n\n"),
     )
 )]
-async fn watch_deliveries(
+async fn watch_own_deliveries(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     LastEventId(seen): LastEventId,
@@ -89,7 +90,7 @@ async fn watch_deliveries(
     get, path = "/api/v1/deliveries", tag = "deliveries", params(Cursor),
     responses((status = 200, description = "A page of deliveries: pending, assigned or picked up", body = Page<Delivery>))
 )]
-async fn list_under_way(
+async fn list_deliveries(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     Query(cursor): Query<Cursor>,
@@ -107,7 +108,7 @@ async fn list_under_way(
     get, path = "/api/v1/restaurants/{id}/deliveries", tag = "deliveries", params(Cursor),
     responses((status = 200, description = "A page of deliveries: pending, assigned or picked up", body = Page<Delivery>))
 )]
-async fn list_of_restaurant(
+async fn list_restaurant_deliveries(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     At(id): At<kinds::Restaurant>,
@@ -142,8 +143,8 @@ async fn get_order_delivery(
 ///
 /// For its customer and its restaurant, from when the order is ready until the delivery has ended.
 /// Server-sent events: where the courier is who has the order, as far as it is known. `id` is the
-/// moment in Unix milliseconds, `event` is `position`. A comment comes every 15 seconds; 204 says
-/// that nothing will follow.
+/// moment in Unix milliseconds, `event` is `position`. A comment comes every 15 seconds. The stream
+/// ends when the access token expires: reconnect with a new one; 204 says that nothing will follow.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/delivery/events", tag = "deliveries",
     responses(
@@ -259,6 +260,9 @@ async fn drop_off_delivery(
 }
 
 /// Say that the food cannot be delivered
+///
+/// For its courier and administrators, from when it is assigned. The order fails, with the code as
+/// its reason.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/fail", tag = "deliveries", request_body = FailReason,
     responses((status = 200, description = "The delivery", body = Delivery))

@@ -3,7 +3,7 @@
 use axum::{
     Router,
     extract::RawPathParams,
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse as _, Redirect, Response},
     routing::get,
 };
 use bistro_core::Error;
@@ -26,7 +26,16 @@ const FILES: &[(&str, &str, &str)] = &[
 
 /// The routes. They are no part of the API, and of no document.
 pub(super) fn routes() -> Router<Edge> {
-    Router::new().route("/docs", get(index)).route("/docs/{file}", get(named))
+    Router::new()
+        .route("/docs", get(index))
+        .route("/docs/{file}", get(named))
+        // Where people begin who have the address of the platform and nothing else.
+        .route("/", get(to_the_page))
+        .route("/docs/", get(to_the_page))
+}
+
+async fn to_the_page() -> Redirect {
+    Redirect::permanent("/docs")
 }
 
 async fn index() -> Result<Response, Problem> {

@@ -24,14 +24,15 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create_item, list_items))
         .routes(routes!(import_menu))
-        .routes(routes!(get_item, change_item, delete_item))
-        .routes(routes!(set_stock))
+        .routes(routes!(get_item, update_item, delete_item))
+        .routes(routes!(set_item_stock))
         .routes(routes!(set_item_availability))
 }
 
 /// Add an item
 ///
-/// For managers and owners of the restaurant.
+/// For managers and owners of the restaurant, which has five thousand at most, and fewer where they
+/// say a lot: all of its menu is sent in one answer.
 #[utoipa::path(
     post, path = "/api/v1/restaurants/{id}/items", tag = "items", request_body = NewItem,
     responses((status = 201, description = "The new item", body = Item))
@@ -49,6 +50,9 @@ async fn create_item(
 }
 
 /// List a restaurant's items by name
+///
+/// For everybody; also what is sold out. Customers choose from
+/// `GET /api/v1/restaurants/{id}/menu`, which has the sections and options as well.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/items", tag = "items", params(Cursor),
     responses((status = 200, description = "A page of its items", body = Page<Item>))
@@ -87,6 +91,8 @@ async fn import_menu(
 }
 
 /// Show an item
+///
+/// For everybody.
 #[utoipa::path(
     get, path = "/api/v1/items/{id}", tag = "items",
     responses((status = 200, description = "The item", body = Item))
@@ -109,7 +115,7 @@ async fn get_item(
     put, path = "/api/v1/items/{id}", tag = "items", request_body = ItemChange,
     responses((status = 200, description = "The item", body = Item))
 )]
-async fn change_item(
+async fn update_item(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Item>,
@@ -156,7 +162,7 @@ async fn delete_item(
     put, path = "/api/v1/items/{id}/stock", tag = "items", request_body = StockChange,
     responses((status = 200, description = "The item", body = Item))
 )]
-async fn set_stock(
+async fn set_item_stock(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Item>,

@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
-    OpenApiRouter::new().routes(routes!(list_keys)).routes(routes!(rotate_keys))
+    OpenApiRouter::new().routes(routes!(list_signing_keys)).routes(routes!(rotate_signing_keys))
 }
 
 /// Show the public keys of access tokens
@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     get, path = "/.well-known/jwks.json", tag = "operations",
     responses((status = 200, description = "Every key whose tokens may be about", body = KeySet))
 )]
-async fn list_keys(
+async fn list_signing_keys(
     State(edge): State<Edge>,
     Reading(ask): Reading,
 ) -> Result<Answer<KeySet>, Problem> {
@@ -35,7 +35,7 @@ async fn list_keys(
     post, path = "/api/v1/keys/rotate", tag = "operations",
     responses((status = 200, description = "Every key whose tokens may be about", body = KeySet))
 )]
-async fn rotate_keys(
+async fn rotate_signing_keys(
     State(edge): State<Edge>,
     Command(ask): Command,
 ) -> Result<Answer<KeySet>, Problem> {

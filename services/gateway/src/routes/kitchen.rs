@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create_station, list_stations))
         .routes(routes!(get_station, update_station, delete_station))
-        .routes(routes!(get_load))
+        .routes(routes!(get_kitchen_load))
         .routes(routes!(watch_tickets))
 }
 
@@ -136,7 +136,7 @@ async fn delete_station(
     get, path = "/api/v1/restaurants/{id}/load", tag = "stations",
     responses((status = 200, description = "The load", body = Load))
 )]
-async fn get_load(
+async fn get_kitchen_load(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     At(id): At<kinds::Restaurant>,
@@ -152,14 +152,14 @@ async fn get_load(
 /// is `ticket`, and `removed` for one that does not belong on the screen any more: it was handed
 /// over, its cancellation was acknowledged, or the station has nothing to cook of it any more. A
 /// change may come more than once, also that of a ticket the screen has not. A comment comes every
-/// 15 seconds. The stream ends when an access token would: reconnect with a new one and with
+/// 15 seconds. The stream ends when the access token expires: reconnect with a new one and with
 /// `Last-Event-ID`, to be sent what changed since.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/kitchen/events", tag = "tickets",
     params(
         StationFilter,
         ("Last-Event-ID" = Option<String>, Header, description =
-            "The id of the last event that was seen"),
+            "The id of the last event that was seen", example = "MTc5NTI5ODQwMDAwMA"),
     ),
     responses((
         status = 200, description = "The events", content_type = "text/event-stream",

@@ -21,9 +21,9 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
-        .routes(routes!(read_menu))
+        .routes(routes!(read_restaurant_menu))
         .routes(routes!(create_menu, list_menus))
-        .routes(routes!(get_menu, change_menu, delete_menu))
+        .routes(routes!(get_menu, update_menu, delete_menu))
 }
 
 /// Read all that customers choose from
@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     get, path = "/api/v1/restaurants/{id}/menu", tag = "menus",
     responses((status = 200, description = "The whole menu", body = RestaurantMenu))
 )]
-async fn read_menu(
+async fn read_restaurant_menu(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     At(id): At<kinds::Restaurant>,
@@ -68,6 +68,8 @@ async fn create_menu(
 }
 
 /// List a restaurant's menus by name
+///
+/// For everybody.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/menus", tag = "menus", params(Cursor),
     responses((status = 200, description = "A page of its menus", body = Page<Menu>))
@@ -85,6 +87,8 @@ async fn list_menus(
 }
 
 /// Show a menu
+///
+/// For everybody. With its sections, without their items.
 #[utoipa::path(
     get, path = "/api/v1/menus/{id}", tag = "menus",
     responses((status = 200, description = "The menu", body = Menu))
@@ -107,7 +111,7 @@ async fn get_menu(
     put, path = "/api/v1/menus/{id}", tag = "menus", request_body = MenuContent,
     responses((status = 200, description = "The menu", body = Menu))
 )]
-async fn change_menu(
+async fn update_menu(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Menu>,

@@ -6,6 +6,7 @@ mod couriers;
 mod dead_letters;
 mod deliveries;
 mod docs;
+mod export;
 mod items;
 mod keys;
 mod kitchen;
@@ -44,6 +45,7 @@ use crate::{
 pub(crate) fn described() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .merge(users::routes())
+        .merge(export::routes())
         .merge(sessions::routes())
         .merge(api_keys::routes())
         .merge(members::routes())
@@ -79,6 +81,8 @@ pub(crate) fn router(edge: Edge) -> Router {
 }
 
 /// Show this document
+///
+/// What `/docs` shows.
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "operations",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value,
@@ -92,8 +96,10 @@ async fn get_openapi() -> Response {
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    let message =
-        format!("there is nothing at {}; /api/v1/openapi.json lists what there is", uri.path());
+    let path = uri.path();
+    let message = format!(
+        "there is nothing at {path}; /docs shows what there is, /api/v1/openapi.json lists it for programs"
+    );
     Error::new(ErrorCode::NotFound, message).into()
 }
 

@@ -24,10 +24,10 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create_option_group, list_option_groups))
-        .routes(routes!(get_option_group, change_option_group, delete_option_group))
+        .routes(routes!(get_option_group, update_option_group, delete_option_group))
         .routes(routes!(set_choice_availability))
         .routes(routes!(create_ingredient, list_ingredients))
-        .routes(routes!(get_ingredient, change_ingredient, delete_ingredient))
+        .routes(routes!(get_ingredient, update_ingredient, delete_ingredient))
         .routes(routes!(set_ingredient_availability))
 }
 
@@ -53,6 +53,8 @@ async fn create_option_group(
 }
 
 /// List a restaurant's option groups by name
+///
+/// For everybody.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/option-groups", tag = "menus", params(Cursor),
     responses((status = 200, description = "A page of its option groups", body = Page<OptionGroup>))
@@ -70,6 +72,8 @@ async fn list_option_groups(
 }
 
 /// Show an option group
+///
+/// For everybody. With its choices, and which are to be had.
 #[utoipa::path(
     get, path = "/api/v1/option-groups/{id}", tag = "menus",
     responses((status = 200, description = "The option group", body = OptionGroup))
@@ -91,7 +95,7 @@ async fn get_option_group(
     put, path = "/api/v1/option-groups/{id}", tag = "menus", request_body = OptionGroupContent,
     responses((status = 200, description = "The option group", body = OptionGroup))
 )]
-async fn change_option_group(
+async fn update_option_group(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::OptionGroup>,
@@ -161,6 +165,8 @@ async fn create_ingredient(
 }
 
 /// List a restaurant's ingredients by name
+///
+/// For everybody.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/ingredients", tag = "menus", params(Cursor),
     responses((status = 200, description = "A page of its ingredients", body = Page<Ingredient>))
@@ -178,6 +184,8 @@ async fn list_ingredients(
 }
 
 /// Show an ingredient
+///
+/// For everybody.
 #[utoipa::path(
     get, path = "/api/v1/ingredients/{id}", tag = "menus",
     responses((status = 200, description = "The ingredient", body = Ingredient))
@@ -199,7 +207,7 @@ async fn get_ingredient(
     put, path = "/api/v1/ingredients/{id}", tag = "menus", request_body = IngredientContent,
     responses((status = 200, description = "The ingredient", body = Ingredient))
 )]
-async fn change_ingredient(
+async fn update_ingredient(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Ingredient>,

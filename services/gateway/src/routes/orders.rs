@@ -31,14 +31,14 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(place_order, list_orders))
-        .routes(routes!(get_order, change_order))
+        .routes(routes!(get_order, update_order))
         .routes(routes!(accept_order))
         .routes(routes!(reject_order))
         .routes(routes!(cancel_order))
         .routes(routes!(delay_order))
         .routes(routes!(hand_over_order))
         .routes(routes!(watch_order))
-        .routes(routes!(get_payment))
+        .routes(routes!(get_order_payment))
         .routes(routes!(refund_order))
 }
 
@@ -90,6 +90,9 @@ async fn list_orders(
 }
 
 /// Show an order
+///
+/// For its customer, the staff of its restaurant, support and administrators; for anybody else
+/// there is no such order.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}", tag = "orders",
     responses((status = 200, description = "The order", body = Order))
@@ -118,7 +121,7 @@ async fn get_order(
         example = "wait=5")),
     responses((status = 200, description = "The order", body = Order))
 )]
-async fn change_order(
+async fn update_order(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Order>,
@@ -176,7 +179,8 @@ async fn reject_order(
 
 /// Cancel an order
 ///
-/// For its customer until it is accepted, and for the restaurant's staff. Stock and money go back.
+/// For its customer until it is accepted, and for managers and owners of the restaurant. Stock and
+/// money go back.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/cancel", tag = "orders", request_body = EndReason,
     responses((status = 200, description = "The order", body = Order))
@@ -238,12 +242,12 @@ fn tagged(order: Order) -> Answer<Order> {
 ///
 /// Server-sent events: the order as it is now, and again whenever it has changed, until it has
 /// ended. `id` is the order's sequence, `event` is `order`, `data` is the order. A comment comes
-/// every 15 seconds. Reconnect with `Last-Event-ID` to go on where the stream broke off; 204 says
-/// that nothing will follow.
+/// every 15 seconds. The stream ends when the access token expires: reconnect with a new one and
+/// with `Last-Event-ID`, as when it broke off; 204 says that nothing will follow.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/events", tag = "orders",
     params(("Last-Event-ID" = Option<i64>, Header, description =
-        "The id of the last event that was seen", minimum = 0)),
+        "The id of the last event that was seen", minimum = 0, example = 3)),
     responses(
         (status = 200, description = "The events", content_type = "text/event-stream",
             body = String, example = "id: 3\nevent: order\ndata: {\"id\":\"ord_…\",\"state\":\"accepted\"}\n\n"),
@@ -272,11 +276,13 @@ async fn watch_order(
 }
 
 /// Show the payment of an order
+///
+/// For whoever may see the order.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/payment", tag = "payments",
     responses((status = 200, description = "The payment", body = Payment))
 )]
-async fn get_payment(
+async fn get_order_payment(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     At(id): At<kinds::Order>,
@@ -290,10 +296,10 @@ async fn get_payment(
 
 /// Refund an order
 ///
-/// For managers and owners of the restaurant, once the money was taken. Answers when it was given
-/// back; or when the card provider does not answer, while it is asked on: then the last of
-/// `refunds` is `pending`. A refund that the provider refuses is the problem `card_declined`; no
-/// money has moved then.
+/// For managers and owners of the restaurant, support and administrators, once the money was taken.
+/// Answers when it was given back; or when the card provider does not answer, while it is asked on:
+/// then the last of `refunds` is `pending`. A refund that the provider refuses is the problem
+/// `card_declined`; no money has moved then.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/refunds", tag = "payments", request_body = NewRefund,
     responses((status = 200, description = "The payment", body = Payment))

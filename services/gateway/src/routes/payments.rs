@@ -101,9 +101,10 @@ fn wants_csv(headers: &HeaderMap) -> bool {
 
 /// Take a message of Stripe's
 ///
-/// For Stripe, which signs it in `Stripe-Signature`. It only makes the platform ask Stripe about a
-/// payment that waits for it. What comes twice has one effect; kinds that are not known are taken
-/// and change nothing.
+/// For Stripe, which signs it in `Stripe-Signature`: what is not signed, or old, is refused with 403;
+/// where no secret of Stripe's webhooks is configured, with 404. It only makes the platform ask
+/// Stripe about a payment that waits for it. What comes twice has one effect; kinds that are not
+/// known are taken and change nothing.
 #[utoipa::path(
     post, path = "/api/v1/webhooks/stripe", tag = "payments",
     params(("Stripe-Signature" = String, Header, description =

@@ -12,7 +12,7 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create_quote))
-        .routes(routes!(reorder))
+        .routes(routes!(quote_order_again))
         .routes(routes!(list_slots))
 }
 
@@ -40,7 +40,7 @@ async fn create_quote(
     post, path = "/api/v1/orders/{id}/reorder", tag = "orders", request_body = Reorder,
     responses((status = 200, description = "The priced basket", body = Quote))
 )]
-async fn reorder(
+async fn quote_order_again(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Order>,
@@ -51,6 +51,8 @@ async fn reorder(
 }
 
 /// List the times for which orders can be placed
+///
+/// For everybody. None for restaurants that take no scheduled orders.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/slots", tag = "orders", params(SlotFilter),
     responses((status = 200, description = "The slots, soonest first", body = Slots))

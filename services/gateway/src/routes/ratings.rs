@@ -22,10 +22,10 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
-        .routes(routes!(rate_order, get_rating, change_rating, delete_rating))
+        .routes(routes!(rate_order, get_order_rating, update_rating, delete_rating))
         .routes(routes!(list_ratings))
-        .routes(routes!(get_allergies, set_allergies))
-        .routes(routes!(get_allergies_of_user))
+        .routes(routes!(get_own_allergy_profile, set_own_allergy_profile))
+        .routes(routes!(get_allergy_profile))
 }
 
 fn tagged(rating: Rating) -> Answer<Rating> {
@@ -64,7 +64,7 @@ async fn rate_order(
     get, path = "/api/v1/orders/{id}/rating", tag = "orders",
     responses((status = 200, description = "The rating", body = Rating))
 )]
-async fn get_rating(
+async fn get_order_rating(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     At(id): At<kinds::Order>,
@@ -82,7 +82,7 @@ async fn get_rating(
     put, path = "/api/v1/orders/{id}/rating", tag = "orders", request_body = Opinion,
     responses((status = 200, description = "The rating", body = Rating))
 )]
-async fn change_rating(
+async fn update_rating(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Order>,
@@ -118,6 +118,8 @@ async fn delete_rating(
 }
 
 /// List the ratings of a restaurant, newest first
+///
+/// For everybody. Who wrote them is not shown.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/ratings", tag = "restaurants", params(Cursor),
     responses((status = 200, description = "A page of ratings, and what all come to", body = Ratings))
@@ -135,11 +137,13 @@ async fn list_ratings(
 }
 
 /// Show what the user of the access token must not eat
+///
+/// Version 0, with no allergens, when none was set.
 #[utoipa::path(
     get, path = "/api/v1/me/allergy-profile", tag = "users",
     responses((status = 200, description = "The profile", body = AllergyProfile))
 )]
-async fn get_allergies(
+async fn get_own_allergy_profile(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     known: IfNoneMatch,
@@ -157,7 +161,7 @@ async fn get_allergies(
     put, path = "/api/v1/me/allergy-profile", tag = "users", request_body = NewAllergyProfile,
     responses((status = 200, description = "The profile", body = AllergyProfile))
 )]
-async fn set_allergies(
+async fn set_own_allergy_profile(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     VersionOrNone(version): VersionOrNone,
@@ -175,7 +179,7 @@ async fn set_allergies(
     get, path = "/api/v1/users/{id}/allergy-profile", tag = "users",
     responses((status = 200, description = "The profile", body = AllergyProfile))
 )]
-async fn get_allergies_of_user(
+async fn get_allergy_profile(
     State(edge): State<Edge>,
     Reading(ask): Reading,
     At(id): At<kinds::User>,

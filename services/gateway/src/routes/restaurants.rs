@@ -21,13 +21,13 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(create_restaurant, list_restaurants))
-        .routes(routes!(get_restaurant, change_restaurant, close_restaurant))
-        .routes(routes!(set_open))
+        .routes(routes!(get_restaurant, update_restaurant, delete_restaurant))
+        .routes(routes!(set_restaurant_open))
 }
 
 /// Found a restaurant
 ///
-/// For restaurateurs; the asking user owns it. It begins closed.
+/// For restaurateurs; the asking user owns it, and fifty at most. It begins closed.
 #[utoipa::path(
     post, path = "/api/v1/restaurants", tag = "restaurants", request_body = NewRestaurant,
     responses((status = 201, description = "The new restaurant", body = Restaurant))
@@ -44,6 +44,8 @@ async fn create_restaurant(
 }
 
 /// List restaurants by name
+///
+/// For everybody; also those that are closed now.
 #[utoipa::path(
     get, path = "/api/v1/restaurants", tag = "restaurants", params(RestaurantFilter),
     responses((status = 200, description = "A page of restaurants", body = Page<Restaurant>))
@@ -59,6 +61,8 @@ async fn list_restaurants(
 }
 
 /// Show a restaurant
+///
+/// For everybody. `open_now` says whether it takes orders at this moment.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}", tag = "restaurants",
     responses((status = 200, description = "The restaurant", body = Restaurant))
@@ -84,7 +88,7 @@ async fn get_restaurant(
     put, path = "/api/v1/restaurants/{id}", tag = "restaurants", request_body = RestaurantChange,
     responses((status = 200, description = "The restaurant", body = Restaurant))
 )]
-async fn change_restaurant(
+async fn update_restaurant(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Restaurant>,
@@ -104,7 +108,7 @@ async fn change_restaurant(
     delete, path = "/api/v1/restaurants/{id}", tag = "restaurants",
     responses((status = 204, description = "It is closed for good"))
 )]
-async fn close_restaurant(
+async fn delete_restaurant(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Restaurant>,
@@ -121,7 +125,7 @@ async fn close_restaurant(
     put, path = "/api/v1/restaurants/{id}/open", tag = "restaurants", request_body = OpenChange,
     responses((status = 200, description = "The restaurant", body = Restaurant))
 )]
-async fn set_open(
+async fn set_restaurant_open(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     At(id): At<kinds::Restaurant>,

@@ -47,6 +47,8 @@ async fn list_tickets(
 }
 
 /// Show a ticket
+///
+/// For the staff of its restaurant.
 #[utoipa::path(
     get, path = "/api/v1/tickets/{id}", tag = "tickets",
     responses((status = 200, description = "The ticket", body = Ticket))
@@ -98,6 +100,8 @@ async fn bump_ticket(
 }
 
 /// Take a ticket's items back from ready
+///
+/// All of them: the order is not ready any more. Refused once it was handed over.
 #[utoipa::path(
     post, path = "/api/v1/tickets/{id}/recall", tag = "tickets",
     responses((status = 200, description = "The ticket", body = Ticket))
@@ -161,6 +165,8 @@ async fn acknowledge_ticket(
 }
 
 /// Begin to cook one item
+///
+/// Refused while it is held: fire it first.
 #[utoipa::path(
     post, path = "/api/v1/tickets/{id}/items/{line}/start", tag = "tickets",
     responses((status = 200, description = "The ticket", body = Ticket))
@@ -174,6 +180,8 @@ async fn start_ticket_item(
 }
 
 /// Say that one item is ready
+///
+/// When it was the last, the ticket is ready.
 #[utoipa::path(
     post, path = "/api/v1/tickets/{id}/items/{line}/bump", tag = "tickets",
     responses((status = 200, description = "The ticket", body = Ticket))
@@ -187,6 +195,8 @@ async fn bump_ticket_item(
 }
 
 /// Take one item back from ready
+///
+/// The ticket is not ready any more. Refused once it was handed over.
 #[utoipa::path(
     post, path = "/api/v1/tickets/{id}/items/{line}/recall", tag = "tickets",
     responses((status = 200, description = "The ticket", body = Ticket))
@@ -200,6 +210,8 @@ async fn recall_ticket_item(
 }
 
 /// Hold one item back
+///
+/// Nobody should begin it until it is fired. Refused when somebody has.
 #[utoipa::path(
     post, path = "/api/v1/tickets/{id}/items/{line}/hold", tag = "tickets",
     responses((status = 200, description = "The ticket", body = Ticket))
@@ -213,6 +225,8 @@ async fn hold_ticket_item(
 }
 
 /// Have one held item cooked now
+///
+/// Also before the moment that a scheduled order waits for.
 #[utoipa::path(
     post, path = "/api/v1/tickets/{id}/items/{line}/fire", tag = "tickets",
     responses((status = 200, description = "The ticket", body = Ticket))

@@ -51,6 +51,19 @@ async fn the_page_and_everything_that_it_loads_is_served_here() {
 }
 
 #[tokio::test]
+async fn who_has_the_address_alone_is_led_to_the_page() {
+    let bench = Bench::new();
+    for path in ["/", "/docs/"] {
+        let (head, _) = fetch(&bench, path).await;
+        assert_eq!(head.status, 308, "{path}");
+        assert_eq!(head.headers["location"], "/docs", "{path}");
+    }
+    let lost = bench.send(Request::builder().uri("/index.html"), "").await;
+    lost.expect_problem(404, "not_found");
+    assert!(lost.body["detail"].as_str().unwrap().contains("/docs shows"), "{}", lost.body);
+}
+
+#[tokio::test]
 async fn the_catalogue_names_every_code() {
     let bench = Bench::new();
     let answer = bench.send(Request::builder().uri("/api/v1/errors"), "").await;

@@ -107,6 +107,8 @@ async fn the_document_tells_the_truth_about_tokens_keys_and_versions() {
 
         let summary = operation["summary"].as_str().unwrap_or_default();
         assert!(!summary.is_empty() && !summary.ends_with('.'), "{what}: {summary:?}");
+        let about = operation["description"].as_str().unwrap_or_default();
+        assert!(about.ends_with('.'), "{what} says nothing beyond its name: {about:?}");
     }
 }
 
@@ -118,6 +120,8 @@ fn every_operation_is_described_with_examples_and_problems() {
         let what = format!("{method} {path}");
         let id = operation["operationId"].as_str().unwrap_or_default();
         assert!(!id.is_empty() && ids.insert(id.to_owned()), "{what} has no name of its own");
+        // One word for one thing: the other word for it would be the other half of the client.
+        assert!(id.contains('_') && !id.starts_with("change_"), "{what}: {id} is no verb and noun");
         let tag = operation["tags"][0].as_str().unwrap_or_default();
         let tags = document["tags"].as_array().unwrap();
         assert!(tags.iter().any(|known| known["name"] == tag), "{what}: the tag {tag:?}");
@@ -144,6 +148,7 @@ fn every_operation_is_described_with_examples_and_problems() {
                 content["schema"]["$ref"].as_str().unwrap()
             })
             .collect();
+        assert!(method != Method::GET || !responses.contains_key("409"), "{what} changes nothing");
         assert!(problems.len() >= 4, "{what} names {} problems", problems.len());
         for needed in ["429", "503", "default"] {
             assert!(responses.contains_key(needed), "{what} does not name {needed}");
@@ -155,6 +160,99 @@ fn every_operation_is_described_with_examples_and_problems() {
     for code in bistro_core::ErrorCode::ALL {
         assert!(catalogue.contains(&format!("`{code}`")), "{code} is not in the catalogue");
     }
+}
+
+/// Fields that say themselves what they are.
+const SPEAKING: &[&str] = &[
+    "id",
+    "user_id",
+    "customer_id",
+    "restaurant_id",
+    "order_id",
+    "item_id",
+    "choice_id",
+    "name",
+    "email",
+    "city",
+    "postcode",
+    "quantity",
+];
+
+/// Whether a field, what it refers to or what it is a list of is described.
+fn is_described(document: &Value, schema: &Value) -> bool {
+    if schema["description"].as_str().is_some_and(|about| !about.is_empty()) {
+        return true;
+    }
+    let target = schema["$ref"].as_str().and_then(|target| document.pointer(&target[1..]));
+    let choices = ["oneOf", "anyOf", "allOf"].map(|name| schema[name].as_array());
+    target.is_some_and(|target| is_described(document, target))
+        || schema["items"].is_object() && is_described(document, &schema["items"])
+        || choices.into_iter().flatten().flatten().any(|one| is_described(document, one))
+}
+
+#[test]
+fn every_field_and_parameter_says_what_it_is() {
+    let document = document();
+    let mut silent = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for (field, about) in schema["properties"].as_object().into_iter().flatten() {
+            if !SPEAKING.contains(&field.as_str()) && !is_described(&document, about) {
+                silent.push(format!("{name}.{field}"));
+            }
+        }
+    }
+    for (method, path, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().unwrap() {
+            if !is_described(&document, parameter) {
+                silent.push(format!("{method} {path}: {}", parameter["name"]));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "these say nothing: {silent:?}");
+}
+
+/// Whether each is true is for the scenarios to say.
+#[test]
+fn the_page_of_permissions_names_every_operation_once() {
+    let page = include_str!("../../../../docs/reference/permissions.md");
+    let mut told: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    told.sort_unstable();
+    let document = document();
+    let mut there: Vec<&str> = operations(&document)
+        .into_iter()
+        .map(|(_, _, operation)| operation["operationId"].as_str().unwrap())
+        .collect();
+    there.sort_unstable();
+    assert_eq!(told, there, "docs/reference/permissions.md has a row for each operation");
+}
+
+#[tokio::test]
+async fn every_example_of_a_body_is_read() {
+    let document = document();
+    let mut sent = 0;
+    for (method, path, operation) in operations(&document) {
+        let example = &operation["requestBody"]["content"]["application/json"]["example"];
+        if example.is_null() {
+            continue;
+        }
+        // A bench of its own, so that its limits are not in the way.
+        let bench = Bench::new();
+        let request = bench
+            .request(method.clone(), &filled(path, operation))
+            .header("content-type", "application/json")
+            .header("idempotency-key", "key-1")
+            .header("if-match", "\"3\"");
+        let answer = bench.send(request, example.to_string()).await;
+        sent += 1;
+        // Whether a role can carry it out is another matter: most are still starting here.
+        let understood = ![400, 413, 422, 428].contains(&answer.status);
+        assert!(understood, "{method} {path} with {example}: {}", answer.body);
+    }
+    assert!(sent >= 40, "{sent} bodies were sent");
 }
 
 fn has_example(document: &Value, what: &str, kind: &str, content: &Value) {

@@ -43,6 +43,8 @@ pub(super) struct FakeAccounts {
     pub(super) keys: Arc<Mutex<HashMap<String, String>>>,
     /// How often a key was traded, or was to be.
     pub(super) exchanges: Arc<Mutex<u32>>,
+    /// Where logins came from.
+    pub(super) networks: Arc<Mutex<Vec<String>>>,
 }
 
 impl FakeAccounts {
@@ -61,6 +63,14 @@ impl Accounts for FakeAccounts {
         let key = ed25519_dalek::SigningKey::from_bytes(&SEED).verifying_key().to_bytes();
         let key = accounts::PublicKey { kid: "fake".to_owned(), ed25519: key.to_vec() };
         Ok(Response::new(accounts::ListKeysResponse { keys: vec![key] }))
+    }
+
+    async fn log_in(
+        &self,
+        request: Request<accounts::LogInRequest>,
+    ) -> Result<Response<accounts::Tokens>, Status> {
+        self.networks.lock().push(request.into_inner().network);
+        Err(refuse(ErrorCode::WrongCredentials, "the e-mail address or the password is wrong"))
     }
 
     async fn record_activity(
@@ -157,7 +167,7 @@ fake! {
         ) -> Result<Response<orders::Quote>, Status> {
             self.see(&request, 0, 0);
             let asked = request.into_inner();
-            if asked.lines.is_empty() {
+            if asked.lines.is_empty() && asked.again.is_empty() {
                 return Err(status_of(&Error::field("lines", "write at least one line")));
             }
             Ok(Response::new(orders::Quote { token: "quote-1".to_owned(), ..Default::default() }))

@@ -557,6 +557,22 @@ fn a_problem_is_listed_also_when_the_order_has_ended() {
 }
 
 #[test]
+fn a_capture_that_is_given_up_is_a_problem_of_an_order_that_stays_as_it_is() {
+    let mut world = World::new();
+    let state = world.order.state;
+    for changes in [true, false] {
+        let mut work = world.work();
+        let changed = capture_given_up(&mut work, &world.order, "authorization_voided").unwrap();
+        assert_eq!((changed, work.events.len(), work.calls.len()), (changes, 0, 0));
+        if changed {
+            world.commit(work);
+        }
+    }
+    assert_eq!(world.order.problem, "capture: authorization_voided");
+    assert_eq!(world.order.state, state);
+}
+
+#[test]
 fn a_delay_moves_when_it_is_ready_and_tells_no_words() {
     let mut world = World::new();
     let refused = world.happen(&Happening::Delay).unwrap_err();

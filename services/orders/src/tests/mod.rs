@@ -1,6 +1,7 @@
 //! The role as others see it, over the embedded engine.
 
 mod erasing;
+mod passing;
 mod platform;
 
 use std::time::Duration;
@@ -31,6 +32,7 @@ fn the_queue_names_kinds_as_the_protocols_do() {
         delivery::DeliveryFailed::full_name(),
         payments::PaymentAuthorized::full_name(),
         payments::PaymentFailed::full_name(),
+        payments::PaymentCaptureFailed::full_name(),
         accounts::UserErased::full_name(),
     ];
     assert_eq!(super::QUEUE.kinds, kinds);

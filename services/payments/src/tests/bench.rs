@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 use tonic::Request;
 
-use super::{NOW, order};
+use super::{NOW, asking::FakeOrders, order};
 use crate::{
     charges::Charges,
     documents::{Entry, Payment, ProviderName, ROLE},
@@ -50,6 +50,8 @@ pub(super) struct Bank {
     /// Takes authorizations up and does not answer them yet.
     pub(super) is_slow: AtomicBool,
     pub(super) refuses_refunds: AtomicBool,
+    /// Keys of what it held and gave back by itself.
+    pub(super) lapsed: Mutex<BTreeSet<String>>,
 }
 
 pub(super) fn set(flag: &AtomicBool, on: bool) {
@@ -72,6 +74,13 @@ impl Bank {
         }
         let answer = answer();
         if is(&self.is_mute) { Answer::Unknown("its answer is lost".to_owned()) } else { answer }
+    }
+
+    /// Gives back by itself all that it holds, as banks do after some days.
+    pub(super) fn lapse(&self) {
+        let holds = std::mem::take(&mut *self.holds.lock());
+        self.voided.lock().extend(holds.keys().cloned());
+        self.lapsed.lock().extend(holds.into_keys());
     }
 
     /// All that it holds and has not taken.
@@ -152,10 +161,12 @@ impl Provider for Bank {
     }
 }
 
-/// The role, and the clock that it reads.
+/// The role, the clock that it reads, and the orders that it asks.
 pub(super) struct Bench {
     pub(super) payments: Payments,
     pub(super) clock: Arc<FixedClock>,
+    pub(super) orders: FakeOrders,
+    pub(super) authority: Arc<Authority>,
     _role: RoleEngine,
 }
 
@@ -226,8 +237,11 @@ impl Bench {
         stripe_webhooks: Option<WebhookSecret>,
     ) -> Self {
         let clock = Arc::new(FixedClock::at(NOW));
-        let peers = Peers::new(Arc::new(Authority::new(&[9; 32], clock.clone())));
+        let authority = Arc::new(Authority::new(&[9; 32], clock.clone()));
+        let peers = Peers::new(Arc::clone(&authority)).speaking_as(ROLE);
         let registry = Registry::new();
+        let orders = FakeOrders::default();
+        orders.answer_at(&peers, &authority, &clock, &registry);
         let collections = [Payment::COLLECTION, Entry::COLLECTION];
         let caller = Arc::new(peers.clone());
         let role = RoleEngine::open(ROLE, &collections, caller, clock.clone()).unwrap();
@@ -235,7 +249,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::register(&registry).unwrap());
         let charges = Charges::new(name, vec![(name, provider)], metrics);
         let payments = Payments { engine, peers, charges, stripe_webhooks };
-        Self { payments, clock, _role: role }
+        Self { payments, clock, orders, authority, _role: role }
     }
 
     pub(super) async fn authorize(

@@ -1,7 +1,10 @@
 //! The role's commands, over the embedded engine and a card provider that keeps what it was asked.
 
+mod asking;
 mod bench;
 mod commands;
+mod entries;
+mod lapses;
 mod money;
 mod revisions;
 mod stripe;

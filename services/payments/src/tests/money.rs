@@ -8,7 +8,7 @@ use crate::{
     changes,
     documents::{Entry, Payment, ProviderName, Purpose, Wish},
     errands::{Errand, answered, errands},
-    ledger::{Account, Balances, Day, imbalance},
+    ledger::{self, Account, Balances, Day, imbalance},
     provider::Answer,
     states::{State, TABLE},
 };
@@ -86,6 +86,28 @@ fn sound(before: &Payment, payment: &Payment) -> Result<(), TestCaseError> {
         prop_assert!(tender.captured_minor == 0 || tender.captured_minor == tender.minor);
         prop_assert!(tender.captures <= 1 && tender.authorizations <= 1);
         prop_assert_eq!(tender.captures == 1, tender.state.is_taken());
+        prop_assert_eq!(tender.captured_at.is_some(), tender.state.is_taken());
+        prop_assert_eq!(tender.authorized_at.is_some(), tender.authorizations == 1);
+        if tender.wish == Wish::Nothing {
+            // It failed for good, or was given up as a whole afterwards.
+            prop_assert!(matches!(tender.state, State::CaptureFailed | State::Voided));
+            prop_assert_eq!(tender.captured_minor, 0);
+        }
+        let about_it = |errand: &Errand| {
+            let (Errand::Authorize(of)
+            | Errand::Void(of)
+            | Errand::Capture(of)
+            | Errand::Refund(of)) = errand;
+            *of == number
+        };
+        prop_assert!(!tender.is_lost() || !errands(payment).iter().any(about_it));
+    }
+    for (old, tender) in
+        before.tenders.iter().zip(&payment.tenders).filter(|(old, _)| old.is_lost())
+    {
+        prop_assert!(
+            tender == old || tender.state == State::Voided || tender.wish == Wish::Release
+        );
     }
     // Only one total is ever taken.
     let taken = payment.tenders.iter().filter(|tender| tender.state.is_taken());
@@ -132,6 +154,10 @@ proptest! {
         ids.sort();
         ids.dedup();
         prop_assert_eq!(ids.len(), entries.len());
+        // The payment names all of them.
+        let mut named = ledger::ids(&payment);
+        named.sort();
+        prop_assert_eq!(named, ids);
         let (mut balances, mut day) = (Balances::default(), Day::default());
         for entry in &entries {
             prop_assert_eq!(imbalance(entry), 0);

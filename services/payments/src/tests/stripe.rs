@@ -263,6 +263,23 @@ async fn a_key_that_a_void_used_up_authorizes_nothing() {
 }
 
 #[tokio::test]
+async fn an_intent_that_stripe_cancelled_by_itself_is_captured_by_nobody() {
+    let (bench, stand_in) = bench().await;
+    bench.authorize(0, VISA, "a").await.unwrap();
+    stand_in.lapse(&stand_in.intents()[0].id);
+    let failed = bench.capture("c").await.unwrap();
+    assert_eq!(
+        (failed.state.as_str(), failed.reason.as_str(), failed.captured_minor),
+        ("capture_failed", "authorization_voided", 0)
+    );
+    assert_eq!(bench.stored().await.unwrap().timer(), None);
+    let asked = stand_in.commands().len();
+    bench.capture("c2").await.unwrap();
+    assert_eq!(stand_in.commands().len(), asked);
+    assert_eq!(bench.void("v").await.unwrap().state, "voided");
+}
+
+#[tokio::test]
 async fn a_wrong_secret_key_is_no_refusal() {
     let stand_in = StripeStandIn::start().await.unwrap();
     let stripe = Stripe::new(&stand_in.url(), &Secret::new("sk_wrong")).unwrap();

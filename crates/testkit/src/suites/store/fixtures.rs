@@ -24,6 +24,9 @@ static MEMBERS: Collection =
     collection("members", &[Index::unique("email"), Index::unique("handle")]);
 static ROWS: Collection = collection("rows", &[Index::new("rank"), Index::new("word")]);
 
+/// The same collection as a program declares it that knows no words.
+static ROWS_BEFORE_WORDS: Collection = collection("rows", &[Index::new("rank")]);
+
 /// Roles with one collection each, for what an engine tells of a role as a whole.
 static JOBS: [Collection; 8] = [
     jobs("suite_a"),
@@ -138,6 +141,25 @@ impl Document for Row {
         if let Some(word) = &self.word {
             keys.push(("word", in_list().text(word).int(self.rank)));
         }
+        keys
+    }
+}
+
+/// A row as a program writes it that does not know the index `word`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RowBeforeWords(pub Row);
+
+impl Document for RowBeforeWords {
+    const COLLECTION: &'static Collection = &ROWS_BEFORE_WORDS;
+
+    fn id(&self) -> String {
+        self.0.id()
+    }
+
+    fn keys(&self) -> Vec<(&'static str, Key)> {
+        let mut keys = self.0.keys();
+        keys.retain(|(index, _)| *index == "rank");
         keys
     }
 }

@@ -7,7 +7,7 @@ use bistro_store::{Document as _, Key, Query, Store, StoreError, StoreExt as _};
 use rand::{Rng, RngExt as _, rngs::StdRng};
 
 use super::{
-    Job, Names, Row, StoreFactory,
+    Job, Names, Row, RowBeforeWords, StoreFactory,
     fixtures::{apply, put, read, remove, swap},
 };
 use crate::suites::{random, rounds};
@@ -124,6 +124,26 @@ pub async fn only_documents_with_a_key_are_in_an_index(f: &impl StoreFactory) {
     assert!(walk(&store, &query, 5).await.is_empty());
     let by_rank = Query::prefix::<Row>("rank", &names.list());
     assert_eq!(walk(&store, &by_rank, 5).await, [plain.value]);
+}
+
+/// What was written before an index was declared is in it once it is replaced; reading does not do
+/// that. An older program that replaces it takes it out again.
+pub async fn a_document_is_in_a_new_index_once_it_is_replaced(f: &impl StoreFactory) {
+    let store = f.open().await;
+    let names = Names::new();
+    let row = Row { word: Some("soup".to_owned()), ..names.row(1, 1) };
+    put(&store, &RowBeforeWords(row.clone())).await;
+    let by_word = Query::prefix::<Row>("word", &names.list());
+    let by_rank = Query::prefix::<Row>("rank", &names.list());
+    let found = read::<Row>(&store, &row.id).await;
+    assert_eq!(found.value, row);
+    assert!(walk(&store, &by_word, 5).await.is_empty());
+    swap(&store, &found, &found.value).await.unwrap();
+    assert_eq!(walk(&store, &by_word, 5).await, std::slice::from_ref(&row));
+    let older = read::<RowBeforeWords>(&store, &row.id).await;
+    swap(&store, &older, &older.value).await.unwrap();
+    assert!(walk(&store, &by_word, 5).await.is_empty());
+    assert_eq!(walk(&store, &by_rank, 5).await, [row]);
 }
 
 /// No cursor comes with a page that nothing follows, also when the page is full.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bistro_store::Store;
 
-pub use fixtures::{COLLECTIONS, Item, Job, Member, Names, Note, ROLE, Row};
+pub use fixtures::{COLLECTIONS, Item, Job, Member, Names, Note, ROLE, Row, RowBeforeWords};
 pub use flaky::{Flaky, Loss};
 
 /// Opens handles of the engine under test.
@@ -77,6 +77,7 @@ macro_rules! store_contract {
                 a_range_and_both_orders
                 rows_of_one_key_are_ordered_by_id
                 only_documents_with_a_key_are_in_an_index
+                a_document_is_in_a_new_index_once_it_is_replaced
                 the_last_page_says_so
                 without_an_index_the_order_is_by_id
                 a_changed_key_moves_the_row

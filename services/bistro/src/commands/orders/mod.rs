@@ -34,7 +34,7 @@ enum Command {
     /// Show what became of an order, in every role, by time.
     #[command(after_help = teach(
         &[
-            ("bistro orders show ord_01jd3x8k4v9q2w7r5t6y8z0abc", "order, payment, ticket and delivery in one table"),
+            ("bistro orders show ord_01jd3x8k4v9q2w7r5t6y8z0abc", "order, payment, ledger, ticket and delivery in one table"),
             ("bistro orders show ord_01jd3x8k4v9q2w7r5t6y8z0abc --output json | jq .payment.state", "one thing of it"),
         ],
         "nothing.",
@@ -68,6 +68,7 @@ async fn tell(client: &Client, id: Id<kinds::Order>) -> Result<Story, Error> {
     Ok(Story {
         order,
         payment: if_there(client, &format!("/api/v1/orders/{id}/payment")).await?,
+        ledger: if_there(client, &format!("/api/v1/orders/{id}/ledger")).await?,
         ticket: if_there(client, &ticket).await?,
         delivery: if_there(client, &delivery).await?,
     })

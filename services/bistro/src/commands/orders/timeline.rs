@@ -11,6 +11,8 @@ use crate::commands::table::Table;
 pub(super) struct Story {
     pub(super) order: Value,
     pub(super) payment: Option<Value>,
+    /// The ledger's entries; none if whoever asks may not see them.
+    pub(super) ledger: Option<Value>,
     pub(super) ticket: Option<Value>,
     pub(super) delivery: Option<Value>,
 }
@@ -30,6 +32,7 @@ impl Story {
         let mut moments = Vec::new();
         self.order_moments(&mut moments);
         self.payment_moments(&mut moments);
+        self.ledger_moments(&mut moments);
         self.ticket_moments(&mut moments);
         self.delivery_moments(&mut moments);
         moments.sort_by_key(|moment| moment.at);
@@ -62,6 +65,22 @@ impl Story {
                 text(refund, "refused"),
             ]);
             add(moments, refund, "answered_at", "payments", what, detail);
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Value> {
+        let entries = self.ledger.as_ref().and_then(|ledger| ledger["items"].as_array());
+        entries.into_iter().flatten()
+    }
+
+    fn ledger_moments(&self, moments: &mut Vec<Moment>) {
+        for entry in self.entries() {
+            let lines = entry["lines"].as_array().into_iter().flatten();
+            let lines: Vec<String> = lines
+                .map(|line| format!("{} {}", text(line, "account"), money(&line["amount"])))
+                .collect();
+            let what = format!("ledger: {}", text(entry, "kind"));
+            add(moments, entry, "at", "payments", &what, lines.join(", "));
         }
     }
 
@@ -157,8 +176,9 @@ impl Story {
             })
             .collect();
         json!({
-            "order": self.order, "payment": self.payment, "ticket": self.ticket,
-            "delivery": self.delivery, "timeline": timeline,
+            "order": self.order, "payment": self.payment,
+            "ledger": self.ledger.as_ref().map(|ledger| &ledger["items"]),
+            "ticket": self.ticket, "delivery": self.delivery, "timeline": timeline,
         })
     }
 }
@@ -216,11 +236,18 @@ mod tests {
             }),
             payment: Some(json!({
                 "state": "refunded", "amount": gbp(1345), "captured": gbp(1345),
-                "refunded": gbp(1345), "created_at": at(2), "refunds": [
+                "refunded": gbp(1345), "created_at": at(2), "authorized_at": at(3),
+                "captured_at": at(6), "refunds": [
                     { "number": 1, "amount": gbp(1345), "state": "done", "answered_at": at(8) },
                     { "number": 2, "amount": gbp(1), "state": "pending", "answered_at": null },
                 ],
             })),
+            ledger: Some(json!({ "items": [
+                { "id": "led_1", "kind": "capture", "at": at(6), "lines": [
+                    { "account": "cards_receivable", "amount": gbp(1345) },
+                    { "account": "restaurant_payable", "amount": gbp(-1345) },
+                ] },
+            ] })),
             ticket: Some(json!({
                 "id": "tkt_1", "state": "cancelled", "created_at": at(4), "changed_at": at(9),
                 "items": [{ "name": "Naan", "quantity": 2, "started_at": at(5), "done_at": null }],
@@ -239,14 +266,18 @@ mod tests {
             [
                 ("orders", "placed"),
                 ("payments", "asked for"),
+                ("payments", "authorized"),
                 ("kitchen", "ticket queued"),
                 ("kitchen", "item begun"),
+                ("payments", "captured"),
+                ("payments", "ledger: capture"),
                 ("payments", "refunded"),
                 ("orders", "cancelled"),
                 ("kitchen", "ticket cancelled"),
             ]
         );
-        assert_eq!(moments[5].detail, "usr_2, out_of_naan");
+        assert_eq!(moments[6].detail, "cards_receivable 13.45 GBP, restaurant_payable -13.45 GBP");
+        assert_eq!(moments[8].detail, "usr_2, out_of_naan");
     }
 
     #[test]
@@ -256,8 +287,9 @@ mod tests {
         assert!(told.contains("delivery    none\n"), "{told}");
         assert!(told.contains("2 × Naan"), "{told}");
         let json = story().json();
-        assert_eq!(json["timeline"].as_array().map(Vec::len), Some(7));
+        assert_eq!(json["timeline"].as_array().map(Vec::len), Some(10));
         assert_eq!(json["payment"]["state"], "refunded");
+        assert_eq!(json["ledger"][0]["kind"], "capture");
         assert_eq!(json["delivery"], Value::Null);
     }
 }

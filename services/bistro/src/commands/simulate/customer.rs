@@ -1,6 +1,6 @@
 //! A customer: asks for a quote, places the order, and follows it until it has ended.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bistro_client::{Answer, ClientError, Request};
 use bistro_core::{Error, ErrorCode};
@@ -34,7 +34,11 @@ enum Placing {
 }
 
 /// Plays one order of the file to its end.
-pub(super) async fn play(stage: &Stage, customer: &Account, order: &Order) -> Result<(), Error> {
+pub(super) async fn play(
+    stage: &Stage,
+    customer: &Arc<Account>,
+    order: &Order,
+) -> Result<(), Error> {
     let known = stage.past.as_ref().and_then(|past| past.orders.get(&order.name));
     let id = match known {
         Some(Known { ended: Some(end), .. }) => {
@@ -64,7 +68,7 @@ pub(super) async fn play(stage: &Stage, customer: &Account, order: &Order) -> Re
             }
         },
     };
-    stage.adopt(&id)?;
+    stage.adopt(&id, customer)?;
     let end = follow(stage, customer, &id).await?;
     stage.dismiss(&id);
     match end {
@@ -165,6 +169,18 @@ async fn find(stage: &Stage, customer: &Account, address: &str) -> Result<Placin
         };
         cursor = format!("&cursor={}", percent_encode(next));
     }
+}
+
+/// What the customer of the order `id` tells the courier at the door: the code, as the customer is
+/// shown it; none once the delivery has ended.
+pub(super) async fn code(
+    stage: &Stage,
+    customer: &Account,
+    id: &str,
+) -> Result<Option<String>, ClientError> {
+    let request = Request::get(format!("/api/v1/orders/{id}/delivery"));
+    let delivery = customer.call(&request, &stage.tally).await?;
+    Ok(delivery.body["code"].as_str().map(str::to_owned))
 }
 
 /// How following ended.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{account::Account, stage::Stage};
+use super::{account::Account, customer, stage::Stage};
 use crate::commands::restaurant::percent_encode;
 
 /// Commands under way at once, of one person.
@@ -17,6 +17,9 @@ const AT_ONCE: usize = 32;
 /// The pause between two looks: the first when there was work, the second when there is none for
 /// long. Looking for work is what these people do; nothing tells them yet.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(250));
+
+/// The step that may have to be proven.
+const DROP_OFF: &str = "drop-off";
 
 /// What somebody does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,9 @@ struct Task {
     id: String,
     /// The commands, one after the other: a word for the key, and the path's end.
     steps: &'static [&'static str],
+    /// The order whose customer has to be asked for the code that proves the drop-off, if it has
+    /// to be proven.
+    proven_by: Option<String>,
 }
 
 impl Job {
@@ -54,19 +60,23 @@ impl Job {
         let (order, steps): (_, &'static [&'static str]) = match (self, listed["state"].as_str()?) {
             (Self::Manager, "confirmed") => ("id", &["accept"]),
             (Self::Chef, "queued" | "in_preparation") => ("order_id", &["bump"]),
-            (Self::Courier, "assigned") => ("order_id", &["pick-up", "drop-off"]),
-            (Self::Courier, "picked_up") => ("order_id", &["drop-off"]),
+            (Self::Courier, "assigned") => ("order_id", &["pick-up", DROP_OFF]),
+            (Self::Courier, "picked_up") => ("order_id", &[DROP_OFF]),
             _ => return None,
         };
         let id = listed["id"].as_str()?.to_owned();
-        Some((listed[order].as_str()?, Task { id, steps }))
+        let order = listed[order].as_str()?;
+        let proven_by = (listed["code_needed"] == true).then(|| order.to_owned());
+        Some((order, Task { id, steps, proven_by }))
     }
 
-    fn command(self, run: &str, id: &str, step: &str) -> Request {
-        let (things, body) = match self {
-            Self::Manager => ("orders", json!({ "minutes": 20 })),
-            Self::Chef => ("tickets", json!({})),
-            Self::Courier => ("deliveries", json!({})),
+    /// The command `step` about the thing `id`; with the `code` that proves it, if it needs one.
+    fn command(self, run: &str, id: &str, step: &str, code: Option<&str>) -> Request {
+        let (things, body) = match (self, code) {
+            (Self::Manager, _) => ("orders", json!({ "minutes": 20 })),
+            (Self::Chef, _) => ("tickets", json!({})),
+            (Self::Courier, None) => ("deliveries", json!({})),
+            (Self::Courier, Some(code)) => ("deliveries", json!({ "code": code })),
         };
         Request::post(
             format!("/api/v1/{things}/{id}/{step}"),
@@ -151,8 +161,7 @@ async fn perform(
     task: Task,
 ) -> Result<String, Error> {
     for step in task.steps {
-        let request = job.command(&stage.run, &task.id, step);
-        if let Err(error) = account.call(&request, &stage.tally).await {
+        if let Err(error) = take(&stage, &account, job, &task, step).await {
             if !is_over(&error) {
                 return Err(error.into());
             }
@@ -162,6 +171,35 @@ async fn perform(
         }
     }
     Ok(task.id)
+}
+
+/// Takes one step of a task.
+async fn take(
+    stage: &Stage,
+    account: &Account,
+    job: Job,
+    task: &Task,
+    step: &str,
+) -> Result<(), ClientError> {
+    let code = match task.proven_by.as_deref().filter(|_| step == DROP_OFF) {
+        Some(order) => {
+            let code = code_at_the_door(stage, order).await?;
+            // Of an order that has ended meanwhile there is none, and nothing is to be done.
+            let Some(code) = code else { return Ok(()) };
+            Some(code)
+        }
+        None => None,
+    };
+    let request = job.command(&stage.run, &task.id, step, code.as_deref());
+    account.call(&request, &stage.tally).await.map(|_| ())
+}
+
+/// What the customer of `order` tells the courier; none once the order has ended.
+async fn code_at_the_door(stage: &Stage, order: &str) -> Result<Option<String>, ClientError> {
+    match stage.customer_of(order) {
+        Some(customer) => customer::code(stage, &customer, order).await,
+        None => Ok(None),
+    }
 }
 
 fn is_over(error: &ClientError) -> bool {
@@ -187,5 +225,14 @@ mod tests {
         assert_eq!(Job::Chef.task(&listed("queued")).unwrap().0, "ord_1");
         assert_eq!(Job::Manager.task(&listed("confirmed")).unwrap().0, "x_1");
         assert_eq!(Job::Chef.task(&json!({ "state": "queued" })), None);
+    }
+
+    #[test]
+    fn a_courier_asks_for_the_code_where_one_is_needed() {
+        let listed = |needed: bool| json!({ "id": "x_1", "order_id": "ord_1", "state": "picked_up", "code_needed": needed });
+        let asks = |needed: bool| Job::Courier.task(&listed(needed)).unwrap().1.proven_by;
+        assert_eq!((asks(true).as_deref(), asks(false)), (Some("ord_1"), None));
+        let sent = |code| format!("{:?}", Job::Courier.command("run", "x_1", DROP_OFF, code));
+        assert!(sent(Some("0042")).contains("0042") && !sent(None).contains("0042"));
     }
 }

@@ -1,12 +1,13 @@
 //! What everybody who takes part shares: the restaurant, the run, and what happened so far.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bistro_client::Client;
 use bistro_core::{Error, Id, kinds};
 use parking_lot::Mutex;
 
 use super::{
+    account::Account,
     journal::{Journal, Past},
     sheet::{Line, Order, Sheet},
     tally::Tally,
@@ -29,8 +30,8 @@ pub(super) struct Stage {
     /// How long one request is repeated, and how long an order may stand still.
     pub(super) patience: Duration,
     pub(super) tally: Tally,
-    /// Orders of this run that have not ended.
-    ours: Mutex<HashSet<u128>>,
+    /// Orders of this run that have not ended, and whose they are.
+    ours: Mutex<HashMap<u128, Arc<Account>>>,
 }
 
 impl Stage {
@@ -54,9 +55,9 @@ impl Stage {
         worth(self.sheet.lines_of(order), &self.menu)
     }
 
-    /// Staff and couriers see to the order `id` from now on.
-    pub(super) fn adopt(&self, id: &str) -> Result<(), Error> {
-        self.ours.lock().insert(bits(id)?);
+    /// Staff and couriers see to `customer`'s order `id` from now on.
+    pub(super) fn adopt(&self, id: &str, customer: &Arc<Account>) -> Result<(), Error> {
+        self.ours.lock().insert(bits(id)?, Arc::clone(customer));
         Ok(())
     }
 
@@ -69,7 +70,12 @@ impl Stage {
 
     /// Whether the order `id` is one of this run that has not ended.
     pub(super) fn is_ours(&self, id: &str) -> bool {
-        bits(id).is_ok_and(|bits| self.ours.lock().contains(&bits))
+        bits(id).is_ok_and(|bits| self.ours.lock().contains_key(&bits))
+    }
+
+    /// Whose the order `id` is, if it is one of this run that has not ended.
+    pub(super) fn customer_of(&self, id: &str) -> Option<Arc<Account>> {
+        bits(id).ok().and_then(|bits| self.ours.lock().get(&bits).cloned())
     }
 }
 
