@@ -9,6 +9,7 @@
 
 mod accounts;
 mod api;
+mod asking;
 mod audit_trail;
 mod bad_input;
 mod catalog;

@@ -65,17 +65,19 @@ pub(crate) fn run(command: &Demo) -> Result<bool, Error> {
     let report = block_on(async {
         load(&command.connection.client()?, &password, command.new_passwords).await
     })?;
-    match command.output {
-        Format::Text => output::print(&report.text())?,
-        Format::Json => output::print(&report.json().to_string())?,
-    }
+    let told = match command.output {
+        Format::Text => report.text(),
+        Format::Json => report.json().to_string(),
+    };
+    report.print(&told)?;
     Ok(true)
 }
 
-/// Loads it for `serve --demo` as the bearer of the operator's token; what there is to tell.
-pub(crate) async fn load_once(url: &str, token: &str) -> Result<String, Error> {
+/// Loads it for `serve --demo` as the bearer of the operator's token, and says how to log in.
+pub(crate) async fn load_once(url: &str, token: &str) -> Result<(), Error> {
     let client = Client::new(url)?.with_token(token)?;
-    Ok(load(&client, &password::make_up()?, false).await?.text())
+    let report = load(&client, &password::make_up()?, false).await?;
+    report.print(&report.text())
 }
 
 async fn load(client: &Client, password: &str, renew: bool) -> Result<Report, Error> {
