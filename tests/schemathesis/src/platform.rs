@@ -166,9 +166,7 @@ impl Platform {
             faults.push("the platform does not answer any more".to_owned());
         }
         let log = std::fs::read_to_string(self.serve.log()).context("the platform's log")?;
-        // That an erased owner's restaurant has none is logged as an error too, and is none of ours.
-        let bad = |line: &&str| line.contains("panicked") || line.contains("a request failed");
-        faults.extend(log.lines().filter(bad).take(20).map(|line| format!("in the log: {line}")));
+        faults.extend(crate::logged::faults(&log));
         Ok(faults)
     }
 }
