@@ -1,9 +1,9 @@
 //! How client commands ask: whom, for how long, and what they say when there is no answer or a
 //! refusal.
 
-use std::{os::unix::process::ExitStatusExt as _, path::Path, process::Command};
+use std::path::Path;
 
-use bistro_testkit::{Port, Process, wait};
+use bistro_testkit::{Port, wait};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -20,28 +20,6 @@ use crate::{
 fn told(complaint: &str) -> Value {
     let last = complaint.lines().last().unwrap_or_default();
     serde_json::from_str(last).unwrap_or_else(|cause| panic!("{cause}: {complaint}"))
-}
-
-/// Starts a command that asks where nobody listens, and waits until it says that it waits.
-async fn waiting(platform: &Platform, port: &Port, name: &str) -> Process {
-    let mut command = platform.command();
-    let url = format!("http://{}", port.addr());
-    command.args(["keys", "list", "--connect-timeout", "600", "--url", &url]);
-    let mut process = platform.sandbox.spawn(command, name).expect("bistro keys list");
-    wait::until("it says that it waits", SOON, async || {
-        let said = process.last_words();
-        assert!(process.ended().unwrap().is_none(), "it ended: {said}");
-        if said.contains(&format!("waiting for {url} to answer")) { Ok(()) } else { Err(said) }
-    })
-    .await;
-    process
-}
-
-async fn end(process: &mut Process) -> std::process::ExitStatus {
-    wait::until("it ends", SOON, async || {
-        process.ended().unwrap().ok_or_else(|| process.last_words())
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +62,16 @@ async fn where_nobody_listens_every_command_gives_up_with_a_code_of_its_own() {
 async fn who_is_told_to_wait_says_so_and_gets_the_answer() {
     let platform = Platform::shared(Topology::Embedded).await;
     let port = Port::reserve().expect("a port");
-    let mut asking = waiting(platform, &port, "asking").await;
+    let url = format!("http://{}", port.addr());
+    let mut command = platform.command();
+    command.args(["keys", "list", "--connect-timeout", "600", "--url", &url]);
+    let mut asking = platform.sandbox.spawn(command, "asking").expect("bistro keys list");
+    wait::until("it says that it waits", SOON, async || {
+        let said = asking.last_words();
+        assert!(asking.ended().unwrap().is_none(), "it ended: {said}");
+        if said.contains(&format!("waiting for {url} to answer")) { Ok(()) } else { Err(said) }
+    })
+    .await;
     let listener = TcpListener::bind(port.addr()).await.expect("the port is free");
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut head = Vec::new();
@@ -95,22 +82,12 @@ async fn who_is_told_to_wait_says_so_and_gets_the_answer() {
     let body = body.to_string();
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).await.unwrap();
-    let status = end(&mut asking).await;
+    let status = wait::until("it ends", SOON, async || {
+        asking.ended().unwrap().ok_or_else(|| asking.last_words())
+    })
+    .await;
     let said = asking.last_words();
     assert!(status.success() && said.contains("found-at-last"), "{status}: {said}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_command_is_ended_by_the_signal() {
-    let platform = Platform::shared(Topology::Embedded).await;
-    let port = Port::reserve().expect("a port");
-    let mut asking = waiting(platform, &port, "interrupted").await;
-    let id = asking.id().to_string();
-    let sent = Command::new("kill").args(["-s", "INT", &id]).status().expect("kill");
-    assert!(sent.success(), "{sent}");
-    let status = end(&mut asking).await;
-    // What shells call 130.
-    assert_eq!(status.signal(), Some(2), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,13 +201,13 @@ async fn a_configuration_is_judged_for_programs_too() {
     assert_eq!((&valid["valid"], &valid["mistakes"]), (&json!(true), &json!([])));
     assert_eq!(valid["roles"], json!(["orders"]));
 
-    std::fs::write(&file, "shutdown:\n  drain_timeout: soon\nbus: pigeons\n").unwrap();
+    std::fs::write(&file, "shutdown:\n  drain_timeout: soon\n  not_ready_delay: later\n").unwrap();
     let (code, said, complaint) = platform.try_run(&validate).await;
     assert_eq!(code, 2, "{complaint}");
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(said["valid"], false);
     let mistakes = said["mistakes"].as_array().expect("mistakes");
-    for (key, line) in [("shutdown.drain_timeout", 2), ("bus", 3)] {
+    for (key, line) in [("shutdown.drain_timeout", 2), ("shutdown.not_ready_delay", 3)] {
         let mistake = mistakes.iter().find(|one| one["key"] == key).expect(key);
         assert_eq!((&mistake["line"], &mistake["file"]), (&json!(line), &json!(path)), "{mistake}");
     }

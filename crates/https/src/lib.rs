@@ -141,7 +141,8 @@ mod tests {
     async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
+            let Ok(byte) = stream.read_u8().await else { return };
+            head.push(byte);
         }
         let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
         stream.write_all(answer).await.unwrap();
@@ -188,15 +189,15 @@ mod tests {
         }
     }
 
-    fn friend() -> Connector {
+    fn friend(patience: Duration) -> Connector {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(AUTHORITY).unwrap()).unwrap();
-        Connector::trusting(roots, PATIENCE).unwrap()
+        Connector::trusting(roots, patience).unwrap()
     }
 
     #[tokio::test]
     async fn whoever_is_believed_is_spoken_to() {
-        let (friend, port) = (friend(), serve(true).await);
+        let (friend, port) = (friend(PATIENCE), serve(true).await);
         assert_eq!(status(&friend, &format!("https://localhost:{port}/")).await, Ok(204));
         assert_eq!(status(&friend, &format!("https://127.0.0.1:{port}/")).await, Ok(204));
         let plain = serve(false).await;
@@ -213,6 +214,6 @@ mod tests {
         assert!(refused.contains("Plain"), "{refused}");
         // A server that does not speak TLS is no server of this URL.
         let url = format!("https://localhost:{}/", serve(false).await);
-        assert!(status(&friend(), &url).await.is_err());
+        assert!(status(&friend(Duration::from_millis(500)), &url).await.is_err());
     }
 }

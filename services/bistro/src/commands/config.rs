@@ -66,7 +66,7 @@ pub(crate) fn validate(
 /// The mistakes that `error` is made of, if it is about what is written.
 fn mistakes(error: &Error) -> Option<&[Mistake]> {
     match std::error::Error::source(error)?.downcast_ref::<ConfigError>()? {
-        ConfigError::Mistaken(mistakes) => Some(&mistakes.0),
+        ConfigError::Mistaken(mistakes) => Some(mistakes.0.as_slice()),
         ConfigError::Unreadable { .. } => None,
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         password,
     },
     help::{ASKING, teach},
-    output::{self, Format},
+    output::Format,
 };
 use people::Cast;
 use progress::Progress;
