@@ -201,13 +201,14 @@ async fn a_configuration_is_judged_for_programs_too() {
     assert_eq!((&valid["valid"], &valid["mistakes"]), (&json!(true), &json!([])));
     assert_eq!(valid["roles"], json!(["orders"]));
 
-    std::fs::write(&file, "shutdown:\n  drain_timeout: soon\n  not_ready_delay: later\n").unwrap();
+    std::fs::write(&file, "shutdown:\n  drain_timeout: soon\neventing:\n  max_attempts: 0\n")
+        .unwrap();
     let (code, said, complaint) = platform.try_run(&validate).await;
     assert_eq!(code, 2, "{complaint}");
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(said["valid"], false);
     let mistakes = said["mistakes"].as_array().expect("mistakes");
-    for (key, line) in [("shutdown.drain_timeout", 2), ("shutdown.not_ready_delay", 3)] {
+    for (key, line) in [("shutdown.drain_timeout", 2), ("eventing.max_attempts", 4)] {
         let mistake = mistakes.iter().find(|one| one["key"] == key).expect(key);
         assert_eq!((&mistake["line"], &mistake["file"]), (&json!(line), &json!(path)), "{mistake}");
     }

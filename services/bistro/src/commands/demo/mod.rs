@@ -36,6 +36,7 @@ use report::Report;
     &[
         ("bistro demo", "makes what is missing, and says how to log in"),
         ("bistro demo --new-passwords", "when nobody remembers the password"),
+        ("bistro demo --connect-timeout 60", "in a script that has just started the platform"),
         ("bistro serve --demo", "the platform, with the demonstration in it"),
     ],
     "there are three restaurants, and the users who run them, order from them and deliver for them; what has their names already is left as it is.",
