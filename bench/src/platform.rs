@@ -178,7 +178,7 @@ impl Platform {
     }
 
     /// Where the public API listens.
-    pub(crate) const fn address(&self) -> std::net::SocketAddr {
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.public.addr()
     }
 

@@ -1,10 +1,11 @@
-//! Accounts in full: sessions, passwords, users, staff, invitations and signing keys.
+//! Accounts in full: sessions, passwords, users and signing keys. Staff, what limits logins, and what
+//! is stored of a person have files of their own.
 
 use bistro_client::Client;
 use serde_json::{Value, json};
 
 use crate::{
-    people::{PASSWORD, Person, Restaurant, code, delete, fresh, get, post, put, text},
+    people::{PASSWORD, Person, code, delete, fresh, get, post, put, text},
     platform::{Platform, Topology, on_every_topology, plain},
 };
 
@@ -13,33 +14,33 @@ on_every_topology!(
     a_password_is_changed,
     a_forgotten_password_is_reset,
     administrators_look_after_users,
-    a_person_is_erased,
-    staff_comes_and_goes,
-    invitations_are_accepted_once,
     signing_keys_are_rotated,
 );
 
 /// The tokens of a new session of `email`.
-async fn tokens(platform: &Platform, email: &str, password: &str) -> Value {
+pub(crate) async fn tokens(platform: &Platform, email: &str, password: &str) -> Value {
     let body = json!({ "email": email, "password": password });
     post(&platform.anybody(), "/sessions", &body).await.expect("a session")
 }
 
-async fn refused_login(platform: &Platform, email: &str, password: &str) -> String {
+pub(crate) async fn refused_login(platform: &Platform, email: &str, password: &str) -> String {
     let body = json!({ "email": email, "password": password });
     code(post(&platform.anybody(), "/sessions", &body).await)
 }
 
-fn holder(platform: &Platform, tokens: &Value) -> Client {
+pub(crate) fn holder(platform: &Platform, tokens: &Value) -> Client {
     platform.anybody().with_token(text(tokens, "/access_token")).expect("a token")
 }
 
-async fn trade(platform: &Platform, tokens: &Value) -> Result<Value, bistro_client::ClientError> {
+pub(crate) async fn trade(
+    platform: &Platform,
+    tokens: &Value,
+) -> Result<Value, bistro_client::ClientError> {
     let body = json!({ "refresh_token": text(tokens, "/refresh_token") });
     post(&platform.anybody(), "/sessions/refresh", &body).await
 }
 
-async fn my_id(client: &Client) -> String {
+pub(crate) async fn my_id(client: &Client) -> String {
     text(&get(client, "/me").await.expect("me"), "/id").to_owned()
 }
 
@@ -130,7 +131,14 @@ async fn administrators_look_after_users(topology: Topology) {
     let grace =
         json!({ "email": email, "password": PASSWORD, "name": "Grace", "roles": ["support"] });
     assert_eq!(code(post(&platform.anybody(), "/users", &grace).await), "invalid_argument");
-    let made = post(&platform.operator(), "/users", &grace).await.expect("a supporter");
+    // An administrator with a token of their own makes supporters, as the operator does.
+    let root = json!({
+        "email": format!("{}@example.org", fresh("root")), "password": PASSWORD, "name": "Root",
+        "roles": ["admin"],
+    });
+    post(&platform.operator(), "/users", &root).await.expect("an administrator");
+    let root = holder(platform, &tokens(platform, text(&root, "/email"), PASSWORD).await);
+    let made = post(&root, "/users", &grace).await.expect("a supporter");
     assert_eq!(made["roles"], json!(["customer", "support"]));
     let grace = holder(platform, &tokens(platform, &email, PASSWORD).await);
 
@@ -152,12 +160,47 @@ async fn administrators_look_after_users(topology: Topology) {
     let again = json!({ "email": ada.email, "name": "A" });
     let stale = put(&ada.client, &path, Some(version), &again).await;
     assert_eq!(code(stale), "version_mismatch");
-    let taken = json!({ "email": eve.email, "name": "Ada" });
+    // Support ends a session of hers, and may do no more.
+    let hers = get(&grace, &format!("{path}/sessions")).await.expect("her sessions");
+    let session = format!("/sessions/{}", text(&hers, "/items/0/id"));
+    assert_eq!(get(&ada.client, &session).await.expect("hers")["current"], true);
+    assert_eq!(code(get(&eve.client, &session).await), "not_found");
+    let denied = put(&grace, &path, Some(&now["version"]), &again).await;
+    assert_eq!(code(denied), "permission_denied");
+    let phone = tokens(platform, &ada.email, PASSWORD).await;
+    let newest = get(&grace, &format!("{path}/sessions")).await.expect("one more");
+    let newest = format!("/sessions/{}", text(&newest, "/items/0/id"));
+    delete(&eve.client, &newest).await.expect("nothing is there for Eve");
+    trade(platform, &phone).await.expect("it goes on");
+    delete(&grace, &newest).await.expect("ended by support");
+    assert_eq!(code(get(&grace, &newest).await), "not_found");
+    assert_eq!(code(trade(platform, &phone).await), "unauthenticated");
+
+    // Another address takes the password, and ends the other sessions.
+    let phone = tokens(platform, &ada.email, PASSWORD).await;
+    let moved = |email: &str, current_password: Value| {
+        let name = "Ada";
+        json!({ "email": email, "name": name, "current_password": current_password })
+    };
+    for (password, refusal) in
+        [(Value::Null, "invalid_argument"), (json!("a wrong guess"), "wrong_credentials")]
+    {
+        let moved = moved(&format!("new-{}", ada.email), password);
+        let refused = put(&ada.client, &path, Some(&now["version"]), &moved).await;
+        assert_eq!(code(refused), refusal);
+    }
+    let taken = moved(&eve.email, json!(PASSWORD));
     assert_eq!(
         code(put(&ada.client, &path, Some(&now["version"]), &taken).await),
         "already_exists"
     );
-    let roles = json!({ "email": ada.email, "name": "Ada", "roles": ["admin"] });
+    let address = format!("new-{}", ada.email);
+    let moved = moved(&address, json!(PASSWORD));
+    let now = put(&ada.client, &path, Some(&now["version"]), &moved).await.expect("moved");
+    assert_eq!(now["email"], address.as_str());
+    assert_eq!(code(trade(platform, &phone).await), "unauthenticated");
+    assert_eq!(refused_login(platform, &ada.email, PASSWORD).await, "wrong_credentials");
+    let roles = json!({ "email": address, "name": "Ada", "roles": ["admin"] });
     assert_eq!(
         code(put(&ada.client, &path, Some(&now["version"]), &roles).await),
         "invalid_argument"
@@ -166,106 +209,53 @@ async fn administrators_look_after_users(topology: Topology) {
     assert_eq!(by_admin.expect("an administrator")["roles"], json!(["customer", "admin"]));
 }
 
-async fn a_person_is_erased(topology: Topology) {
-    let platform = Platform::shared(topology).await;
-    let restaurant = Restaurant::open(platform, &[("Naan", 250, None)]).await;
-    let ada = Person::new(platform, "ada", &[]).await;
-    let order = restaurant.order(&ada, &[(0, 1)], "card_ok").await;
-    let here = tokens(platform, &ada.email, PASSWORD).await;
-    let path = format!("/users/{}", my_id(&ada.client).await);
-    let export = get(&ada.client, &format!("{path}/export")).await.expect("an export");
-    assert_eq!(export["user"]["email"], ada.email.as_str());
-    assert_eq!(export["sessions"].as_array().map(Vec::len), Some(2));
-
-    let owner = format!("/users/{}", my_id(&restaurant.owner.client).await);
-    assert_eq!(code(delete(&restaurant.owner.client, &owner).await), "wrong_state");
-    assert_eq!(code(delete(&restaurant.owner.client, &path).await), "not_found");
-    delete(&ada.client, &path).await.expect("erased");
-    delete(&platform.operator(), &path).await.expect("and stays erased");
-    assert_eq!(code(trade(platform, &here).await), "unauthenticated");
-    assert_eq!(refused_login(platform, &ada.email, PASSWORD).await, "wrong_credentials");
-    let left = get(&platform.operator(), &path).await.expect("the id");
-    assert_eq!((left["erased"].as_bool(), left["email"].as_str()), (Some(true), Some("")));
-    // Nothing that names the person is left with the order; the order and its money are.
-    let order = get(&restaurant.owner.client, &format!("/orders/{}", text(&order, "/id"))).await;
-    assert_eq!(order.expect("the order")["total"]["amount_minor"], 250);
-    // The address may be used anew.
-    let again = json!({ "email": ada.email, "password": PASSWORD, "name": "Ada" });
-    post(&platform.anybody(), "/users", &again).await.expect("a new user");
-}
-
-async fn staff_comes_and_goes(topology: Topology) {
-    let platform = Platform::shared(topology).await;
-    let restaurant = Restaurant::open(platform, &[("Naan", 250, None)]).await;
-    let owner = &restaurant.owner.client;
-    let (chef, eve) =
-        (Person::new(platform, "chef", &[]).await, Person::new(platform, "eve", &[]).await);
-    let members = format!("/restaurants/{}/members", restaurant.id);
-    let of = async |person: &Person| format!("{members}/{}", my_id(&person.client).await);
-    let (chef_at, owner_at) = (of(&chef).await, of(&restaurant.owner).await);
-    put(owner, &chef_at, None, &json!({ "role": "chef" })).await.expect("a chef");
-    let listed = get(owner, &members).await.expect("the staff");
-    let roles: Vec<_> =
-        listed["items"].as_array().unwrap().iter().map(|one| &one["role"]).collect();
-    assert_eq!(roles, ["chef", "owner"]);
-    assert_eq!(code(get(&eve.client, &members).await), "permission_denied");
-    assert_eq!(code(delete(&eve.client, &chef_at).await), "permission_denied");
-    assert_eq!(code(delete(owner, &owner_at).await), "wrong_state", "the last owner stays");
-    delete(&chef.client, &chef_at).await.expect("whoever wants to may go");
-    delete(owner, &chef_at).await.expect("and is gone");
-    put(owner, &of(&eve).await, None, &json!({ "role": "owner" })).await.expect("another owner");
-    delete(owner, &owner_at).await.expect("now the first one may go");
-    let me = get(owner, "/me").await.unwrap();
-    assert_eq!(me["memberships"], json!([]));
-}
-
-async fn invitations_are_accepted_once(topology: Topology) {
-    let platform = Platform::shared(topology).await;
-    let restaurant = Restaurant::open(platform, &[("Naan", 250, None)]).await;
-    let owner = &restaurant.owner.client;
-    let path = format!("/restaurants/{}/invitations", restaurant.id);
-    let chef = json!({ "email": "chef@example.org", "role": "chef" });
-    let (ada, eve) =
-        (Person::new(platform, "ada", &[]).await, Person::new(platform, "eve", &[]).await);
-    assert_eq!(code(post(&eve.client, &path, &chef).await), "permission_denied");
-    let first = post(owner, &path, &chef).await.expect("an invitation");
-    let second = post(owner, &path, &chef).await.expect("another one");
-    let open = get(owner, &path).await.expect("both");
-    assert_eq!(open["items"].as_array().map(Vec::len), Some(2));
-    assert_eq!(open["items"][0]["token"], Value::Null, "only its maker is shown the token");
-
-    let accept = async |who: &Person, invitation: &Value| {
-        let body = json!({ "token": text(invitation, "/token") });
-        post(&who.client, "/invitations/accept", &body).await
-    };
-    let joined = accept(&ada, &first).await.expect("a chef");
-    assert_eq!(joined["memberships"][0]["role"], "chef");
-    assert_eq!(code(accept(&eve, &first).await), "not_found", "it was for one");
-    delete(owner, &format!("/invitations/{}", text(&second, "/id"))).await.expect("withdrawn");
-    assert_eq!(code(accept(&eve, &second).await), "not_found");
-    let open = get(owner, &path).await.expect("none");
-    assert_eq!(open["items"], json!([]));
-}
-
-/// The key ids of the published set.
-async fn published(platform: &Platform) -> Vec<String> {
+/// The key ids of the published set, each with its public key.
+async fn published(platform: &Platform) -> Vec<(String, String)> {
     let url = format!("{}/.well-known/jwks.json", platform.url());
-    let (status, text) = crate::platform::get(&plain(), &url).await.expect("an answer");
-    assert_eq!(status, 200, "{text}");
-    let set: Value = serde_json::from_str(&text).expect("JSON");
+    let (status, body) = crate::platform::get(&plain(), &url).await.expect("an answer");
+    assert_eq!(status, 200, "{body}");
+    let set: Value = serde_json::from_str(&body).expect("JSON");
     let keys = set["keys"].as_array().expect("keys").iter();
-    keys.map(|key| key["kid"].as_str().expect("a kid").to_owned()).collect()
+    keys.map(|key| (text(key, "/kid").to_owned(), text(key, "/x").to_owned())).collect()
+}
+
+/// The key id in the header of an access token.
+fn signed_by(tokens: &Value) -> String {
+    let header = jsonwebtoken::decode_header(text(tokens, "/access_token")).expect("a header");
+    header.kid.expect("a kid")
+}
+
+/// Whether an access token is signed by the Ed25519 key `x`.
+fn is_signed_with(tokens: &Value, x: &str) -> bool {
+    let key = jsonwebtoken::DecodingKey::from_ed_components(x).expect("a key");
+    let mut checks = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::EdDSA);
+    checks.validate_aud = false;
+    jsonwebtoken::decode::<Value>(text(tokens, "/access_token"), &key, &checks).is_ok()
 }
 
 async fn signing_keys_are_rotated(topology: Topology) {
     let platform = Platform::start(topology, &[]).await;
     let ada = Person::new(&platform, "ada", &[]).await;
     let before = published(&platform).await;
+    let old = tokens(&platform, &ada.email, PASSWORD).await;
     assert_eq!(code(post(&ada.client, "/keys/rotate", &json!({})).await), "permission_denied");
     post(&platform.operator(), "/keys/rotate", &json!({})).await.expect("a new key");
     let after = published(&platform).await;
     assert_eq!(after.len(), before.len() + 1);
     get(&ada.client, "/me").await.expect("an older token is still good");
-    let new = holder(&platform, &tokens(&platform, &ada.email, PASSWORD).await);
-    get(&new, "/me").await.expect("and so is a newer one, for every role");
+    let new = tokens(&platform, &ada.email, PASSWORD).await;
+    get(&holder(&platform, &new), "/me").await.expect("and so is a newer one, for every role");
+    // The new key signs, the old one does not any more, and both can be checked by the set.
+    let key_of = |kid: &str| {
+        let key = after.iter().find(|(known, _)| known == kid);
+        key.unwrap_or_else(|| panic!("{kid} is not in {after:?}")).1.clone()
+    };
+    let (first, second) = (signed_by(&old), signed_by(&new));
+    assert!(before.iter().any(|(kid, _)| *kid == first));
+    assert!(before.iter().all(|(kid, _)| *kid != second), "a key that was not there before");
+    assert!(is_signed_with(&old, &key_of(&first)) && is_signed_with(&new, &key_of(&second)));
+    assert!(!is_signed_with(&new, &key_of(&first)));
+    // A session from before goes on, by the new key.
+    let traded = trade(&platform, &old).await.expect("new tokens");
+    assert_eq!(signed_by(&traded), second);
 }

@@ -1,6 +1,6 @@
 //! The audit trail: who did what, read by administrators, kept over a stop.
 
-use bistro_client::Client;
+use bistro_client::{Client, Request};
 use bistro_testkit::wait;
 use serde_json::{Value, json};
 
@@ -74,16 +74,35 @@ async fn who_did_what_is_shown_to_administrators(topology: Topology) {
     let before = format!("/audit-trail?actor={ada_id}&until={}", times[times.len() - 1]);
     assert_eq!(get(&operator, &before).await.unwrap()["items"], json!([]));
 
-    // A login, also one that fails, names the user only if it is theirs.
-    let wrong = json!({ "email": ada.email, "password": "not this one" });
-    assert_eq!(code(post(&platform.anybody(), "/sessions", &wrong).await), "wrong_credentials");
+    // A login, also one that fails, names whose account it is, if there is one; never the address.
     let login = "POST /api/v1/sessions";
     let logins = trail(&operator, &format!("subject={ada_id}"), login).await;
     assert_eq!(
         (&of(&logins, login)["status"], &of(&logins, login)["actor"]),
         (&json!(200), &json!("anonymous"))
     );
-    let said = json!(logins).to_string();
+    let nobody = format!("{}@example.org", fresh("nobody"));
+    for email in [&ada.email, &nobody] {
+        let wrong = json!({ "email": email, "password": "not this one" });
+        let request = Request::post("/api/v1/sessions", fresh("key"), &wrong);
+        let refused = platform.anybody().send(&request).await.expect_err("a refusal");
+        assert_eq!(refused.code(), Some("wrong_credentials"));
+        assert!(!format!("{refused:?}").contains(&ada_id), "the asker is not told: {refused:?}");
+    }
+    let logins = wait::until("the failed login is in the trail", SOON, async || {
+        let logins = trail(&operator, &format!("subject={ada_id}"), login).await;
+        let failed = logins.iter().any(|entry| entry["status"] == 401);
+        if failed { Ok(logins) } else { Err(json!(logins).to_string()) }
+    })
+    .await;
+    let failed = logins.iter().find(|entry| entry["status"] == 401).expect("the failed one");
+    assert_eq!(
+        (&failed["action"], &failed["actor"], &failed["code"]),
+        (&json!(login), &json!("anonymous"), &json!("wrong_credentials"))
+    );
+    let all = trail(&operator, "actor=anonymous&limit=200", login).await;
+    let said = json!([logins, all]).to_string();
+    assert!(!said.contains(&nobody), "{said}");
     assert!(!said.contains(&ada.email) && !said.contains(PASSWORD), "{said}");
 
     assert_eq!(code(get(&ada.client, "/audit-trail").await), "permission_denied");

@@ -105,9 +105,22 @@ async fn a_restaurant_closes_for_good(topology: Topology) {
     assert_eq!(code(delete(&stranger.client, &path).await), "permission_denied");
     let customer = Person::new(platform, "ada", &[]).await;
     let order = restaurant.order(&customer, &[(0, 1)], "card_ok").await;
+    let cheese = json!({ "name": "Cheese" });
+    let owner = &restaurant.owner.client;
+    let cheese = post(owner, &format!("{path}/ingredients"), &cheese).await.unwrap();
+    let (item, cheese) = (
+        format!("/items/{}", restaurant.items[0].1),
+        format!("/ingredients/{}", text(&cheese, "/id")),
+    );
     delete(&restaurant.owner.client, &path).await.expect("it closes");
     delete(&restaurant.owner.client, &path).await.expect("twice is once");
     assert_eq!(code(get(&platform.anybody(), &path).await), "not_found");
+    for thing in [&item, &cheese] {
+        assert_eq!(code(get(owner, thing).await), "not_found", "{thing}");
+        let path = format!("{thing}/availability");
+        let back = put(owner, &path, None, &json!({"available": true})).await;
+        assert_eq!(code(back), "not_found", "{thing}");
+    }
     assert_eq!(code(restaurant.quote(&customer, &[(0, 1)], "pick_up").await), "not_found");
     let order = get(&customer.client, &format!("/orders/{}", text(&order, "/id"))).await;
     assert_eq!(order.expect("its orders stay")["state"], "confirmed");

@@ -215,8 +215,8 @@ async fn only_for_who_runs_the_platform(topology: Topology) {
         assert_eq!(code(post(client, &format!("{letter}/retry"), &json!({})).await), refused);
         let body = json!({ "role": "kitchen" });
         assert_eq!(code(post(client, "/dead-letters/retry", &body).await), refused);
-        let drop = Request::delete(format!("/api/v1{letter}?reason=a"));
-        assert_eq!(code(client.send(&drop).await), refused);
+        let why = json!({ "reason": "a" });
+        assert_eq!(code(post(client, &format!("{letter}/drop"), &why).await), refused);
     }
     assert_eq!(code(get(&operator, letter).await), "not_found");
     for (path, wanted) in [
@@ -244,10 +244,11 @@ async fn only_for_who_runs_the_platform(topology: Topology) {
         assert_eq!(code(refused), "invalid_argument", "{body}");
     }
     let long = "x".repeat(201);
-    for reason in ["", &long] {
-        let drop = Request::delete(format!("/api/v1{letter}?reason={reason}"));
-        assert_eq!(code(operator.send(&drop).await), "invalid_argument");
+    let drop = format!("{letter}/drop");
+    for why in [json!({}), json!({ "reason": "" }), json!({ "reason": long })] {
+        assert_eq!(code(post(&operator, &drop, &why).await), "invalid_argument", "{why}");
     }
-    let drop = Request::delete(format!("/api/v1{letter}?reason=gone"));
-    assert_eq!(operator.send(&drop).await.expect("nothing to drop").status.as_u16(), 204);
+    let why = json!({ "reason": "gone" });
+    let request = Request::post(format!("/api/v1{drop}"), fresh("key"), &why);
+    assert_eq!(operator.send(&request).await.expect("nothing to drop").status.as_u16(), 204);
 }

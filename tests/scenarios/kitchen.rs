@@ -34,11 +34,7 @@ on_every_topology!(
 /// Somebody who cooks there.
 async fn chef(platform: &Platform, restaurant: &Restaurant) -> Person {
     let mut chef = Person::new(platform, "chef", &[]).await;
-    let me = get(&chef.client, "/me").await.expect("the chef");
-    let path = format!("/restaurants/{}/members/{}", restaurant.id, text(&me, "/id"));
-    let member = put(&restaurant.owner.client, &path, None, &json!({ "role": "chef" })).await;
-    member.expect("a member");
-    chef.log_in(platform).await;
+    restaurant.hire(platform, &mut chef, "chef").await;
     chef
 }
 

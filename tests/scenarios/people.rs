@@ -150,6 +150,16 @@ impl Restaurant {
         Self { id, owner, items }
     }
 
+    /// Makes `person` a member of its staff, as whoever operates the platform may, and logs them in
+    /// anew.
+    pub(crate) async fn hire(&self, platform: &Platform, person: &mut Person, role: &str) {
+        let me = get(&person.client, "/me").await.expect("the person");
+        let path = format!("/restaurants/{}/members/{}", self.id, text(&me, "/id"));
+        let member = put(&platform.operator(), &path, None, &json!({ "role": role })).await;
+        assert_eq!(member.expect("a member")["role"], role);
+        person.log_in(platform).await;
+    }
+
     /// How many of item `place` are free.
     pub(crate) async fn free(&self, place: usize) -> i64 {
         let item =

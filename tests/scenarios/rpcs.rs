@@ -3,61 +3,23 @@
 
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _};
 use prost_reflect::DescriptorPool;
 use tokio::time::timeout;
 use tonic::{
-    Code, Request, Status,
+    Code, Request,
     client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     transport::{Channel, Endpoint},
 };
 
-use crate::platform::{Platform, Topology, on_every_topology};
+use crate::{
+    platform::{Topology, on_every_topology},
+    reflection::{Plain, open_to_people},
+};
 
 on_every_topology!(every_call_is_answered);
 
 /// How long a stream may say nothing; then it is one.
 const SILENCE: Duration = Duration::from_secs(2);
-
-/// Messages as they are on the wire.
-struct Plain;
-
-impl Codec for Plain {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Plain {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Plain {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        let mut message = vec![0; buffer.remaining()];
-        buffer.copy_to_slice(&mut message);
-        Ok(Some(message))
-    }
-}
 
 /// What nobody in particular is answered to an empty request.
 async fn answer(channel: &Channel, path: &str) -> Code {
@@ -75,7 +37,8 @@ async fn answer(channel: &Channel, path: &str) -> Code {
 }
 
 async fn every_call_is_answered(topology: Topology) {
-    let platform = Platform::shared(topology).await;
+    // Who is refused at the door is not told whether anybody would have answered.
+    let platform = open_to_people(topology).await;
     let pool = DescriptorPool::decode(bistro_proto::DESCRIPTORS).expect("the descriptors");
     let (mut asked, mut silent) = (0, Vec::new());
     for process in &platform.processes {

@@ -157,6 +157,7 @@ section! {
     Grpc {
         listen: SocketAddr,
         in_process: bool,
+        people: bool,
     }
 }
 

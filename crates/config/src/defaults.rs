@@ -36,7 +36,11 @@ impl RawConfig {
                 user_rate_limit: RawUserRateLimit { per_second: Some(100), burst: Some(1000) },
                 live_streams: RawLiveStreams { per_user: Some(16), per_process: Some(10_000) },
             },
-            grpc: RawGrpc { listen: text("127.0.0.1:50051"), in_process: Some(true) },
+            grpc: RawGrpc {
+                listen: text("127.0.0.1:50051"),
+                in_process: Some(true),
+                people: Some(false),
+            },
             admin: RawAdmin { listen: text("127.0.0.1:9090") },
             peers: RawPeers {
                 accounts: Some(peer("accounts")),

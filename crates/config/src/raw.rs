@@ -204,6 +204,10 @@ section! {
         /// Whether roles of one process call each other without a socket. False sends every call
         /// over the wire, as between processes.
         in_process: bool,
+        /// Whether people may ask this port by themselves, with a user's token or with none, as
+        /// with grpcurl. Nothing limits or records them there, as the gateway does. Roles and the
+        /// operator's token are always answered; so are health and reflection.
+        people: bool,
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
     let bus_options = bus_options(check, written);
     let gateway = gateway(check, written);
     let in_process = written.given.grpc.in_process.or(written.defaults.grpc.in_process);
+    let people = written.given.grpc.people.or(written.defaults.grpc.people);
     let grpc = check.address(&key!(written, grpc.listen));
     let admin = check.address(&key!(written, admin.listen));
     let peers = peers(check, written);
@@ -82,7 +83,7 @@ pub(crate) fn validate(check: &mut Checker<'_>, written: Written<'_>) -> Option<
         bus,
         bus_options: bus_options?,
         gateway: gateway?,
-        grpc: Grpc { listen: grpc?, in_process: in_process? },
+        grpc: Grpc { listen: grpc?, in_process: in_process?, people: people? },
         admin: Admin { listen: admin? },
         peers: peers?,
         auth: auth?,

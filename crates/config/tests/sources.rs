@@ -32,6 +32,7 @@ fn nothing_written_gives_the_defaults() {
     assert_eq!(config.gateway.body_limit, 1 << 20);
     assert_eq!(config.grpc.listen.to_string(), "127.0.0.1:50051");
     assert!(config.grpc.in_process);
+    assert!(!config.grpc.people, "people come through the gateway");
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
     assert_eq!(config.auth.refresh_token_ttl, Duration::from_hours(720));
     assert_eq!(config.auth.workload_secret, None);

@@ -144,6 +144,9 @@ error_codes! {
     /// The body or message is larger than allowed.
     TooLarge = "too_large", ResourceExhausted, 413, "The request is too large",
         "Send less at once.";
+    /// An answer, or a request that was passed on, is larger than one message may be.
+    MessageTooLarge = "message_too_large", OutOfRange, 422, "A message is too large",
+        "Ask for a shorter page with `limit`; what is too large by itself has to be made shorter.";
     /// The data was written by a newer program that says this one cannot read it.
     IncompatibleSchema = "incompatible_schema", FailedPrecondition, 500, "The data is newer than this program",
         "Nothing to mend for whoever asks: the platform's operators run a newer version.";
@@ -167,7 +170,9 @@ impl ErrorCode {
     pub const fn from_grpc(code: i32) -> Self {
         match code {
             1 | 4 => Self::DeadlineExceeded,
-            3 | 11 => Self::InvalidArgument,
+            3 => Self::InvalidArgument,
+            // What gRPC says of a message that is larger than its limit.
+            11 => Self::MessageTooLarge,
             5 => Self::NotFound,
             6 => Self::AlreadyExists,
             7 => Self::PermissionDenied,
@@ -217,6 +222,7 @@ pub struct Error {
     message: String,
     fields: Vec<FieldError>,
     retry_after: Option<Duration>,
+    about: Option<String>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -226,7 +232,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a sentence for the asker.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new(), retry_after: None, source: None }
+        Self {
+            code,
+            message: message.into(),
+            fields: Vec::new(),
+            retry_after: None,
+            about: None,
+            source: None,
+        }
     }
 
     /// One field is wrong.
@@ -272,6 +285,19 @@ impl Error {
     #[must_use]
     pub fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
+    }
+
+    /// Keeps the id of what was meant, for the audit trail: other roles are told, and never the
+    /// asker.
+    #[must_use]
+    pub fn about(self, id: impl fmt::Display) -> Self {
+        Self { about: Some(id.to_string()), ..self }
+    }
+
+    /// The id of what was meant, if the asker must not be told.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.about.as_deref()
     }
 
     /// The code.

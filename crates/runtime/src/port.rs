@@ -2,6 +2,9 @@
 //!
 //! It answers from the moment it is bound, as the admin port does: health says `NOT_SERVING`, and
 //! a role that is not built yet is unavailable.
+//!
+//! Roles and the operator are answered. People come through the gateway, which limits them and
+//! records what they do; those who come straight here are refused unless they are asked in.
 
 use std::{
     convert::Infallible,
@@ -22,7 +25,7 @@ use tonic_health::{
 };
 use tower::{ServiceExt as _, service_fn};
 
-use crate::{GrpcServer, status_of};
+use crate::{GrpcServer, grpc::ThroughPort, status_of};
 
 /// Whether the services of this process serve, as gRPC's health protocol tells it.
 #[derive(Clone)]
@@ -77,6 +80,7 @@ pub struct GrpcPort {
 pub struct GrpcRoles {
     router: Router,
     health: GrpcHealth,
+    people: bool,
     roles: Arc<OnceLock<Router>>,
 }
 
@@ -97,7 +101,7 @@ impl GrpcPort {
         let front =
             front.fallback_service(service_fn(move |request| ask(opened.get().cloned(), request)));
         let router = Routes::default().into_axum_router();
-        let behind = GrpcRoles { router, health: health.clone(), roles };
+        let behind = GrpcRoles { router, health: health.clone(), people: false, roles };
         Ok((Self { front, health }, behind))
     }
 
@@ -129,11 +133,20 @@ async fn ask(roles: Option<Router>, request: Request) -> Result<Response, Infall
 }
 
 impl GrpcRoles {
+    /// Whether people may ask the roles that are added from now on by themselves, with a user's
+    /// token or with none. Without a word they may not.
+    pub fn admit_people(&mut self, people: bool) {
+        self.people = people;
+    }
+
     /// Adds a role with its `services`.
     pub fn add(&mut self, services: &[&'static str], server: &GrpcServer) {
+        let people = self.people;
         for name in services {
-            let server =
-                server.clone().map_request(|request: Request| request.map(tonic::body::Body::new));
+            let server = server.clone().map_request(move |mut request: Request| {
+                request.extensions_mut().insert(ThroughPort { people });
+                request.map(tonic::body::Body::new)
+            });
             let router = std::mem::take(&mut self.router);
             self.router = router.route_service(&format!("/{name}/{{*method}}"), server);
             self.health.services.lock().push(name);

@@ -12,7 +12,7 @@ use std::{convert::Infallible, sync::Arc, task, time::Duration};
 use bistro_core::{Error, ErrorCode, Principal, SystemClock};
 use bistro_runtime::{
     Authority, GrpcHealth, GrpcPort, GrpcRoles, GrpcServer, Peers, Scope, TokenVerifier,
-    current_scope, error_of,
+    current_scope, error_of, status_of,
 };
 use bistro_telemetry::{Options, Telemetry, current_trace_id};
 use futures::StreamExt as _;
@@ -105,6 +105,10 @@ impl UnaryService<String> for Echo {
                     std::future::pending().await
                 }
                 "panic" => panic!("a mistake"),
+                "refuse" => {
+                    let refused = Error::new(ErrorCode::WrongCredentials, "no").about("usr_1");
+                    Err(status_of(&refused))
+                }
                 "ask panic" => {
                     let died = send(&echo.peers, "panic", None).await.unwrap_err();
                     Ok(Response::new(format!("it said: {}", died.message())))
@@ -232,6 +236,72 @@ async fn who_asks_is_passed_on() {
             let forged = bench.ask_as(Some("forged".to_owned()), PATIENCE, what).await;
             assert_eq!(forged.unwrap_err().code(), ErrorCode::Unauthenticated, "{way:?} {what}");
         }
+    }
+}
+
+/// Asks the echo behind `channel` to tell, past the client's layer.
+async fn straight(
+    channel: &Channel,
+    authorization: Option<&str>,
+    caller: Option<&str>,
+) -> Result<Reached, Error> {
+    let answer = straight_to(channel, "tell", authorization, caller).await?;
+    Ok(serde_json::from_str(&answer).unwrap())
+}
+
+async fn straight_to(
+    channel: &Channel,
+    what: &str,
+    authorization: Option<&str>,
+    caller: Option<&str>,
+) -> Result<String, Error> {
+    let mut request = Request::new(what.to_owned());
+    for (name, token) in [("authorization", authorization), ("bistro-caller", caller)] {
+        if let Some(token) = token {
+            request.metadata_mut().insert(name, format!("Bearer {token}").parse().unwrap());
+        }
+    }
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/test.Echo/Ask");
+    let codec = ProstCodec::<String, String>::default();
+    let answer = client.unary(request, path, codec).await.map_err(|status| error_of(&status))?;
+    Ok(answer.into_inner())
+}
+
+#[tokio::test]
+async fn people_who_come_straight_to_the_port_are_refused_unless_they_are_asked_in() {
+    let bench = Bench::new(Way::Socket).await;
+    let operator = bench.authority.operator_token().unwrap();
+    let role = bench.authority.workload_token("gateway").unwrap();
+    let stranger = Authority::new(&[8; 32], Arc::new(SystemClock)).workload_token("gateway");
+    let forged = stranger.unwrap();
+    let closed = bench.port.as_ref().unwrap().channel().await;
+
+    for (token, name) in [(&operator, "Operator"), (&role, r#"Workload("gateway")"#)] {
+        assert_eq!(straight(&closed, Some(token), None).await.unwrap().principal, name);
+    }
+    // Nobody in particular, for whom a role asks; and for whom none does.
+    let vouched = straight(&closed, None, Some(&role)).await.unwrap();
+    assert_eq!(vouched.principal, "Anonymous");
+    for caller in [None, Some(forged.as_str()), Some(operator.as_str()), Some("")] {
+        let refused = straight(&closed, None, caller).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Unauthenticated, "{caller:?}");
+        assert!(refused.message().contains("grpc.people"), "{refused}");
+    }
+
+    let (open, mut roles) = Port::open().await;
+    roles.admit_people(true);
+    roles.add(&[Echo::NAME], &bench.server);
+    roles.open();
+    let open = open.channel().await;
+    assert_eq!(straight(&open, None, None).await.unwrap().principal, "Anonymous");
+    // Whom a refusal is about is for roles to know.
+    for (caller, subject) in
+        [(None, None), (Some(forged.as_str()), None), (Some(role.as_str()), Some("usr_1"))]
+    {
+        let refused = straight_to(&open, "refuse", None, caller).await.unwrap_err();
+        assert_eq!((refused.code(), refused.subject()), (ErrorCode::WrongCredentials, subject));
     }
 }
 

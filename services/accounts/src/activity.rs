@@ -23,6 +23,8 @@ const BY_THING: [&str; 1 + MAX_ALSO] =
     ["subject", "also", "also_second", "also_third", "also_fourth"];
 /// Entries that one request records at most.
 const MAX_ENTRIES: usize = 1000;
+/// Entries of one person that are exported at most.
+const EXPORTED: u32 = 1000;
 /// Bytes of each text of an entry at most, and of a filter.
 const MAX_TEXT: usize = 200;
 /// Further ids of an entry at most; the gateway sends no more.
@@ -145,6 +147,21 @@ impl AccountsService {
             entries: found.items.into_iter().map(message).collect(),
             next_cursor: found.next.unwrap_or_default(),
         })
+    }
+}
+
+impl AccountsService {
+    /// What `actor` did, newest first, as much as is exported; and whether there is more.
+    pub(crate) async fn activity_of(
+        &self,
+        actor: &str,
+    ) -> Result<(Vec<v1::Activity>, bool), Error> {
+        let query = Query::prefix::<Activity>(BY_ACTOR, &Key::new().text(actor))
+            .descending()
+            .limit(EXPORTED);
+        let found = self.engine.store().list::<Activity>(query).await?;
+        let entries = found.items.into_iter().map(|entry| message(entry.value)).collect();
+        Ok((entries, found.next.is_some()))
     }
 }
 

@@ -43,6 +43,10 @@ pub(crate) struct User {
     /// One per restaurant at most.
     pub(crate) memberships: Vec<Membership>,
     pub(crate) password: PasswordHash,
+    /// How often password or address were changed: a way to a new password that was made before is
+    /// of no use any more.
+    #[serde(default)]
+    pub(crate) credential_changes: i64,
     /// Sessions that began before this have ended, but for the one that is kept.
     pub(crate) sessions_from: Timestamp,
     pub(crate) kept_session: Option<Id<kinds::Session>>,
@@ -109,6 +113,16 @@ impl Member {
     /// The prefix of a restaurant's members in [`BY_RESTAURANT`].
     pub(crate) fn keys_of(restaurant: Id<kinds::Restaurant>) -> Key {
         Key::new().id(restaurant)
+    }
+
+    /// The member as others are shown it.
+    pub(crate) fn message(&self, name: String) -> v1::Member {
+        v1::Member {
+            user_id: self.user.to_string(),
+            name,
+            role: self.role.as_str().to_owned(),
+            restaurant_id: self.restaurant.to_string(),
+        }
     }
 }
 

@@ -171,6 +171,11 @@ impl Keys {
         Ok(Self { engine, sealer, opened: Arc::default(), kept: lifetime + LOOK_AGAIN + LEEWAY })
     }
 
+    /// What encrypts under the role's secret.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// What makes tokens now; made on first use, and looked at again every now and then, since
     /// another process may have rotated the keys.
     pub(crate) async fn signer(&self) -> Result<Arc<Signer>, Error> {

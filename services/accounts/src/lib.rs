@@ -5,19 +5,20 @@
 //! as the token: a new membership, a lost one and a logout all hold for every request at the
 //! latest when the token expires, `auth.access_token_ttl` after it was given (ten minutes unless
 //! configured otherwise). The *refresh token* is traded for new tokens, here, against what is
-//! stored: it is never stale. Adding members is decided by what is stored, too.
+//! stored: it is never stale. Who may add members and make users is decided by what is stored, too.
 //!
 //! What the gateway saw people do is kept here too, beside the people: `activity`.
 //!
 //! `credentials`, `membership`, `session` and `throttle` hold the rules as plain
-//! functions; `service` and its parts `users` and `sessions` read, ask them, and commit what
-//! they say.
+//! functions; `service` and its parts, such as `users`, `sessions` and `members`, read, ask them, and
+//! commit what they say.
 
 mod activity;
 mod audit;
 mod credentials;
 mod documents;
 mod entropy;
+mod erasure;
 mod hashing;
 mod invitations;
 mod keys;

@@ -12,13 +12,29 @@ fn owns(user: &User, restaurant: Id<kinds::Restaurant>) -> bool {
     user.memberships.contains(&owner)
 }
 
-/// Whether `asker`, as stored now, may set somebody's role in `restaurant`.
-pub(crate) fn may_add(asker: &User, restaurant: Id<kinds::Restaurant>) -> Result<(), Error> {
+/// Whether `asker`, as stored now, may set a member's role in `restaurant`, and invite others.
+pub(crate) fn may_set(asker: &User, restaurant: Id<kinds::Restaurant>) -> Result<(), Error> {
     if asker.roles.contains(&Role::Admin) || owns(asker, restaurant) {
         return Ok(());
     }
-    let message = "only the restaurant's owners and administrators may add members";
+    let message = "only the restaurant's owners and administrators may say who works there";
     Err(Error::new(ErrorCode::PermissionDenied, message))
+}
+
+/// Whether `asker`, as stored now, may make somebody a member who is not asked. It must not tell
+/// whether there is such a user.
+pub(crate) fn may_add(asker: &User) -> Result<(), Error> {
+    if asker.roles.contains(&Role::Admin) {
+        return Ok(());
+    }
+    let message = "nobody becomes a member without being asked: send an invitation instead";
+    Err(Error::new(ErrorCode::PermissionDenied, message))
+}
+
+/// What somebody who is a member in role `has` becomes by an invitation: it takes nothing away.
+pub(crate) fn invited_to(has: Option<StaffRole>, role: StaffRole) -> StaffRole {
+    // In the order of the roles, the one that may do more comes first.
+    has.map_or(role, |has| has.min(role))
 }
 
 /// An owner stays one until another owner says otherwise, so that a restaurant does not lose its
@@ -98,6 +114,7 @@ mod tests {
             roles: vec![Role::Customer],
             memberships: Vec::new(),
             password: PasswordHash(String::new()),
+            credential_changes: 0,
             sessions_from: Timestamp::from_millis(0),
             kept_session: None,
             erased_at: None,
@@ -111,16 +128,27 @@ mod tests {
     }
 
     #[test]
-    fn only_owners_and_administrators_add_members() {
+    fn an_invitation_takes_nothing_away() {
+        use StaffRole::{Chef, Manager, Owner};
+        assert_eq!(invited_to(None, Chef), Chef);
+        assert_eq!(invited_to(Some(Owner), Chef), Owner);
+        assert_eq!(invited_to(Some(Manager), Chef), Manager);
+        assert_eq!(invited_to(Some(Chef), Manager), Manager);
+    }
+
+    #[test]
+    fn only_owners_and_administrators_set_members_and_only_administrators_add_any() {
         let now = Timestamp::from_millis(1);
         let place = Id::from_bits(7);
-        assert_eq!(may_add(&user(), place).unwrap_err().code(), ErrorCode::PermissionDenied);
+        assert_eq!(may_set(&user(), place).unwrap_err().code(), ErrorCode::PermissionDenied);
         let manager = add(&user(), place, StaffRole::Manager, now).unwrap().unwrap();
-        assert!(may_add(&manager, place).is_err());
+        assert!(may_set(&manager, place).is_err());
         let owner = add(&manager, place, StaffRole::Owner, now).unwrap().unwrap();
-        assert!(may_add(&owner, place).is_ok());
-        assert!(may_add(&owner, Id::from_bits(8)).is_err());
-        assert!(may_add(&User { roles: vec![Role::Admin], ..user() }, place).is_ok());
+        assert!(may_set(&owner, place).is_ok());
+        assert!(may_set(&owner, Id::from_bits(8)).is_err());
+        assert_eq!(may_add(&owner).unwrap_err().code(), ErrorCode::PermissionDenied);
+        let admin = User { roles: vec![Role::Admin], ..user() };
+        assert!(may_set(&admin, place).is_ok() && may_add(&admin).is_ok());
         assert!(may_set_own(&owner, place, StaffRole::Owner).is_ok());
         assert_eq!(
             may_set_own(&owner, place, StaffRole::Chef).unwrap_err().code(),

@@ -16,11 +16,11 @@ use bistro_proto::accounts::v1::{
 };
 use bistro_runtime::Asked;
 use bistro_store::{
-    Cause, Collection, Document, Index, Key, Mark, StoreError, StoreExt as _, Versioned, Work,
+    Cause, Collection, Document, Index, Key, Mark, Query, StoreError, StoreExt as _, Versioned,
+    Work,
 };
 use prost::{Message as _, Name as _};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     credentials::{check_email, check_new_password},
@@ -29,6 +29,7 @@ use crate::{
     revocation::own_session,
     service::AccountsService,
     sessions::{ROUNDS, busy},
+    throttle,
     tokens::{Purpose, Signer},
     users::user_id,
 };
@@ -37,13 +38,17 @@ use crate::{
 const VALID: Duration = Duration::from_hours(1);
 /// Resets by when they end.
 pub(crate) const BY_EXPIRY: &str = "expiry";
+/// Resets that were not used, by user.
+const UNUSED: &str = "unused";
+/// Resets of one user that are exported at most.
+const EXPORTED: u32 = 100;
 
 pub(crate) static RESETS: Collection = Collection {
     role: "accounts",
     name: "password_resets",
     schema: 1,
     compatible_from: 1,
-    indexes: &[Index::new(BY_EXPIRY)],
+    indexes: &[Index::new(BY_EXPIRY), Index::new(UNUSED)],
 };
 
 /// A way to a new password.
@@ -52,6 +57,9 @@ pub(crate) struct PasswordReset {
     pub(crate) id: Id<kinds::PasswordReset>,
     /// None when there is no user of the address that was given.
     pub(crate) user: Option<Id<kinds::User>>,
+    /// The user's `credential_changes` when it was made: of no use after another change.
+    #[serde(default)]
+    pub(crate) credential_changes: i64,
     pub(crate) expires_at: Timestamp,
     pub(crate) used_at: Option<Timestamp>,
 }
@@ -64,21 +72,38 @@ impl Document for PasswordReset {
     }
 
     fn keys(&self) -> Vec<(&'static str, Key)> {
-        vec![(BY_EXPIRY, Key::new().time(self.expires_at))]
+        let mut keys = vec![(BY_EXPIRY, Key::new().time(self.expires_at))];
+        if let Some(user) = self.user.filter(|_| self.used_at.is_none()) {
+            keys.push((UNUSED, Key::new().id(user).time(self.expires_at)));
+        }
+        keys
     }
 }
 
 impl PasswordReset {
-    fn begin(id: Id<kinds::PasswordReset>, user: Option<Id<kinds::User>>, now: Timestamp) -> Self {
-        Self { id, user, expires_at: now + VALID, used_at: None }
+    fn begin(id: Id<kinds::PasswordReset>, user: Option<&User>, now: Timestamp) -> Self {
+        Self {
+            id,
+            user: user.map(|user| user.id),
+            credential_changes: user.map_or(0, |user| user.credential_changes),
+            expires_at: now + VALID,
+            used_at: None,
+        }
     }
 
-    /// The user whose password it may set `now`.
+    /// The user whose password it sets, unless it was used or has ended.
     fn usable(&self, now: Timestamp) -> Result<Id<kinds::User>, Error> {
         match self.user {
             Some(user) if self.used_at.is_none() && now < self.expires_at => Ok(user),
             _ => Err(no_reset()),
         }
+    }
+
+    /// Whether it may set the password of `user`, whose it is, `now`: not if password or address
+    /// were changed after it was made.
+    fn is_usable_by(&self, user: &User, now: Timestamp) -> bool {
+        let is_theirs = self.usable(now).is_ok_and(|id| id == user.id);
+        is_theirs && user.erased_at.is_none() && self.credential_changes == user.credential_changes
     }
 }
 
@@ -93,8 +118,8 @@ impl AccountsService {
         check_new_password("new", &request.new)?;
         let (current, new) = (Secret::new(request.current), Secret::new(request.new));
         let mut user = self.user(id).await?;
-        if !self.check_password(&user.email, current, Some(&user)).await? {
-            return Err(Error::new(ErrorCode::WrongCredentials, "the present password is wrong"));
+        if !self.check_present(&user, current).await? {
+            return Err(wrong_present());
         }
         let checked = user.password.clone();
         let hash = self.passwords.hash(new, entropy::random()?).await?;
@@ -105,10 +130,17 @@ impl AccountsService {
             }
             let mut work = self.engine.work(Cause::Tick { name: format!("password/{id}") });
             let kept = own_session(principal, id);
-            let after = User { password: hash.clone(), ..user.without_sessions(kept, work.time) };
+            let after = User {
+                password: hash.clone(),
+                credential_changes: user.credential_changes + 1,
+                ..user.without_sessions(kept, work.time)
+            };
             work.replace(&user, &after)?;
             match self.engine.commit(work).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.logins.lock().forget(&user.email);
+                    return Ok(());
+                }
                 Err(StoreError::Conflict { .. }) => user = self.user(id).await?,
                 Err(error) => return Err(error.into()),
             }
@@ -124,7 +156,7 @@ impl AccountsService {
     ) -> Result<RequestPasswordResetResponse, Error> {
         // That a text is no address tells nothing about who is registered.
         let email = check_email("email", &request.email)?;
-        let account = Sha256::digest(format!("reset {email}")).into();
+        let account = throttle::name("reset", &email);
         self.resets.lock().begin(account, self.engine.now()).map_err(|wait| {
             let message = "a reset was asked for too often for this address; wait before the next";
             Error::new(ErrorCode::RateLimited, message).retry_after(wait)
@@ -133,13 +165,14 @@ impl AccountsService {
         let decide = |mut work: Work| {
             let email = &email;
             async move {
-                let user = self.user_of_email(email).await?.map(|user| user.id);
-                let reset = PasswordReset::begin(work.ids().id("reset"), user, work.time);
+                let user = self.user_of_email(email).await?;
+                let id = work.ids().id("reset");
+                let reset = PasswordReset::begin(id, user.as_deref(), work.time);
                 work.insert_new(&reset)?;
                 if let Some(user) = user {
                     let event = PasswordResetRequested {
                         reset_id: reset.id.to_string(),
-                        user_id: user.to_string(),
+                        user_id: user.id.to_string(),
                     };
                     let kind = PasswordResetRequested::full_name();
                     work.event(&kind, reset.id, 1, event.encode_to_vec());
@@ -157,7 +190,7 @@ impl AccountsService {
         asked: &Asked,
         request: &CreatePasswordResetRequest,
     ) -> Result<ResetMessage, Error> {
-        asked.principal.require_admin()?;
+        self.require_admin_now(&asked.principal).await?;
         let id = user_id("user_id", &request.user_id)?;
         let signer = self.keys.signer().await?;
         let command = asked.command("accounts.create_password_reset", request)?;
@@ -167,7 +200,7 @@ impl AccountsService {
             if user.erased_at.is_some() {
                 return Err(Error::not_found(format_args!("user {id}")));
             }
-            let reset = PasswordReset::begin(work.ids().id("reset"), Some(id), work.time);
+            let reset = PasswordReset::begin(work.ids().id("reset"), Some(&user), work.time);
             work.insert_new(&reset)?;
             let answer = shown(&reset, id, signer);
             Ok(Decision::commit(work, answer))
@@ -189,8 +222,27 @@ impl AccountsService {
         let id: Id<kinds::PasswordReset> =
             request.id.parse().map_err(|cause| Error::field("id", format!("{cause}")))?;
         let reset = self.engine.store().require::<PasswordReset, _>("password reset", id).await?;
-        let user = reset.usable(self.engine.now())?;
-        Ok(shown(&reset, user, &*self.keys.signer().await?))
+        let user = self.user(reset.usable(self.engine.now())?).await?;
+        if !reset.is_usable_by(&user, self.engine.now()) {
+            return Err(no_reset());
+        }
+        Ok(shown(&reset, user.id, &*self.keys.signer().await?))
+    }
+
+    /// The resets that may still set the password of `user`, without their tokens, and whether there
+    /// are more.
+    pub(crate) async fn usable_resets(
+        &self,
+        user: &User,
+    ) -> Result<(Vec<ResetMessage>, bool), Error> {
+        let now = self.engine.now();
+        let of_user = Key::new().id(user.id);
+        let query = Query::prefix::<PasswordReset>(UNUSED, &of_user)
+            .from(&of_user.time(now))
+            .limit(EXPORTED);
+        let found = self.engine.store().list::<PasswordReset>(query).await?;
+        let usable = found.items.iter().filter(|reset| reset.is_usable_by(user, now));
+        Ok((usable.map(|reset| told(reset, user.id)).collect(), found.next.is_some()))
     }
 
     /// Sets a password by a reset's token; all of the user's sessions end.
@@ -199,20 +251,33 @@ impl AccountsService {
         let signer = self.keys.signer().await?;
         let id = signer.read_code(Purpose::Reset, &request.token).ok_or_else(no_reset)?;
         let reset = self.reset(&id).await?;
-        reset.usable(self.engine.now())?;
+        let user = self.user(reset.usable(self.engine.now())?).await?;
+        if !reset.is_usable_by(&user, self.engine.now()) {
+            return Err(no_reset());
+        }
         let hash = self.passwords.hash(Secret::new(request.new), entropy::random()?).await?;
         for _ in 0..ROUNDS {
             let reset = self.reset(&id).await?;
             let mut work = self.engine.work(Cause::Tick { name: format!("reset/{id}") });
             let user = self.user(reset.usable(work.time)?).await?;
+            if !reset.is_usable_by(&user, work.time) {
+                return Err(no_reset());
+            }
             work.replace(
                 &reset,
                 &PasswordReset { used_at: Some(work.time), ..reset.value.clone() },
             )?;
-            let after = User { password: hash.clone(), ..user.without_sessions(None, work.time) };
+            let after = User {
+                password: hash.clone(),
+                credential_changes: user.credential_changes + 1,
+                ..user.without_sessions(None, work.time)
+            };
             work.replace(&user, &after)?;
             match self.engine.commit(work).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.logins.lock().forget(&user.email);
+                    return Ok(());
+                }
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -226,13 +291,22 @@ impl AccountsService {
 }
 
 fn shown(reset: &PasswordReset, user: Id<kinds::User>, signer: &Signer) -> ResetMessage {
-    let id = reset.id.to_string();
+    let told = told(reset, user);
+    ResetMessage { token: signer.code(Purpose::Reset, &told.id), ..told }
+}
+
+/// The reset without its token.
+fn told(reset: &PasswordReset, user: Id<kinds::User>) -> ResetMessage {
     ResetMessage {
-        token: signer.code(Purpose::Reset, &id),
-        id,
+        id: reset.id.to_string(),
         user_id: user.to_string(),
+        token: String::new(),
         expires_at_ms: reset.expires_at.as_millis(),
     }
+}
+
+pub(crate) fn wrong_present() -> Error {
+    Error::new(ErrorCode::WrongCredentials, "the present password is wrong")
 }
 
 fn no_reset() -> Error {

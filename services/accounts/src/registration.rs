@@ -1,7 +1,7 @@
 //! Registration: by oneself, or by an administrator for somebody else.
 
 use bistro_config::Secret;
-use bistro_core::{Error, ErrorCode, Principal};
+use bistro_core::{Error, ErrorCode, Principal, Role};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::accounts::v1::{CreateUserRequest, RegisterRequest, User as UserMessage};
 use bistro_runtime::Asked;
@@ -13,6 +13,7 @@ use crate::{
     documents::{BY_EMAIL, PasswordHash, USERS, User, message},
     entropy,
     service::AccountsService,
+    throttle::Try,
 };
 
 impl AccountsService {
@@ -30,19 +31,36 @@ impl AccountsService {
         asked: &Asked,
         request: CreateUserRequest,
     ) -> Result<UserMessage, Error> {
-        asked.principal.require_admin()?;
+        self.require_admin_now(&asked.principal).await?;
         let CreateUserRequest { email, password, name, roles } = request;
         self.make(asked, RegisterRequest { email, password, name, roles }, Roles::Any).await
     }
 
-    /// Makes a user who asked for it.
+    /// Makes a user who asked for it; or of any role, if an administrator asks.
     pub(crate) async fn register(
         &self,
         asked: &Asked,
         request: RegisterRequest,
     ) -> Result<UserMessage, Error> {
-        let roles = if asked.principal == Principal::Operator { Roles::Any } else { Roles::Free };
+        let roles = if asked.principal.require_admin().is_ok() {
+            self.require_admin_now(&asked.principal).await?;
+            Roles::Any
+        } else {
+            Roles::Free
+        };
         self.make(asked, request, roles).await
+    }
+
+    /// Passes the operator, and administrators as they are stored: a token may be older than the
+    /// loss of the role.
+    pub(crate) async fn require_admin_now(&self, principal: &Principal) -> Result<(), Error> {
+        principal.require_admin()?;
+        let Some(id) = principal.user() else { return Ok(()) };
+        let stored = self.engine.store().load::<User>(&id.to_string()).await?;
+        if stored.is_some_and(|user| user.roles.contains(&Role::Admin)) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::PermissionDenied, "only an administrator may do this"))
     }
 
     /// Makes a user.
@@ -93,6 +111,7 @@ impl AccountsService {
             roles: new.roles.clone(),
             memberships: Vec::new(),
             password: hash.get_or_try_init(make).await?.clone(),
+            credential_changes: 0,
             sessions_from: work.time,
             kept_session: None,
             erased_at: None,
@@ -112,7 +131,8 @@ impl AccountsService {
         let user = self.engine.store().load::<User>(&mark.document.id).await?;
         let user = user.ok_or_else(|| Error::not_found("user of this request any more"))?;
         // A check like that of a login, and limited like it, since it tells as much.
-        if self.check_password(&new.email, password.clone(), Some(&user)).await? {
+        let tried = Try::of(&new.email, "");
+        if self.check_login(tried, password.clone(), Some(&user)).await? {
             return Ok(message(&user, user.version));
         }
         Err(Error::new(
@@ -122,6 +142,7 @@ impl AccountsService {
     }
 }
 
+/// It tells that somebody is registered; `docs/adr/0021-registering-tells-guesses-wait.md` says why.
 pub(crate) fn taken() -> Error {
     Error::new(
         ErrorCode::AlreadyExists,

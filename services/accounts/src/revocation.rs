@@ -5,8 +5,8 @@
 
 use bistro_core::{Error, Id, PageRequest, Principal, kinds};
 use bistro_proto::accounts::v1::{
-    ListSessionsRequest, ListSessionsResponse, RevokeSessionRequest, RevokeSessionsRequest,
-    RevokeSessionsResponse, Session as SessionMessage,
+    GetSessionRequest, ListSessionsRequest, ListSessionsResponse, RevokeSessionRequest,
+    RevokeSessionsRequest, RevokeSessionsResponse, Session as SessionMessage,
 };
 use bistro_store::{Cause, Key, Query, StoreError, StoreExt as _, Versioned};
 
@@ -42,6 +42,29 @@ impl AccountsService {
             sessions: alive.map(|session| shown(session, principal)).collect(),
             next_cursor: found.next.unwrap_or_default(),
         })
+    }
+
+    /// One session that has not ended, for its user, support and administrators; for others there
+    /// is none.
+    pub(crate) async fn session(
+        &self,
+        principal: &Principal,
+        request: &GetSessionRequest,
+    ) -> Result<SessionMessage, Error> {
+        let id: Id<kinds::Session> =
+            request.id.parse().map_err(|cause| Error::field("id", format!("{cause}")))?;
+        if *principal == Principal::Anonymous {
+            return Err(Error::unauthenticated());
+        }
+        let session = self.engine.store().require::<Session, _>("session", id).await?;
+        let user = self.user(session.user).await?;
+        let is_alive = session.revoked_at.is_none()
+            && user.has_session(session.id, session.created_at)
+            && self.engine.now() < session.expires_at;
+        if !is_alive || principal.require_self_or_support(session.user).is_err() {
+            return Err(Error::not_found(format_args!("session {id}")));
+        }
+        Ok(shown(&session, principal))
     }
 
     /// Ends one session of the asker's, or of anybody's for support and administrators. What

@@ -1,6 +1,9 @@
-//! Encrypts what is secret before it is stored: ChaCha20-Poly1305 (RFC 8439).
+//! Encrypts what is secret before it is stored or given away: ChaCha20-Poly1305 (RFC 8439).
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use bistro_core::{Error, ErrorCode};
 use chacha20poly1305::{
     ChaCha20Poly1305, KeyInit as _, Nonce,
@@ -44,6 +47,27 @@ impl Sealer {
         Ok(Sealed(STANDARD.encode([nonce.as_slice(), &sealed].concat())))
     }
 
+    /// Encrypts a text that is given away and comes back, such as a cursor.
+    pub(crate) fn seal_text(
+        &self,
+        name: &str,
+        plain: &str,
+        nonce: [u8; NONCE],
+    ) -> Result<String, Error> {
+        let payload = Payload { msg: plain.as_bytes(), aad: name.as_bytes() };
+        let sealed = self.0.encrypt(&Nonce::from(nonce), payload).map_err(Error::internal)?;
+        Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
+    }
+
+    /// Decrypts a text that [`Sealer::seal_text`] gave away under `name`; none for any other.
+    pub(crate) fn open_text(&self, name: &str, sealed: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE>()?;
+        let payload = Payload { msg: sealed, aad: name.as_bytes() };
+        let plain = self.0.decrypt(&Nonce::from(*nonce), payload).ok()?;
+        String::from_utf8(plain).ok()
+    }
+
     /// Decrypts what was sealed under `name`.
     pub(crate) fn open(&self, name: &str, sealed: &Sealed) -> Result<[u8; 32], Error> {
         let bytes = STANDARD.decode(&sealed.0).map_err(Error::internal)?;
@@ -65,7 +89,25 @@ impl Sealer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_text_comes_back_and_no_other_is_taken_for_one(
+            text in "\\PC*", nonce: [u8; NONCE], other in "[A-Za-z0-9_-]{0,80}",
+        ) {
+            let sealer = Sealer::new(b"a secret").unwrap();
+            let sealed = sealer.seal_text("a", &text, nonce).unwrap();
+            prop_assert_eq!(sealer.open_text("a", &sealed), Some(text));
+            prop_assert_eq!(sealer.open_text("b", &sealed), None);
+            prop_assert_eq!(sealer.open_text("a", &sealed[1..]), None);
+            if other != sealed {
+                prop_assert_eq!(sealer.open_text("a", &other), None);
+            }
+        }
+    }
 
     #[test]
     fn only_the_same_secret_and_name_open_it() {

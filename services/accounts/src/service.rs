@@ -13,8 +13,13 @@ use prometheus::Registry;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    audit, documents::message, hashing::Passwords, keys::Keys, metrics::Metrics,
-    session::Lifetimes, throttle::Throttle,
+    audit,
+    documents::message,
+    hashing::Passwords,
+    keys::Keys,
+    metrics::Metrics,
+    session::Lifetimes,
+    throttle::{Logins, Name, Throttle},
 };
 
 /// Serves accounts.
@@ -22,9 +27,11 @@ pub(crate) struct AccountsService {
     pub(crate) engine: Engine,
     pub(crate) keys: Keys,
     pub(crate) passwords: Passwords,
-    pub(crate) throttle: Mutex<Throttle>,
-    /// Of asking for new passwords.
-    pub(crate) resets: Mutex<Throttle>,
+    pub(crate) logins: Mutex<Logins>,
+    /// Of showing the present password again, by user.
+    pub(crate) presents: Mutex<Throttle<Name>>,
+    /// Of asking for new passwords, by address.
+    pub(crate) resets: Mutex<Throttle<Name>>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) metrics: Metrics,
 }
@@ -40,7 +47,8 @@ impl AccountsService {
             engine,
             keys,
             passwords: Passwords::new(auth.argon2_concurrency)?,
-            throttle: Mutex::default(),
+            logins: Mutex::default(),
+            presents: Mutex::default(),
             resets: Mutex::default(),
             lifetimes: Lifetimes {
                 access: auth.access_token_ttl,
@@ -111,6 +119,14 @@ impl Accounts for AccountsService {
     ) -> Result<Response<v1::ListSessionsResponse>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.sessions(&asked.principal, request).await)
+    }
+
+    async fn get_session(
+        &self,
+        request: Request<v1::GetSessionRequest>,
+    ) -> Result<Response<v1::Session>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.session(&asked.principal, &request).await)
     }
 
     async fn revoke_session(
@@ -206,7 +222,7 @@ impl Accounts for AccountsService {
         request: Request<v1::UpdateUserRequest>,
     ) -> Result<Response<v1::User>, Status> {
         let (asked, request) = ask(request)?;
-        answer(self.update_user(&asked, &request).await)
+        answer(self.update_user(&asked, request).await)
     }
 
     async fn delete_user(
@@ -236,7 +252,7 @@ impl Accounts for AccountsService {
     async fn add_membership(
         &self,
         request: Request<v1::AddMembershipRequest>,
-    ) -> Result<Response<v1::User>, Status> {
+    ) -> Result<Response<v1::Member>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.set_membership(&asked, &request).await)
     }
@@ -244,9 +260,17 @@ impl Accounts for AccountsService {
     async fn remove_membership(
         &self,
         request: Request<v1::RemoveMembershipRequest>,
-    ) -> Result<Response<v1::User>, Status> {
+    ) -> Result<Response<v1::RemoveMembershipResponse>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.remove_membership(&asked, &request).await)
+    }
+
+    async fn get_membership(
+        &self,
+        request: Request<v1::GetMembershipRequest>,
+    ) -> Result<Response<v1::Member>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.membership(&asked.principal, &request).await)
     }
 
     async fn list_members(
@@ -271,6 +295,22 @@ impl Accounts for AccountsService {
     ) -> Result<Response<v1::ListInvitationsResponse>, Status> {
         let (asked, request) = ask(request)?;
         answer(self.invitations(&asked.principal, request).await)
+    }
+
+    async fn get_invitation(
+        &self,
+        request: Request<v1::GetInvitationRequest>,
+    ) -> Result<Response<v1::Invitation>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.show_invitation(&asked.principal, &request).await)
+    }
+
+    async fn update_invitation(
+        &self,
+        request: Request<v1::UpdateInvitationRequest>,
+    ) -> Result<Response<v1::Invitation>, Status> {
+        let (asked, request) = ask(request)?;
+        answer(self.update_invitation(&asked, &request).await)
     }
 
     async fn delete_invitation(

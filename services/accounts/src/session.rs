@@ -18,6 +18,8 @@ pub(crate) const BY_EXPIRY: &str = "expiry";
 pub(crate) const BY_USER: &str = "user";
 /// Characters that are kept of what a client calls itself.
 const MAX_CLIENT: usize = 120;
+/// Sessions that one user has at most: whoever logs in once more ends the oldest.
+pub(crate) const MAX_SESSIONS: u32 = 100;
 
 pub(crate) static SESSIONS: Collection = Collection {
     role: "accounts",
@@ -132,9 +134,10 @@ impl Session {
         }
     }
 
-    /// The same session, ended.
+    /// The same session, ended. Nothing that tells of the person is kept of it.
     pub(crate) fn revoke(&self, now: Timestamp) -> Self {
-        Self { revoked_at: self.revoked_at.or(Some(now)), ..self.clone() }
+        let client = String::new();
+        Self { revoked_at: self.revoked_at.or(Some(now)), client, ..self.clone() }
     }
 }
 

@@ -5,13 +5,14 @@
 //! time, and the other two may be repeated as they are. A session that is refreshed every few
 //! minutes would collect marks by the thousand.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bistro_config::Secret;
-use bistro_core::{Error, ErrorCode, Principal};
+use bistro_core::{Error, ErrorCode, Id, Principal, kinds};
 use bistro_proto::accounts::v1::{LogInRequest, RefreshRequest, Tokens};
 use bistro_runtime::AccessClaims;
-use bistro_store::{Cause, StoreError, StoreExt as _, Versioned};
-use sha2::{Digest as _, Sha256};
+use bistro_store::{Cause, Query, StoreError, StoreExt as _, Versioned};
 use tracing::warn;
 
 use crate::{
@@ -19,7 +20,8 @@ use crate::{
     documents::{User, message},
     entropy,
     service::AccountsService,
-    session::{Session, Verdict},
+    session::{BY_USER, MAX_SESSIONS, Session, Verdict},
+    throttle::{self, Try},
     tokens::Signer,
 };
 
@@ -49,43 +51,81 @@ impl AccountsService {
         }
         let user = self.user_of_email(&email).await?;
         let password = Secret::new(std::mem::take(&mut request.password));
-        if !self.check_password(&email, password, user.as_deref()).await? {
-            return Err(wrong_credentials());
+        // The audit trail is to say whose password was tried; the asker must not learn it.
+        let meant = |refused: Error| match &user {
+            Some(user) => refused.about(user.id),
+            None => refused,
+        };
+        let tried = Try::of(&email, &request.network);
+        if !self.check_login(tried, password, user.as_deref()).await.map_err(meant)? {
+            return Err(meant(wrong_credentials()));
         }
         // Nobody has the right password of nobody.
-        let user = user.ok_or_else(wrong_credentials)?;
+        let mut user = user.ok_or_else(wrong_credentials)?;
+        let checked = user.password.clone();
         let signer = self.keys.signer().await?;
         let key = URL_SAFE_NO_PAD.encode(entropy::random::<32>()?);
-        let mut work = self.engine.work(Cause::request("anonymous", "accounts.log_in", &key, &[]));
-        let id = work.ids().id("session");
-        let session = Session::begin(id, user.id, &request.client, work.time, self.lifetimes);
-        // Whoever logs in while the password is changed must not stay logged in by the old one.
-        work.insert(&session)?.require(&user);
-        match self.engine.commit(work).await {
-            Ok(_) => self.tokens(&signer, &session, &user),
-            Err(StoreError::Conflict { .. }) => Err(busy()),
-            Err(error) => Err(error.into()),
+        for _ in 0..ROUNDS {
+            let cause = Cause::request("anonymous", "accounts.log_in", &key, &[]);
+            let mut work = self.engine.work(cause);
+            let id = work.ids().id("session");
+            let session = Session::begin(id, user.id, &request.client, work.time, self.lifetimes);
+            // Whoever logs in while the password is changed must not stay logged in by the old one.
+            work.insert(&session)?.require(&user);
+            if let Some(oldest) = self.one_too_many(user.id).await? {
+                work.delete(&oldest);
+            }
+            match self.engine.commit(work).await {
+                Ok(_) => return self.tokens(&signer, &session, &user),
+                Err(StoreError::Conflict { .. }) => user = self.user(user.id).await?,
+                Err(error) => return Err(error.into()),
+            }
+            if user.password.0 != checked.0 {
+                return Err(wrong_credentials());
+            }
         }
+        Err(busy())
     }
 
-    /// Whether `password` is that of `user`, who has the address `email`; it is not if there is no
-    /// such user. Tries are limited per address.
-    pub(crate) async fn check_password(
+    /// The oldest session of a user who has as many as one may have.
+    async fn one_too_many(
         &self,
-        email: &str,
+        user: Id<kinds::User>,
+    ) -> Result<Option<Versioned<Session>>, Error> {
+        let query = Query::prefix::<Session>(BY_USER, &Session::keys_of(user)).limit(MAX_SESSIONS);
+        let mut there = self.engine.store().list::<Session>(query).await?.items;
+        let is_full = u32::try_from(there.len()).is_ok_and(|count| count >= MAX_SESSIONS);
+        Ok(is_full.then(|| there.swap_remove(0)))
+    }
+
+    /// Whether `password` is that of `user`; it is not if there is no such user. Tries are limited
+    /// per account and network.
+    pub(crate) async fn check_login(
+        &self,
+        tried: Try,
         password: Secret,
         user: Option<&User>,
     ) -> Result<bool, Error> {
-        let account = Sha256::digest(email).into();
-        self.throttle.lock().begin(account, self.engine.now()).map_err(|wait| {
-            let message = "too many wrong passwords for this address; wait before the next try";
-            Error::new(ErrorCode::RateLimited, message).retry_after(wait)
-        })?;
+        self.logins.lock().begin(tried, self.engine.now()).map_err(too_many_tries)?;
         let checked = self.passwords.verify(password, user.map(|user| user.password.clone())).await;
         match checked {
-            Ok(true) => self.throttle.lock().succeeded(&account),
+            Ok(true) => self.logins.lock().succeeded(tried),
             Ok(false) => {}
-            Err(_) => self.throttle.lock().withdrawn(&account, self.engine.now()),
+            Err(_) => self.logins.lock().withdrawn(tried, self.engine.now()),
+        }
+        checked
+    }
+
+    /// Whether `password` is that of `user`, who has logged in already: what others try from outside
+    /// does not count here.
+    pub(crate) async fn check_present(&self, user: &User, password: Secret) -> Result<bool, Error> {
+        let tried = throttle::name("present", &user.id.to_string());
+        self.presents.lock().begin(tried, self.engine.now()).map_err(too_many_tries)?;
+        let checked = self.passwords.verify(password, Some(user.password.clone())).await;
+        match checked {
+            Ok(true) => self.presents.lock().succeeded(&tried),
+            Ok(false) => {}
+            Err(_) => self.presents.lock().withdrawn(&tried, self.engine.now()),
         }
         checked
     }
@@ -182,6 +222,11 @@ impl AccountsService {
         self.metrics.refreshes.with_label_values(&["refused"]).inc();
         ended()
     }
+}
+
+fn too_many_tries(wait: Duration) -> Error {
+    let message = "too many wrong passwords; wait before the next try";
+    Error::new(ErrorCode::RateLimited, message).retry_after(wait)
 }
 
 fn wrong_credentials() -> Error {

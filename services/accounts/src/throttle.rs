@@ -1,26 +1,98 @@
-//! Slows down who guesses passwords: a growing wait per account after repeated failures.
+//! Slows down who guesses passwords: a growing wait after repeated failures.
 //!
-//! It is kept in memory, per process: with several processes of this role the guesser gets as
-//! many times the tries, and a restart forgets. It is kept for addresses that nobody registered
-//! too, so that it does not tell which are. The limit per network address is the gateway's.
+//! Failures count for an account *from a network*, so that a stranger's do not keep the owner out,
+//! and beside that for the account from anywhere, with ten times the patience, so that guessing from
+//! many networks is slowed down too. It is kept in memory, per process: with several processes of
+//! this role the guesser gets as many times the tries, and a restart forgets. It is kept for
+//! addresses that nobody registered too, so that it does not tell which are. How often a network may
+//! ask at all is the gateway's.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use bistro_core::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 /// Failures in a row that cost nothing: people mistype.
 const FREE: u32 = 10;
+/// Failures in a row, from anywhere, that cost nothing.
+const FREE_FROM_ANYWHERE: u32 = 100;
 /// The wait after the first failure that costs; it doubles with each one after.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait. Longer ones would let anybody lock the account's owner out.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// After this long without a try, the failures are forgotten.
 const FORGET: Duration = Duration::from_mins(15);
-/// Accounts that are remembered at most.
+/// Names that are remembered at most.
 const REMEMBERED: usize = 10_000;
 
-/// Names an account without telling its address.
-pub(crate) type Account = [u8; 32];
+/// Names an account, or a network, without telling what it is.
+pub(crate) type Name = [u8; 32];
+
+/// Names what `text` is of `kind`.
+pub(crate) fn name(kind: &str, text: &str) -> Name {
+    Sha256::digest(format!("{kind} {text}")).into()
+}
+
+/// A try to log in: into which account, from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Try {
+    account: Name,
+    network: Name,
+}
+
+impl Try {
+    /// Somebody in `network` tries to be who has the address `email`.
+    pub(crate) fn of(email: &str, network: &str) -> Self {
+        Self { account: name("account", email), network: name("network", network) }
+    }
+}
+
+/// The tries to log in of late.
+pub(crate) struct Logins {
+    from_network: Throttle<(Name, Name)>,
+    from_anywhere: Throttle<Name>,
+}
+
+impl Default for Logins {
+    fn default() -> Self {
+        Self {
+            from_network: Throttle::default(),
+            from_anywhere: Throttle::with(FREE_FROM_ANYWHERE),
+        }
+    }
+}
+
+impl Logins {
+    /// Begins a try, or says how long to wait before the next one. One that has to wait counts for
+    /// nothing.
+    pub(crate) fn begin(&mut self, one: Try, now: Timestamp) -> Result<(), Duration> {
+        self.from_network.check((one.account, one.network), now)?;
+        self.from_anywhere.check(one.account, now)?;
+        self.from_network.count((one.account, one.network), now);
+        self.from_anywhere.count(one.account, now);
+        Ok(())
+    }
+
+    /// The try had the right password: the account's failures from there, and those that count from
+    /// anywhere, are forgotten.
+    pub(crate) fn succeeded(&mut self, one: Try) {
+        self.from_network.succeeded(&(one.account, one.network));
+        self.from_anywhere.succeeded(&one.account);
+    }
+
+    /// The try came to nothing for a reason of ours: it is taken back.
+    pub(crate) fn withdrawn(&mut self, one: Try, now: Timestamp) {
+        self.from_network.withdrawn(&(one.account, one.network), now);
+        self.from_anywhere.withdrawn(&one.account, now);
+    }
+
+    /// The account has another password: whatever was tried, nobody has to wait for it.
+    pub(crate) fn forget(&mut self, email: &str) {
+        let account = name("account", email);
+        self.from_network.tries.retain(|(of, _), _| *of != account);
+        self.from_anywhere.succeeded(&account);
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Tries {
@@ -30,39 +102,64 @@ struct Tries {
     not_before: Timestamp,
 }
 
-/// The tries of each account that was tried lately.
-#[derive(Default)]
-pub(crate) struct Throttle {
-    tries: HashMap<Account, Tries>,
+/// The tries of each of those that were tried lately.
+pub(crate) struct Throttle<K> {
+    /// Failures in a row that cost nothing.
+    free: u32,
+    tries: HashMap<K, Tries>,
 }
 
-impl Throttle {
+impl<K> Default for Throttle<K> {
+    fn default() -> Self {
+        Self::with(FREE)
+    }
+}
+
+impl<K> Throttle<K> {
+    fn with(free: u32) -> Self {
+        Self { free, tries: HashMap::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Throttle<K> {
     /// Begins a try, or says how long to wait before the next one.
     ///
     /// A try counts as failed until [`Throttle::succeeded`], so that many at once gain nothing.
-    pub(crate) fn begin(&mut self, account: Account, now: Timestamp) -> Result<(), Duration> {
-        let known = self.tries.get(&account).filter(|tries| now.since(tries.last) < FORGET);
-        let count = match known {
-            Some(tries) if now < tries.not_before => return Err(tries.not_before.since(now)),
-            Some(tries) => tries.count.saturating_add(1),
-            None => 1,
-        };
-        if !self.tries.contains_key(&account) {
-            self.make_room(now);
-        }
-        let not_before = now + wait_after(count);
-        self.tries.insert(account, Tries { count, last: now, not_before });
+    pub(crate) fn begin(&mut self, of: K, now: Timestamp) -> Result<(), Duration> {
+        self.check(of, now)?;
+        self.count(of, now);
         Ok(())
     }
 
-    /// The try had the right password: the account's failures are forgotten.
-    pub(crate) fn succeeded(&mut self, account: &Account) {
-        self.tries.remove(account);
+    /// Says how long to wait before the next try, if that is not now.
+    fn check(&self, of: K, now: Timestamp) -> Result<(), Duration> {
+        match self.known(of, now) {
+            Some(tries) if now < tries.not_before => Err(tries.not_before.since(now)),
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, of: K, now: Timestamp) {
+        let count = self.known(of, now).map_or(0, |tries| tries.count).saturating_add(1);
+        if !self.tries.contains_key(&of) {
+            self.make_room(now);
+        }
+        let not_before = now + wait_after(count, self.free);
+        self.tries.insert(of, Tries { count, last: now, not_before });
+    }
+
+    fn known(&self, of: K, now: Timestamp) -> Option<Tries> {
+        self.tries.get(&of).filter(|tries| now.since(tries.last) < FORGET).copied()
+    }
+
+    /// The try was right: the failures are forgotten.
+    pub(crate) fn succeeded(&mut self, of: &K) {
+        self.tries.remove(of);
     }
 
     /// The try came to nothing for a reason of ours: it is taken back.
-    pub(crate) fn withdrawn(&mut self, account: &Account, now: Timestamp) {
-        if let Some(tries) = self.tries.get_mut(account) {
+    pub(crate) fn withdrawn(&mut self, of: &K, now: Timestamp) {
+        if let Some(tries) = self.tries.get_mut(of) {
             tries.count = tries.count.saturating_sub(1);
             tries.not_before = now;
         }
@@ -79,15 +176,15 @@ impl Throttle {
             return;
         }
         let least = self.tries.iter().min_by_key(|(_, tries)| (tries.count, tries.last));
-        if let Some(account) = least.map(|(account, _)| *account) {
-            self.tries.remove(&account);
+        if let Some(of) = least.map(|(of, _)| *of) {
+            self.tries.remove(&of);
         }
     }
 }
 
-/// How long to wait after `count` failures in a row.
-fn wait_after(count: u32) -> Duration {
-    match count.checked_sub(FREE) {
+/// How long to wait after `count` failures in a row, of which `free` cost nothing.
+fn wait_after(count: u32, free: u32) -> Duration {
+    match count.checked_sub(free) {
         None => Duration::ZERO,
         Some(more) => FIRST_WAIT.saturating_mul(2_u32.saturating_pow(more)).min(LONGEST_WAIT),
     }
@@ -99,13 +196,13 @@ mod tests {
 
     use super::*;
 
-    const ACCOUNT: Account = [1; 32];
+    const ACCOUNT: Name = [1; 32];
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_millis(secs * 1000)
     }
 
-    fn failed(count: u32) -> Throttle {
+    fn failed(count: u32) -> Throttle<Name> {
         let mut throttle = Throttle::default();
         for _ in 0..count {
             throttle.begin(ACCOUNT, at(0)).unwrap();
@@ -113,7 +210,7 @@ mod tests {
         throttle
     }
 
-    fn numbered(number: u32) -> Account {
+    fn numbered(number: u32) -> Name {
         let mut account = [0; 32];
         account[..4].copy_from_slice(&number.to_be_bytes());
         account
@@ -126,8 +223,8 @@ mod tests {
         assert_eq!(throttle.begin(ACCOUNT, at(1)), Ok(()));
         assert_eq!(throttle.begin(ACCOUNT, at(1)), Err(Duration::from_secs(2)));
         assert_eq!(throttle.begin([2; 32], at(1)), Ok(()));
-        assert_eq!(wait_after(FREE + 2), Duration::from_secs(4));
-        assert_eq!(wait_after(u32::MAX), LONGEST_WAIT);
+        assert_eq!(wait_after(FREE + 2, FREE), Duration::from_secs(4));
+        assert_eq!(wait_after(u32::MAX, FREE), LONGEST_WAIT);
     }
 
     #[test]
@@ -147,6 +244,45 @@ mod tests {
         throttle.withdrawn(&ACCOUNT, at(0));
         assert_eq!(throttle.begin(ACCOUNT, at(0)), Ok(()));
         assert_eq!(throttle.begin(ACCOUNT, at(0)), Err(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_stranger_elsewhere_does_not_keep_the_owner_out() {
+        let mut logins = Logins::default();
+        let (owner, stranger) =
+            (Try::of("ada@example.org", "home"), Try::of("ada@example.org", "far"));
+        let mut refused = 0;
+        // A minute long, ten times a second.
+        for tenth in 0..600 {
+            refused += u32::from(
+                logins.begin(stranger, at(0) + Duration::from_millis(tenth * 100)).is_err(),
+            );
+        }
+        assert!(refused > 500, "{refused}");
+        assert_eq!(logins.begin(owner, at(60)), Ok(()));
+        logins.succeeded(owner);
+        // That the owner came in does not help the stranger.
+        assert!(logins.begin(stranger, at(60)).is_err());
+        // A new password does not make anybody wait.
+        logins.forget("ada@example.org");
+        assert_eq!(logins.begin(stranger, at(60)), Ok(()));
+    }
+
+    #[test]
+    fn many_networks_together_wait_for_one_account() {
+        let mut logins = Logins::default();
+        for number in 0..FREE_FROM_ANYWHERE {
+            let one = Try::of("ada@example.org", &number.to_string());
+            assert_eq!(logins.begin(one, at(0)), Ok(()));
+        }
+        let next = Try::of("ada@example.org", "one more");
+        assert_eq!(logins.begin(next, at(0)), Err(FIRST_WAIT));
+        // Who has to wait is not counted: neither there nor from anywhere.
+        assert_eq!(logins.begin(next, at(0)), Err(FIRST_WAIT));
+        assert_eq!(logins.begin(Try::of("eve@example.org", "one more"), at(0)), Ok(()));
+        assert_eq!(logins.begin(next, at(1)), Ok(()));
+        logins.withdrawn(next, at(1));
+        assert_eq!(logins.begin(next, at(1)), Ok(()));
     }
 
     #[test]
@@ -171,7 +307,7 @@ mod tests {
                 }
             }
             // Gaps stay far below FORGET, so that nothing is forgotten meanwhile.
-            let earned = (FREE..tries).map(wait_after).sum::<Duration>();
+            let earned = (FREE..tries).map(|count| wait_after(count, FREE)).sum::<Duration>();
             prop_assert!(earned.as_millis() <= u128::try_from(now).unwrap());
         }
     }

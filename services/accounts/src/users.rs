@@ -1,22 +1,28 @@
-//! Users as administrators, support and they themselves see, change and erase them.
+//! Users as administrators, support and they themselves see and change them.
 
-use bistro_core::{Error, ErrorCode, Id, PageRequest, Principal, Role, StaffRole, kinds};
+use bistro_config::Secret;
+use bistro_core::{Error, ErrorCode, Id, PageRequest, Principal, kinds};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::accounts::v1::{
-    DeleteUserRequest, DeleteUserResponse, ExportUserRequest, GetUserRequest, ListSessionsRequest,
-    ListUsersRequest, ListUsersResponse, UpdateUserRequest, User as UserMessage, UserErased,
-    UserExport,
+    GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest, User as UserMessage,
+    UserEmailChanged,
 };
 use bistro_runtime::Asked;
-use bistro_store::{DocumentRef, Key, Query, StoreExt as _, Versioned, Work};
+use bistro_store::{DocumentRef, Key, Query, StoreError, StoreExt as _, Versioned, Work};
 use prost::{Message as _, Name as _};
 
 use crate::{
     credentials::{self, Change},
-    documents::{BY_EMAIL, Member, PasswordHash, User, message},
+    documents::{BY_EMAIL, User, message},
+    entropy,
+    passwords::wrong_present,
     registration::taken,
+    revocation::own_session,
     service::AccountsService,
 };
+
+/// What cursors of the list of users are sealed under: they hold an address.
+const CURSOR: &str = "cursor/users";
 
 impl AccountsService {
     /// The user `id`, which may have been erased.
@@ -45,37 +51,71 @@ impl AccountsService {
         principal.require_support()?;
         let page = request.page.unwrap_or_default();
         let begins = credentials::normalize_email(&request.email_prefix);
+        let sealer = self.keys.sealer();
+        let cursor = match page.cursor.as_str() {
+            "" => None,
+            sealed => Some(sealer.open_text(CURSOR, sealed).ok_or(StoreError::BadCursor)?),
+        };
         let query = Query::beginning::<User>(BY_EMAIL, &Key::new(), &begins)
-            .page(&PageRequest::new(page.limit, Some(page.cursor)))?;
+            .page(&PageRequest::new(page.limit, cursor))?;
         let found = self.engine.store().list::<User>(query).await?;
+        let next_cursor = match found.next {
+            Some(next) => sealer.seal_text(CURSOR, &next, entropy::random()?)?,
+            None => String::new(),
+        };
         Ok(ListUsersResponse {
             users: found.items.iter().map(|user| message(user, user.version)).collect(),
-            next_cursor: found.next.unwrap_or_default(),
+            next_cursor,
         })
     }
 
-    /// Changes a user at the version that was read.
+    /// Changes a user at the version that was read. The address is what a forgotten password is
+    /// reset by, so a user shows the password to change it, and other sessions end.
     pub(crate) async fn update_user(
         &self,
         asked: &Asked,
-        request: &UpdateUserRequest,
+        mut request: UpdateUserRequest,
     ) -> Result<UserMessage, Error> {
         let id = user_id("id", &request.id)?;
         visible(&asked.principal, id)?;
         asked.principal.require_self_or_admin(id)?;
-        let change = credentials::check_change(request, asked.principal.require_admin().is_ok())?;
-        let command = asked.command("accounts.update_user", request)?;
-        let change = &change;
+        let by_admin = asked.principal.require_admin().is_ok();
+        if by_admin {
+            self.require_admin_now(&asked.principal).await?;
+        }
+        let change = credentials::check_change(&request, by_admin)?;
+        // The mark keeps a fast hash of the body, from which a password could be guessed.
+        let password = Secret::new(std::mem::take(&mut request.current_password));
+        let command = asked.command("accounts.update_user", &request)?;
+        // Administrators help others; for themselves they are users like any.
+        let helps = by_admin && asked.principal.user() != Some(id);
+        let may_move = helps || self.shows_password(id, &request, &change, password).await?;
+        let (change, request) = (&change, &request);
+        let kept = own_session(&asked.principal, id);
         let decide = |mut work: Work| async move {
             let before = self.user(id).await?;
             if before.version != request.version {
                 return Err(version_mismatch());
             }
-            if before.email != change.email && self.user_of_email(&change.email).await?.is_some() {
+            if before.erased_at.is_some() {
+                let message = "the person has been erased; nothing of them is kept any more";
+                return Err(Error::new(ErrorCode::WrongState, message));
+            }
+            let moves = before.email != change.email;
+            if moves && !may_move {
+                // It was at another version when the password was asked for.
+                return Err(version_mismatch());
+            }
+            if moves && self.user_of_email(&change.email).await?.is_some() {
                 return Err(taken());
             }
-            let after = changed(&before, change, work.time);
+            let after = changed(&before, change, kept, work.time);
             work.replace(&before, &after)?;
+            if moves {
+                let event = UserEmailChanged { user_id: id.to_string() };
+                let sequence = before.version + 1;
+                work.event(&UserEmailChanged::full_name(), id, sequence, event.encode_to_vec());
+            }
             Ok(Decision::commit(work, message(&after, before.version + 1)))
         };
         let replay = |_| async move {
@@ -90,72 +130,29 @@ impl AccountsService {
         })
     }
 
-    /// Erases a person. What they own has to be handed over before, unless an administrator says
-    /// otherwise.
-    pub(crate) async fn delete_user(
+    /// Whether the change is one that takes the user's password, and that is shown. Asked of the
+    /// version that is to be changed, which the change is then held to.
+    async fn shows_password(
         &self,
-        asked: &Asked,
-        request: &DeleteUserRequest,
-    ) -> Result<DeleteUserResponse, Error> {
-        let id = user_id("id", &request.id)?;
-        visible(&asked.principal, id)?;
-        asked.principal.require_self_or_admin(id)?;
-        let by_admin = asked.principal.require_admin().is_ok();
-        let command = asked.command("accounts.delete_user", request)?;
-        let decide = |mut work: Work| async move {
-            let before = self.user(id).await?;
-            if before.erased_at.is_some() {
-                return Ok(Decision::Answer(DeleteUserResponse {}));
-            }
-            let owns = before.memberships.iter().any(|member| member.role == StaffRole::Owner);
-            if owns && !by_admin {
-                let message = "you own a restaurant; hand it over first, or ask an administrator";
-                return Err(Error::new(ErrorCode::WrongState, message));
-            }
-            work.replace(&before, &erased(&before, work.time))?;
-            for membership in &before.memberships {
-                let member = Member::id_of(id, membership.restaurant);
-                if let Some(member) = self.engine.store().load::<Member>(&member).await? {
-                    work.delete(&member);
-                }
-            }
-            let event = UserErased { user_id: id.to_string() };
-            let sequence = before.version + 1;
-            work.event(&UserErased::full_name(), id, sequence, event.encode_to_vec());
-            Ok(Decision::commit(work, DeleteUserResponse {}))
-        };
-        let replay = |_| async { Ok(DeleteUserResponse {}) };
-        let mark_at = MarkAt::Document(DocumentRef::of::<User>(id));
-        self.engine.request(&command, &mark_at, decide, replay).await
-    }
-
-    /// Everything that is stored about a person here.
-    pub(crate) async fn export_user(
-        &self,
-        principal: &Principal,
-        request: &ExportUserRequest,
-    ) -> Result<UserExport, Error> {
-        let id = user_id("id", &request.id)?;
-        visible(principal, id)?;
-        principal.require_self_or_admin(id)?;
+        id: Id<kinds::User>,
+        request: &UpdateUserRequest,
+        change: &Change,
+        password: Secret,
+    ) -> Result<bool, Error> {
         let user = self.user(id).await?;
-        let mut sessions = Vec::new();
-        let mut page = bistro_proto::common::v1::PageRequest::default();
-        loop {
-            let request = ListSessionsRequest { user_id: id.to_string(), page: Some(page.clone()) };
-            let found = self.sessions(principal, request).await?;
-            sessions.extend(found.sessions);
-            if found.next_cursor.is_empty() {
-                break;
-            }
-            page.cursor = found.next_cursor;
+        if user.version != request.version || user.email == change.email {
+            return Ok(false);
         }
-        Ok(UserExport { user: Some(message(&user, user.version)), sessions })
+        if password.expose().is_empty() {
+            let message = "write your password: the address is what it is reset by";
+            return Err(Error::field("current_password", message));
+        }
+        if self.check_present(&user, password).await? { Ok(true) } else { Err(wrong_present()) }
     }
 }
 
 /// Who may not know of a user finds none.
-fn visible(principal: &Principal, id: Id<kinds::User>) -> Result<(), Error> {
+pub(crate) fn visible(principal: &Principal, id: Id<kinds::User>) -> Result<(), Error> {
     match principal {
         Principal::Anonymous => Err(Error::unauthenticated()),
         Principal::Workload(_) => Ok(()),
@@ -169,13 +166,22 @@ pub(crate) fn user_id(path: &str, text: &str) -> Result<Id<kinds::User>, Error> 
     text.parse().map_err(|cause| Error::field(path, format!("{cause}")))
 }
 
-fn changed(before: &User, change: &Change, now: bistro_core::Timestamp) -> User {
+fn changed(
+    before: &User,
+    change: &Change,
+    kept: Option<Id<kinds::Session>>,
+    now: bistro_core::Timestamp,
+) -> User {
     let mut after = User {
         email: change.email.clone(),
         name: change.name.clone(),
         changed_at: now,
         ..before.clone()
     };
+    if before.email != change.email {
+        after.credential_changes += 1;
+        after = after.without_sessions(kept, now);
+    }
     if let Some(roles) = &change.roles {
         after.roles.clone_from(roles);
         // The roles are part of the tokens: those that are out are not to be renewed with less
@@ -183,19 +189,6 @@ fn changed(before: &User, change: &Change, now: bistro_core::Timestamp) -> User 
         after = after.without_sessions(None, now);
     }
     after
-}
-
-/// What is left of a person: the id.
-fn erased(before: &User, now: bistro_core::Timestamp) -> User {
-    User {
-        email: String::new(),
-        name: String::new(),
-        roles: vec![Role::Customer],
-        memberships: Vec::new(),
-        password: PasswordHash(String::new()),
-        erased_at: Some(now),
-        ..before.without_sessions(None, now)
-    }
 }
 
 fn version_mismatch() -> Error {

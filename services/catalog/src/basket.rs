@@ -9,6 +9,7 @@ use bistro_proto::catalog::v1::BasketLine;
 use crate::{
     documents::{Choice, Item, OptionGroup},
     fields::Fields,
+    option_groups::group_of,
     reservations::{Quantities, Taken},
     shops::Moment,
 };
@@ -185,16 +186,17 @@ fn choose<'a>(
     moment: &'a Moment<'a>,
 ) -> (Vec<&'a Choice>, Option<(Refusal, String)>) {
     let groups: Vec<&OptionGroup> = moment.frame.groups_of(item).collect();
-    let offered = |id| groups.iter().flat_map(|group| &group.choices).find(|one| one.id == id);
     let mut chosen = Vec::new();
     let mut wrong = None;
     for id in &line.choices {
-        match id.and_then(offered) {
-            Some(choice) => chosen.push(choice),
-            None => {
-                let elsewhere = moment.frame.groups.values().flat_map(|group| &group.choices);
-                let known = id.and_then(|id| elsewhere.into_iter().find(|one| one.id == id));
-                let name = known.map(|choice| choice.name.clone()).unwrap_or_default();
+        // A choice's id says which group it is of, so nothing else is searched.
+        let known = id.and_then(|id| moment.frame.choice(id));
+        match known {
+            Some((group, choice)) if item.details.option_groups.contains(&group.id) => {
+                chosen.push(choice);
+            }
+            _ => {
+                let name = known.map(|(_, choice)| choice.name.clone()).unwrap_or_default();
                 wrong = wrong.or(Some((Refusal::ChoiceNotFound, name)));
             }
         }
@@ -214,8 +216,7 @@ fn choose<'a>(
 
 /// How many of `chosen` are the group's.
 fn count(group: &OptionGroup, chosen: &[&Choice]) -> usize {
-    let is_own = |choice: &&&Choice| group.choices.iter().any(|own| own.id == choice.id);
-    chosen.iter().filter(is_own).count()
+    chosen.iter().filter(|choice| group_of(choice.id) == group.id).count()
 }
 
 /// What the lines take out of counted stock, one entry per item; or the error that names every
@@ -272,7 +273,7 @@ mod tests {
     use crate::{
         documents::{Ingredient, Menu, Section},
         fields::MAX_PRICE,
-        samples::{HERE, at, choice, group, hours, item, menu},
+        samples::{HERE, at, choice, choice_id, group, group_id, hours, item, menu},
         shops::Frame,
     };
 
@@ -280,9 +281,9 @@ mod tests {
         Line { item: Some(Id::from_bits(id)), quantity, choices: Vec::new() }
     }
 
-    fn with(id: u128, choices: &[u128]) -> Line {
-        let choices = choices.iter().map(|choice| Some(Id::from_bits(*choice))).collect();
-        Line { choices, ..line(id, 1) }
+    fn with(id: u128, choices: &[(u128, u128)]) -> Line {
+        let choices = choices.iter().map(|(group, number)| Some(choice_id(*group, *number)));
+        Line { choices: choices.collect(), ..line(id, 1) }
     }
 
     fn stocked(id: u128, counted: bool, free: i64) -> Item {
@@ -366,7 +367,7 @@ mod tests {
             revision: 1,
             uses: 0,
         };
-        let mut extras = group(30, 0, None, &[31, 32]);
+        let mut extras = group(30, 0, None, &[1, 2]);
         extras.choices[0].ingredients = vec![cheese];
         let frame = Frame {
             groups: [(extras.id, extras)].into(),
@@ -375,9 +376,9 @@ mod tests {
         };
         let (mut pizza, mut soup) = (item(1), item(2));
         pizza.details.ingredients = vec![cheese];
-        soup.details.option_groups = vec![Id::from_bits(30)];
+        soup.details.option_groups = vec![group_id(30)];
         let items = items([pizza, soup]);
-        let asked = [line(1, 1), line(2, 1), with(2, &[31]), with(2, &[32])];
+        let asked = [line(1, 1), line(2, 1), with(2, &[(30, 1)]), with(2, &[(30, 2)])];
         let expected = [Some(Refusal::Unavailable), None, Some(Refusal::ChoiceUnavailable), None];
         assert_eq!(refusals(&asked, &items, &noon(&frame)), expected);
     }
@@ -404,21 +405,22 @@ mod tests {
 
     #[test]
     fn choices_are_counted_by_group() {
-        let (size, extras) = (group(30, 1, Some(1), &[31, 32]), group(40, 0, Some(2), &[41]));
-        let other = group(60, 0, None, &[61]);
+        let (size, extras) = (group(30, 1, Some(1), &[1, 2]), group(40, 0, Some(2), &[1]));
+        let other = group(60, 0, None, &[1]);
         let groups = [size, extras, other].map(|group| (group.id, group)).into();
         let frame = Frame { groups, ..Frame::default() };
         let mut pizza = item(1);
-        pizza.details.option_groups = vec![Id::from_bits(30), Id::from_bits(40)];
+        pizza.details.option_groups = vec![group_id(30), group_id(40)];
         let items = items([pizza]);
         for (choices, refusal, name) in [
-            (&[31][..], None, ""),
-            (&[31, 41, 41], None, ""),
+            (&[(30, 1)][..], None, ""),
+            (&[(30, 1), (40, 1), (40, 1)], None, ""),
             (&[], Some(Refusal::TooFewChoices), "group 30"),
-            (&[31, 32], Some(Refusal::TooManyChoices), "group 30"),
-            (&[31, 41, 41, 41], Some(Refusal::TooManyChoices), "group 40"),
-            (&[31, 61], Some(Refusal::ChoiceNotFound), "choice 61"),
-            (&[31, 99], Some(Refusal::ChoiceNotFound), ""),
+            (&[(30, 1), (30, 2)], Some(Refusal::TooManyChoices), "group 30"),
+            (&[(30, 1), (40, 1), (40, 1), (40, 1)], Some(Refusal::TooManyChoices), "group 40"),
+            (&[(30, 1), (60, 1)], Some(Refusal::ChoiceNotFound), "choice 1 of 60"),
+            (&[(30, 1), (60, 9)], Some(Refusal::ChoiceNotFound), ""),
+            (&[(30, 1), (70, 1)], Some(Refusal::ChoiceNotFound), ""),
         ] {
             let moment = noon(&frame);
             let judged = judge(HERE, &[with(1, choices)], &items, &Quantities::new(), &moment);
@@ -429,13 +431,13 @@ mod tests {
 
     #[test]
     fn choices_add_to_the_price_which_is_never_negative() {
-        let cheap = choice(32, -10_000);
+        let cheap = choice(30, 2, -10_000);
         let judged = |choices: &[&'static Choice]| -> i64 {
             let dish = item(1);
             Judged { item: Some(&dish), choices: choices.to_vec(), refusal: None }
                 .unit_price_minor()
         };
-        let (dear, cheap) = (Box::leak(Box::new(choice(31, 150))), Box::leak(Box::new(cheap)));
+        let (dear, cheap) = (Box::leak(Box::new(choice(30, 1, 150))), Box::leak(Box::new(cheap)));
         assert_eq!((judged(&[]), judged(&[dear]), judged(&[dear, dear])), (500, 650, 800));
         assert_eq!(judged(&[cheap]), 0);
     }

@@ -3,7 +3,7 @@
 use bistro_core::{Error, ErrorCode, Id, Principal, kinds};
 use bistro_store::{Cause, Document, StoreError, StoreExt as _, Versioned};
 
-use crate::service::Catalog;
+use crate::{service::Catalog, tally::Amount};
 
 /// How often a deletion is tried against concurrent changes.
 const ROUNDS: u32 = 8;
@@ -12,13 +12,13 @@ impl Catalog {
     /// Deletes the document `id` if `allow` agrees. Deleting it twice is deleting it once, so
     /// there is nothing to mark.
     ///
-    /// `restaurant` says whose it is; `allow` gets the document as it is about to be deleted: if
+    /// `about` says whose it is and how many bytes of a menu it takes; `allow` gets the document as it is about to be deleted: if
     /// it changes meanwhile, also because something begins to use it, `allow` is asked again.
     pub(crate) async fn delete<D: Document, F: Future<Output = Result<(), Error>>>(
         &self,
         principal: &Principal,
         id: &str,
-        restaurant: impl Fn(&D) -> Id<kinds::Restaurant>,
+        about: impl Fn(&D) -> (Id<kinds::Restaurant>, usize),
         allow: impl Fn(Versioned<D>) -> F,
     ) -> Result<(), Error> {
         if *principal == Principal::Anonymous {
@@ -28,13 +28,14 @@ impl Catalog {
             let Some(there) = self.engine.store().load::<D>(id).await? else {
                 return Ok(());
             };
-            let restaurant = restaurant(&there);
+            let (restaurant, bytes) = about(&there);
             self.require_manager(principal, restaurant).await?;
             let _changing = self.shops.changing(restaurant);
             allow(there.clone()).await?;
             let name = format!("delete/{id}/{}", there.version);
             let mut work = self.engine.work(Cause::Tick { name });
             work.delete(&there);
+            self.tally(&mut work, restaurant, Amount::of_bytes(bytes, 0)).await?;
             match self.engine.commit(work).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Conflict { .. }) => {}

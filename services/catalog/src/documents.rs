@@ -15,6 +15,12 @@ pub(crate) const BY_NAME: &str = "name";
 /// Restaurants by name in small letters.
 pub(crate) const BY_SEARCH: &str = "search";
 
+/// Restaurants by the user who made them.
+pub(crate) const BY_OWNER: &str = "owner";
+
+/// Imports by when they went on.
+pub(crate) const BY_TIME: &str = "time";
+
 /// Minutes that cooking takes where nobody has said.
 const USUAL_PREP_MINUTES: u32 = 20;
 
@@ -129,6 +135,11 @@ impl Restaurant {
         self.profile.hours.opens_next(&self.zone(), now)
     }
 
+    /// It, closed for good at `now`; none if it is already.
+    pub(crate) fn closed(&self, now: Timestamp) -> Option<Self> {
+        self.closed_at.is_none().then(|| Self { closed_at: Some(now), ..self.clone() })
+    }
+
     /// Whether it offers `fulfilment`.
     pub(crate) fn offers(&self, fulfilment: Fulfilment) -> bool {
         let offered = &self.profile.fulfilments;
@@ -142,7 +153,7 @@ impl Document for Restaurant {
         name: "restaurants",
         schema: 1,
         compatible_from: 1,
-        indexes: &[Index::new(BY_NAME), Index::new(BY_SEARCH)],
+        indexes: &[Index::new(BY_NAME), Index::new(BY_SEARCH), Index::new(BY_OWNER)],
     };
 
     fn id(&self) -> String {
@@ -154,7 +165,10 @@ impl Document for Restaurant {
             return Vec::new();
         }
         let folded = fields::name_key(&self.name);
-        vec![(BY_NAME, Key::new().text(&self.name)), (BY_SEARCH, Key::new().text(&folded))]
+        let mut keys =
+            vec![(BY_NAME, Key::new().text(&self.name)), (BY_SEARCH, Key::new().text(&folded))];
+        keys.extend(self.owner.map(|owner| (BY_OWNER, Key::new().id(owner))));
+        keys
     }
 }
 
@@ -417,10 +431,19 @@ pub(crate) struct Import {
 }
 
 impl Document for Import {
-    const COLLECTION: &'static Collection =
-        &Collection { role: ROLE, name: "imports", schema: 1, compatible_from: 1, indexes: &[] };
+    const COLLECTION: &'static Collection = &Collection {
+        role: ROLE,
+        name: "imports",
+        schema: 1,
+        compatible_from: 1,
+        indexes: &[Index::new(BY_TIME)],
+    };
 
     fn id(&self) -> String {
         self.id.clone()
+    }
+
+    fn keys(&self) -> Vec<(&'static str, Key)> {
+        vec![(BY_TIME, Key::new().time(self.changed_at))]
     }
 }

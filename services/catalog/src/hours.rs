@@ -1,7 +1,7 @@
 //! When a restaurant, a menu or an item is to be had: weekly hours and exceptions by date, told in
 //! the restaurant's own time zone.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, iter, str::FromStr};
 
 use bistro_core::Timestamp;
 use jiff::{
@@ -136,6 +136,15 @@ impl Hours {
         if mistakes.is_empty() { Ok(hours) } else { Err(mistakes) }
     }
 
+    /// How much memory they take beside themselves, about.
+    pub(crate) fn weight(&self) -> usize {
+        /// What the map puts around a date.
+        const DATE: usize = 48;
+        let weekly = self.weekly.iter().flatten().map(Vec::len).sum::<usize>();
+        let dates = self.exceptions.values().map(|spans| DATE + spans.len() * size_of::<DaySpan>());
+        weekly * size_of::<DaySpan>() + dates.sum::<usize>()
+    }
+
     /// The parts of each day from Monday as they are written; none when there are no weekly hours.
     pub(crate) fn weekly(&self) -> Vec<Vec<String>> {
         let text = |spans: &Vec<DaySpan>| spans.iter().map(ToString::to_string).collect();
@@ -162,12 +171,19 @@ impl Hours {
             return None;
         }
         let today = civil(zone, now)?;
-        (0..=HORIZON)
-            .filter_map(|days| today.checked_add(Span::new().days(days)).ok())
-            .flat_map(|date| self.spans(zone, date))
-            .map(|(from, _)| from)
-            .filter(|from| *from > now)
-            .min()
+        let last = today.checked_add(Span::new().days(HORIZON)).unwrap_or(Date::MAX);
+        let opens = |date| self.spans(zone, date);
+        match &self.weekly {
+            // Only exceptions open it.
+            Some(week) if week.iter().all(Vec::is_empty) => {
+                let days = self.exceptions.range(today..=last).map(|(date, _)| *date);
+                first_opening(days, opens, now)
+            }
+            _ => {
+                let days = iter::successors(Some(today), |date| date.tomorrow().ok());
+                first_opening(days.take_while(|date| *date <= last), opens, now)
+            }
+        }
     }
 
     /// The spans that may hold `now`: those of its date and of the day before, which may go on
@@ -197,6 +213,17 @@ impl Hours {
             })
             .collect()
     }
+}
+
+/// The first opening after `now` on the first of `days` that has one. Later days are not looked at:
+/// this is asked for every restaurant that is listed.
+fn first_opening(
+    mut days: impl Iterator<Item = Date>,
+    opens: impl Fn(Date) -> Vec<(Timestamp, Timestamp)>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let begins = |(from, _): (Timestamp, Timestamp)| Some(from).filter(|from| *from > now);
+    days.find_map(|date| opens(date).into_iter().filter_map(begins).min())
 }
 
 fn read_day(path: &str, texts: &[String], mistakes: &mut Vec<Mistake>) -> Vec<DaySpan> {
@@ -306,6 +333,31 @@ mod tests {
     }
 
     #[test]
+    fn no_day_behind_the_next_opening_is_looked_at() {
+        let hours = hours(&["17:00-23:00"], &[("2026-12-24", &[]), ("2026-12-25", &[])]);
+        let looked = std::cell::Cell::new(0);
+        let opens = |date| {
+            looked.set(looked.get() + 1);
+            hours.spans(&london(), date)
+        };
+        let today: Date = "2026-12-23".parse().unwrap();
+        let days = || iter::successors(Some(today), |date| date.tomorrow().ok());
+        let noon = first_opening(days(), opens, at("2026-12-23T12:00:00Z"));
+        assert_eq!((noon, looked.take()), (Some(at("2026-12-23T17:00:00Z")), 1));
+        let night = first_opening(days(), opens, at("2026-12-23T23:30:00Z"));
+        assert_eq!((night, looked.take()), (Some(at("2026-12-26T17:00:00Z")), 4));
+    }
+
+    #[test]
+    fn who_opens_for_exceptions_only_is_found_by_them() {
+        let hours = hours(&[], &[("2026-12-24", &["10:00-12:00"]), ("2026-12-31", &[])]);
+        let next = |text| hours.opens_next(&london(), at(text));
+        assert_eq!(next("2026-01-01T12:00:00Z"), Some(at("2026-12-24T10:00:00Z")));
+        assert_eq!(next("2026-12-24T12:00:00Z"), None);
+        assert_eq!(next("2025-12-20T12:00:00Z"), None, "more than a year ahead");
+    }
+
+    #[test]
     fn every_mistake_is_said_with_its_place() {
         let mut days = week(&[]);
         days[1] = vec!["9:00-10:00".into(), "10:00-10:00".into(), "23:00-25:00".into()];
@@ -332,6 +384,30 @@ mod tests {
             if let Ok(span) = text.parse::<DaySpan>() {
                 prop_assert!(span.from < DAY && (1..=DAY).contains(&span.to) && span.from != span.to);
             }
+        }
+
+        /// It is the least of all the openings that are ahead, whatever the exceptions.
+        #[test]
+        fn the_next_opening_is_the_least_of_all(
+            days in prop::collection::vec((0_u16..DAY, 1_u16..600), 0..2),
+            closed in prop::collection::btree_set(0_i32..400, 0..40),
+            now in 0_i64..31_536_000_000,
+        ) {
+            let spans = days.iter().map(|(from, length)| DaySpan { from: *from, to: from + length })
+                .filter(|span| span.to <= DAY);
+            let spans: Vec<_> = spans.map(|span| span.to_string()).collect();
+            let first: Date = "2026-01-01".parse().unwrap();
+            let closed = closed.into_iter()
+                .map(|days| (first.checked_add(Span::new().days(days)).unwrap().to_string(), Vec::new()));
+            let hours = Hours::read(&vec![spans; 7], &closed.collect()).unwrap();
+            let now = Timestamp::from_millis(1_767_225_600_000 + now);
+            prop_assume!(!hours.is_open(&london(), now));
+            let today = civil(&london(), now).unwrap();
+            let all = (0..=HORIZON).flat_map(|days| {
+                hours.spans(&london(), today.checked_add(Span::new().days(days)).unwrap())
+            });
+            let least = all.map(|(from, _)| from).filter(|from| *from > now).min();
+            prop_assert_eq!(hours.opens_next(&london(), now), least);
         }
 
         /// It is open from its next opening on, and not a moment before.

@@ -13,6 +13,8 @@ use crate::{
     restaurants::full,
     service::Catalog,
     shops::all,
+    sizes,
+    tally::Amount,
     wire,
 };
 
@@ -50,6 +52,8 @@ impl Catalog {
                 uses: 0,
             };
             work.insert_new(&ingredient)?;
+            let more = Amount::of_bytes(0, sizes::ingredient(&ingredient));
+            self.tally(&mut work, restaurant, more).await?;
             let answer = wire::ingredient(&ingredient, work.time);
             Ok(Decision::commit(work, answer))
         };
@@ -74,12 +78,10 @@ impl Catalog {
         self.recent_restaurant(restaurant).await?;
         let query = Query::prefix::<Ingredient>(BY_NAME, &keys_of(restaurant));
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let page = self.engine.store().list::<Ingredient>(query).await?;
+        let (ingredients, next_cursor) = self.page::<Ingredient>(query, sizes::ingredient).await?;
         let now = self.engine.now();
-        Ok(v1::ListIngredientsResponse {
-            ingredients: page.items.iter().map(|one| wire::ingredient(one, now)).collect(),
-            next_cursor: page.next.unwrap_or_default(),
-        })
+        let ingredients = ingredients.iter().map(|one| wire::ingredient(one, now)).collect();
+        Ok(v1::ListIngredientsResponse { ingredients, next_cursor })
     }
 
     pub(crate) async fn update_ingredient(
@@ -101,6 +103,8 @@ impl Catalog {
             let revision = before.revision + 1;
             let after = Ingredient { name: name.clone(), revision, ..before.value.clone() };
             work.replace(&before, &after)?;
+            let more = Amount::of_bytes(sizes::ingredient(&before), sizes::ingredient(&after));
+            self.tally(&mut work, restaurant, more).await?;
             let answer = wire::ingredient(&after, work.time);
             Ok(Decision::commit(work, answer))
         };
@@ -115,7 +119,7 @@ impl Catalog {
         message: &v1::DeleteIngredientRequest,
     ) -> Result<v1::DeleteIngredientResponse, Error> {
         let id: Id<kinds::Ingredient> = wire::id("id", &message.id)?;
-        let whose = |one: &Ingredient| one.restaurant;
+        let whose = |one: &Ingredient| (one.restaurant, sizes::ingredient(one));
         let allow = |there: Versioned<Ingredient>| async move {
             let (items, groups) = tokio::try_join!(
                 all::<Item>(self.engine.store(), there.restaurant),
@@ -131,11 +135,14 @@ impl Catalog {
         Ok(v1::DeleteIngredientResponse {})
     }
 
+    /// The ingredient, or the error that says there is none: it is gone, or its restaurant is.
     pub(crate) async fn ingredient(
         &self,
         id: Id<kinds::Ingredient>,
     ) -> Result<Versioned<Ingredient>, Error> {
-        self.engine.store().require("ingredient", id).await
+        let found: Versioned<Ingredient> = self.engine.store().require("ingredient", id).await?;
+        self.recent_restaurant(found.restaurant).await?;
+        Ok(found)
     }
 
     async fn marked_ingredient(&self, mark: Mark) -> Result<v1::Ingredient, Error> {

@@ -12,9 +12,10 @@ use crate::{
     details,
     documents::{BY_NAME, Details, Item, keys_of},
     fields::Fields,
-    restaurants::full,
     service::Catalog,
     shops::Frame,
+    sizes,
+    tally::Amount,
     wire,
 };
 
@@ -54,15 +55,13 @@ impl Catalog {
         let command = asked.command("catalog.create_item", message)?;
         let decide = |mut work: Work| async move {
             let restaurant = self.restaurant(id).await?;
-            if self.recent_items(id).await?.len() >= MAX_ITEMS {
-                return Err(full(MAX_ITEMS, "items"));
-            }
             let frame = self.frame_for(id, is_framed(wanted)).await?;
             details::check(wanted, &frame)?;
             let new = Item::new(work.ids().id("item"), &restaurant, name, *price, work.time);
             let item = Item { details: wanted.clone(), ..new };
             work.insert_new(&item)?;
             details::use_parts(&mut work, [(&Details::default(), wanted)]);
+            self.tally(&mut work, id, Amount::of_item(None, Some(&item))).await?;
             let answer = wire::item(&item, &frame, work.time);
             Ok(Decision::commit(work, answer))
         };
@@ -88,14 +87,12 @@ impl Catalog {
         self.recent_restaurant(id).await?;
         let query = Query::prefix::<Item>(BY_NAME, &keys_of(id));
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let page = self.engine.store().list::<Item>(query).await?;
-        let frame =
-            self.frame_for(id, page.items.iter().any(|item| is_framed(&item.details))).await?;
+        let (items, next_cursor) = self.page::<Item>(query, sizes::item).await?;
+        let framed = items.iter().any(|item| is_framed(&item.details));
+        let frame = self.frame_for(id, framed).await?;
         let now = self.engine.now();
-        Ok(v1::ListItemsResponse {
-            items: page.items.iter().map(|item| wire::item(item, &frame, now)).collect(),
-            next_cursor: page.next.unwrap_or_default(),
-        })
+        let items = items.iter().map(|item| wire::item(item, &frame, now)).collect();
+        Ok(v1::ListItemsResponse { items, next_cursor })
     }
 
     pub(crate) async fn update_item(
@@ -162,6 +159,8 @@ impl Catalog {
             let after = wanted.edited(work.time);
             work.replace(&before, &after)?;
             details::use_parts(&mut work, [(&before.details, &after.details)]);
+            let more = Amount::of_item(Some(&before), Some(&after));
+            self.tally(&mut work, restaurant, more).await?;
             let answer = wire::item(&after, &frame, work.time);
             Ok(Decision::commit(work, answer))
         };
@@ -185,7 +184,8 @@ impl Catalog {
         let Some(there) = self.engine.store().load::<Item>(&message.id).await? else {
             return Ok(done);
         };
-        self.require_manager(&asked.principal, there.restaurant).await?;
+        let restaurant = there.restaurant;
+        self.require_manager(&asked.principal, restaurant).await?;
         let command = asked.command("catalog.delete_item", message)?;
         let decide = |mut work: Work| async move {
             let before: Versioned<Item> = self.engine.store().require("item", id).await?;
@@ -194,20 +194,23 @@ impl Catalog {
             }
             let after = Item { deleted: true, ..before.value.clone() }.edited(work.time);
             work.replace(&before, &after)?;
+            let less = Amount::of_item(Some(&before), None);
+            self.tally(&mut work, restaurant, less).await?;
             Ok(Decision::commit(work, done))
         };
         let mark_at = MarkAt::Document(DocumentRef::of::<Item>(id));
-        let _changing = self.shops.changing(there.restaurant);
+        let _changing = self.shops.changing(restaurant);
         let replay = |_: Mark| async move { Ok(done) };
         self.engine.request(&command, &mark_at, decide, replay).await
     }
 
-    /// The item, or the error that says there is none.
+    /// The item, or the error that says there is none: it is gone, or its restaurant is.
     pub(crate) async fn item(&self, id: Id<kinds::Item>) -> Result<Versioned<Item>, Error> {
         let found: Versioned<Item> = self.engine.store().require("item", id).await?;
         if found.deleted {
             return Err(Error::not_found(format_args!("item {id} any more")));
         }
+        self.recent_restaurant(found.restaurant).await?;
         Ok(found)
     }
 

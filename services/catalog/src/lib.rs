@@ -4,8 +4,9 @@
 //! follow what), `rows` (a menu's rows in a file) and the readers of what people write (`fields`,
 //! `profile`, `details`) hold the rules as plain functions. `restaurants`, `menus`, `items`,
 //! `option_groups`, `ingredients`, `availability`, `import`, `pricing` and `stock` read, ask them,
-//! and commit; `expiry` gives back what nobody came for. `shops` remembers what was read a moment
-//! ago.
+//! and commit; `tally` counts how much a menu holds (`sizes`), so that it can be sent whole, and
+//! `pages` cuts lists to what can be sent. `expiry` gives back what nobody came for. `shops`
+//! remembers what was read a moment ago.
 
 mod audit;
 mod availability;
@@ -22,6 +23,7 @@ mod ingredients;
 mod items;
 mod menus;
 mod option_groups;
+mod pages;
 mod pricing;
 mod profile;
 mod reactor;
@@ -33,9 +35,12 @@ mod rows;
 mod samples;
 mod service;
 mod shops;
+mod sizes;
 mod stock;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod wire;
 
 use std::sync::Arc;
@@ -51,6 +56,7 @@ use crate::{
     reservations::Reservation,
     service::Catalog,
     shops::Shops,
+    tally::Tally,
 };
 
 /// The role's row in the table of roles.
@@ -66,6 +72,7 @@ pub static SPEC: RoleSpec = RoleSpec {
         Ingredient::COLLECTION,
         Reservation::COLLECTION,
         Import::COLLECTION,
+        Tally::COLLECTION,
     ],
     queues: &[],
     build,
@@ -78,6 +85,7 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
         engine: context.engine.clone(),
         reservation_ttl: context.config.catalog.reservation_ttl,
         token_ttl: context.config.auth.access_token_ttl,
+        message_bytes: limit,
         shops: Shops::default(),
     };
     let server = CatalogServer::new(catalog).max_decoding_message_size(limit);

@@ -12,6 +12,8 @@ use crate::{
     hours::Hours,
     restaurants::full,
     service::Catalog,
+    sizes,
+    tally::Amount,
     wire,
 };
 
@@ -116,6 +118,8 @@ impl Catalog {
             }
             let menu = content.apply(&empty(work.ids().id("menu"), restaurant, ""), &work)?;
             work.insert_new(&menu)?;
+            let more = Amount::of_bytes(0, sizes::menu(&menu));
+            self.tally(&mut work, restaurant, more).await?;
             Ok(Decision::commit(work, wire::menu(&menu, 1)))
         };
         let mark_at = MarkAt::Collection(Menu::COLLECTION);
@@ -136,11 +140,9 @@ impl Catalog {
         self.recent_restaurant(restaurant).await?;
         let query = Query::prefix::<Menu>(BY_NAME, &keys_of(restaurant));
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let page = self.engine.store().list::<Menu>(query).await?;
-        Ok(v1::ListMenusResponse {
-            menus: page.items.iter().map(|menu| wire::menu(menu, menu.version)).collect(),
-            next_cursor: page.next.unwrap_or_default(),
-        })
+        let (menus, next_cursor) = self.page::<Menu>(query, sizes::menu).await?;
+        let menus = menus.iter().map(|menu| wire::menu(menu, menu.version)).collect();
+        Ok(v1::ListMenusResponse { menus, next_cursor })
     }
 
     pub(crate) async fn update_menu(
@@ -161,6 +163,8 @@ impl Catalog {
                 return Ok(Decision::Answer(wire::menu(&before, before.version)));
             }
             work.replace(&before, &after)?;
+            let more = Amount::of_bytes(sizes::menu(&before), sizes::menu(&after));
+            self.tally(&mut work, restaurant, more).await?;
             Ok(Decision::commit(work, wire::menu(&after, before.version + 1)))
         };
         let mark_at = MarkAt::Document(DocumentRef::of::<Menu>(id));
@@ -175,13 +179,16 @@ impl Catalog {
         message: &v1::DeleteMenuRequest,
     ) -> Result<v1::DeleteMenuResponse, Error> {
         let id: Id<kinds::Menu> = wire::id("id", &message.id)?;
-        let whose = |menu: &Menu| menu.restaurant;
+        let whose = |menu: &Menu| (menu.restaurant, sizes::menu(menu));
         self.delete(&asked.principal, &id.to_string(), whose, |_| async { Ok(()) }).await?;
         Ok(v1::DeleteMenuResponse {})
     }
 
+    /// The menu, or the error that says there is none: it is gone, or its restaurant is.
     async fn menu(&self, id: Id<kinds::Menu>) -> Result<Versioned<Menu>, Error> {
-        self.engine.store().require("menu", id).await
+        let found: Versioned<Menu> = self.engine.store().require("menu", id).await?;
+        self.recent_restaurant(found.restaurant).await?;
+        Ok(found)
     }
 
     async fn marked_menu(&self, mark: Mark) -> Result<v1::Menu, Error> {

@@ -13,6 +13,8 @@ use crate::{
     restaurants::full,
     service::Catalog,
     shops::{Frame, all},
+    sizes,
+    tally::Amount,
     wire,
 };
 
@@ -180,6 +182,8 @@ impl Catalog {
             let group = content.apply(&empty, &frame)?;
             work.insert_new(&group)?;
             use_ingredients(&mut work, &empty, &group);
+            let more = Amount::of_bytes(0, sizes::option_group(&group));
+            self.tally(&mut work, restaurant, more).await?;
             let answer = wire::option_group(&group, work.time);
             Ok(Decision::commit(work, answer))
         };
@@ -204,12 +208,10 @@ impl Catalog {
         self.recent_restaurant(restaurant).await?;
         let query = Query::prefix::<OptionGroup>(BY_NAME, &keys_of(restaurant));
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let page = self.engine.store().list::<OptionGroup>(query).await?;
+        let (groups, next_cursor) = self.page::<OptionGroup>(query, sizes::option_group).await?;
         let now = self.engine.now();
-        Ok(v1::ListOptionGroupsResponse {
-            groups: page.items.iter().map(|group| wire::option_group(group, now)).collect(),
-            next_cursor: page.next.unwrap_or_default(),
-        })
+        let groups = groups.iter().map(|group| wire::option_group(group, now)).collect();
+        Ok(v1::ListOptionGroupsResponse { groups, next_cursor })
     }
 
     pub(crate) async fn update_option_group(
@@ -233,6 +235,8 @@ impl Catalog {
             let after = OptionGroup { revision: before.revision + 1, ..wanted };
             work.replace(&before, &after)?;
             use_ingredients(&mut work, &before, &after);
+            let (was, is) = (sizes::option_group(&before), sizes::option_group(&after));
+            self.tally(&mut work, restaurant, Amount::of_bytes(was, is)).await?;
             let answer = wire::option_group(&after, work.time);
             Ok(Decision::commit(work, answer))
         };
@@ -247,7 +251,7 @@ impl Catalog {
         message: &v1::DeleteOptionGroupRequest,
     ) -> Result<v1::DeleteOptionGroupResponse, Error> {
         let id: Id<kinds::OptionGroup> = wire::id("id", &message.id)?;
-        let whose = |group: &OptionGroup| group.restaurant;
+        let whose = |group: &OptionGroup| (group.restaurant, sizes::option_group(group));
         let allow = |there: Versioned<OptionGroup>| async move {
             let items = all::<Item>(self.engine.store(), there.restaurant).await?;
             let users = items.iter().filter(|item| item.details.option_groups.contains(&id));
@@ -257,11 +261,14 @@ impl Catalog {
         Ok(v1::DeleteOptionGroupResponse {})
     }
 
+    /// The option group, or the error that says there is none: it is gone, or its restaurant is.
     pub(crate) async fn option_group(
         &self,
         id: Id<kinds::OptionGroup>,
     ) -> Result<Versioned<OptionGroup>, Error> {
-        self.engine.store().require("option group", id).await
+        let found: Versioned<OptionGroup> = self.engine.store().require("option group", id).await?;
+        self.recent_restaurant(found.restaurant).await?;
+        Ok(found)
     }
 
     async fn marked_group(&self, mark: Mark) -> Result<v1::OptionGroup, Error> {
@@ -296,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_choice_names_its_group_and_its_id_is_never_given_again() {
-        let empty = OptionGroup { choices: Vec::new(), made: 0, ..group(7 << 16, 0, None, &[]) };
+        let empty = OptionGroup { choices: Vec::new(), made: 0, ..group(7, 0, None, &[]) };
         let first = apply(&empty, &[("", "Small"), ("", "Large")]).unwrap();
         assert!(first.choices.iter().all(|choice| group_of(choice.id) == first.id));
         let small = first.choices[0].id.to_string();
@@ -340,7 +347,7 @@ mod tests {
         };
         let content = v1::OptionGroupContent { choices: vec![unknown], ..message(&[]) };
         let read = Content::read(Some(&content)).unwrap();
-        let error = read.apply(&group(1 << 16, 0, None, &[]), &Frame::default()).unwrap_err();
+        let error = read.apply(&group(1, 0, None, &[]), &Frame::default()).unwrap_err();
         assert_eq!(error.field_errors()[0].path, "choices[0].ingredient_ids[0]");
     }
 }

@@ -5,11 +5,14 @@ use bistro_core::{Error, ErrorCode};
 use bistro_eventing::{Engine, Outcome, Reactor, Tick};
 use bistro_runtime::Peers;
 use bistro_store::Work;
-use tracing::error;
+use tracing::warn;
 
-use crate::{expiry, restaurants::MEMBERSHIP};
+use crate::{documents::Restaurant, expiry, import, restaurants::MEMBERSHIP};
 
-const TICKS: &[Tick] = &[Tick { name: expiry::TICK, every: expiry::EVERY }];
+const TICKS: &[Tick] = &[
+    Tick { name: expiry::TICK, every: expiry::EVERY },
+    Tick { name: import::TICK, every: import::EVERY },
+];
 
 /// Catalog's reactions.
 pub(crate) struct CatalogReactor {
@@ -19,14 +22,25 @@ pub(crate) struct CatalogReactor {
 
 #[async_trait]
 impl Reactor for CatalogReactor {
-    async fn on_outcome(&self, _work: Work, outcome: &Outcome) -> Result<Option<Work>, Error> {
+    async fn on_outcome(&self, mut work: Work, outcome: &Outcome) -> Result<Option<Work>, Error> {
         match (outcome.chain.label.as_str(), &outcome.refused) {
             (MEMBERSHIP, None) => Ok(None),
             (MEMBERSHIP, Some(refused)) => {
-                // The restaurant stays: an administrator can give it an owner.
+                // Nobody could change it, and everybody would be shown it.
                 let restaurant = &outcome.document.id;
-                error!(restaurant, cause = refused.chain(), "the restaurant has no owner");
-                Ok(None)
+                warn!(
+                    restaurant,
+                    cause = refused.chain(),
+                    "it cannot have its owner and is closed"
+                );
+                let Some(found) = outcome.anchor::<Restaurant>(self.engine.store()).await? else {
+                    return Ok(None);
+                };
+                let Some(closed) = found.closed(work.time) else {
+                    return Ok(None);
+                };
+                work.replace(&found, &closed)?;
+                Ok(Some(work))
             }
             (other, _) => {
                 let message = format!("catalog made no call named {other}");
@@ -39,7 +53,10 @@ impl Reactor for CatalogReactor {
         TICKS
     }
 
-    async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
-        expiry::settle_due(&self.engine, &self.peers).await
+    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
+        match tick {
+            import::TICK => import::sweep(&self.engine).await,
+            _ => expiry::settle_due(&self.engine, &self.peers).await,
+        }
     }
 }

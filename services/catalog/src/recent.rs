@@ -8,7 +8,6 @@
 //! began after the change was committed.
 
 use std::{
-    collections::HashMap,
     hash::Hash,
     sync::{
         Arc,
@@ -17,17 +16,22 @@ use std::{
     time::Duration,
 };
 
+use bistro_core::{Bounds, FadingMap};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// How old a value may be.
 const FRESH: Duration = Duration::from_secs(1);
-/// Keys that are remembered; of more, the old ones are forgotten.
+/// Keys that are remembered.
 const REMEMBERED: usize = 4096;
+/// What nobody asks for is forgotten after this time, or after twice this time.
+const FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// Values by key, each read by one asker for all.
 pub(crate) struct Recent<K, V> {
-    slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
+    slots: Mutex<FadingMap<K, Arc<Slot<V>>>>,
+    /// How many bytes a value takes, about.
+    size: fn(&V) -> usize,
 }
 
 struct Slot<V> {
@@ -42,13 +46,15 @@ struct Value<V> {
     began: Instant,
 }
 
-impl<K, V> Default for Recent<K, V> {
-    fn default() -> Self {
-        Self { slots: Mutex::default() }
-    }
-}
-
 impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
+    /// Remembers values that take `bytes` at most, each as many as `size` says.
+    pub(crate) fn new(bytes: usize, size: fn(&V) -> usize) -> Self {
+        let bounds = Bounds { entries: REMEMBERED, bytes, age: FORGOTTEN };
+        // One that somebody holds must stay: its generation is the key's.
+        let slots = FadingMap::new(bounds, |slot| Arc::strong_count(slot) > 1);
+        Self { slots: Mutex::new(slots), size }
+    }
+
     /// The value of `key`, read by `read` unless somebody has read it a moment ago.
     pub(crate) async fn get<E, F: Future<Output = Result<V, E>>>(
         &self,
@@ -64,12 +70,15 @@ impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
         let began = Instant::now();
         let value = read().await?;
         *held = Some(Value { content: value.clone(), generation, began });
+        let bytes = (self.size)(&value);
+        let forgotten = self.slots.lock().weigh(&key, bytes, began.into_std());
+        drop(forgotten);
         Ok(value)
     }
 
     /// The value of `key`, if it is there and nobody is reading it just now.
     pub(crate) fn peek(&self, key: K) -> Option<V> {
-        let slot = self.slots.lock().get(&key).cloned()?;
+        let slot = self.slots.lock().get(&key)?;
         let held = slot.value.try_lock().ok()?;
         slot.fresh(held.as_ref())
     }
@@ -81,22 +90,15 @@ impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
 
     fn slot(&self, key: K) -> Arc<Slot<V>> {
         let mut slots = self.slots.lock();
-        if slots.len() >= REMEMBERED && !slots.contains_key(&key) {
-            // One that somebody holds must stay: its generation is the key's.
-            slots.retain(|_, slot| {
-                let fresh = slot
-                    .value
-                    .try_lock()
-                    .ok()
-                    .map(|held| held.as_ref().is_some_and(|held| held.began.elapsed() < FRESH));
-                Arc::strong_count(slot) > 1 || fresh.unwrap_or(true)
-            });
+        if let Some(slot) = slots.get(&key) {
+            return slot;
         }
-        let made = || {
-            let (generation, value) = (AtomicU64::new(0), tokio::sync::Mutex::new(None));
-            Arc::new(Slot { generation, value })
-        };
-        Arc::clone(slots.entry(key).or_insert_with(made))
+        let (generation, value) = (AtomicU64::new(0), tokio::sync::Mutex::new(None));
+        let slot = Arc::new(Slot { generation, value });
+        let forgotten = slots.insert(key, Arc::clone(&slot), Instant::now().into_std());
+        drop(slots);
+        drop(forgotten);
+        slot
     }
 }
 
@@ -125,12 +127,18 @@ mod tests {
 
     use super::*;
 
-    #[derive(Default)]
     struct Bench {
         recent: Recent<u32, u32>,
         /// What is to be read.
         truth: AtomicU32,
         reads: AtomicU32,
+    }
+
+    impl Default for Bench {
+        fn default() -> Self {
+            let recent = Recent::new(10_000, |_| 100);
+            Self { recent, truth: AtomicU32::new(0), reads: AtomicU32::new(0) }
+        }
     }
 
     impl Bench {
@@ -205,9 +213,33 @@ mod tests {
             bench.get(key).await;
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        assert!(bench.recent.slots.lock().len() <= REMEMBERED);
+        let (entries, bytes) = {
+            let slots = bench.recent.slots.lock();
+            (slots.len(), slots.bytes())
+        };
+        assert!(entries <= 101 && bytes <= 10_100, "{entries} of {bytes} bytes");
         bench.truth.store(5, Ordering::SeqCst);
         drop(changing);
         assert_eq!(bench.get(7).await, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_asks_for_is_forgotten_but_not_its_changes() {
+        let bench = Bench::default();
+        for key in 20..30 {
+            bench.get(key).await;
+        }
+        let changing = bench.recent.changing(25);
+        for _ in 0..4 {
+            tokio::time::advance(FORGOTTEN).await;
+            bench.get(7).await;
+        }
+        assert_eq!(bench.recent.slots.lock().len(), 2, "what is asked for, and what is changed");
+        drop(changing);
+        for _ in 0..2 {
+            tokio::time::advance(FORGOTTEN).await;
+            bench.get(7).await;
+        }
+        assert_eq!(bench.recent.slots.lock().len(), 1);
     }
 }

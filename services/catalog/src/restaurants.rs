@@ -10,14 +10,18 @@ use bistro_store::{
 use prost::Message as _;
 
 use crate::{
-    documents::{BY_NAME, BY_SEARCH, Restaurant},
+    documents::{BY_NAME, BY_OWNER, BY_SEARCH, Restaurant},
     fields, profile,
     service::Catalog,
-    wire,
+    sizes, wire,
 };
 
 /// The call that makes the maker of a restaurant its owner.
 pub(crate) const MEMBERSHIP: &str = "membership";
+/// Restaurants that one user may have founded and not closed.
+const MAX_FOUNDED: u32 = 50;
+/// Memberships of a user at most: accounts takes no more.
+const MAX_MEMBERSHIPS: usize = 100;
 const ADD_MEMBERSHIP: &str = "/bistro.accounts.v1.Accounts/AddMembership";
 
 impl Catalog {
@@ -42,6 +46,7 @@ impl Catalog {
                 closed_at: None,
             };
             async move {
+                self.check_founder(&asked.principal).await?;
                 work.insert_new(&restaurant)?;
                 if let Some(user) = owner {
                     work.call(MEMBERSHIP, vec![make_owner(user, restaurant.id)]);
@@ -138,10 +143,9 @@ impl Catalog {
         let command = asked.command("catalog.delete_restaurant", message)?;
         let decide = |mut work: Work| async move {
             let there = self.engine.store().require::<Restaurant, _>("restaurant", id).await?;
-            if there.closed_at.is_some() {
+            let Some(closed) = there.closed(work.time) else {
                 return Ok(Decision::Answer(v1::DeleteRestaurantResponse {}));
-            }
-            let closed = Restaurant { closed_at: Some(work.time), ..there.value.clone() };
+            };
             work.replace(&there, &closed)?;
             Ok(Decision::commit(work, v1::DeleteRestaurantResponse {}))
         };
@@ -163,13 +167,11 @@ impl Catalog {
             Query::prefix::<Restaurant>(BY_NAME, &Key::new().text(&exact))
         };
         let query = query.page(&wire::page(message.page.as_ref()))?;
-        let page = self.engine.store().list::<Restaurant>(query).await?;
+        let (found, next_cursor) = self.page::<Restaurant>(query, sizes::restaurant).await?;
         let now = self.engine.now();
         let shown = |one: &Versioned<Restaurant>| wire::restaurant(one, one.version, now);
-        Ok(v1::ListRestaurantsResponse {
-            restaurants: page.items.iter().map(shown).collect(),
-            next_cursor: page.next.unwrap_or_default(),
-        })
+        let restaurants = found.iter().map(shown).collect();
+        Ok(v1::ListRestaurantsResponse { restaurants, next_cursor })
     }
 
     /// The restaurant, or the error that says there is none.
@@ -225,6 +227,26 @@ impl Catalog {
         Err(refused)
     }
 
+    /// Passes who can own one restaurant more. That somebody has a membership too many since the
+    /// token was made is seen when accounts refuses it.
+    async fn check_founder(&self, principal: &Principal) -> Result<(), Error> {
+        let Principal::User { id, memberships, .. } = principal else {
+            return Ok(());
+        };
+        let refused = |message: String| Err(Error::new(ErrorCode::WrongState, message));
+        if memberships.len() >= MAX_MEMBERSHIPS {
+            let most = format!("nobody works for more than {MAX_MEMBERSHIPS} restaurants");
+            return refused(format!("{most}; leave one, and log in again"));
+        }
+        let query = Query::prefix::<Restaurant>(BY_OWNER, &Key::new().id(*id)).limit(MAX_FOUNDED);
+        let founded = self.engine.store().find(query).await?.items.len();
+        if founded >= MAX_FOUNDED as usize {
+            let most = format!("nobody founds more than {MAX_FOUNDED} restaurants");
+            return refused(format!("{most}; close one for good first"));
+        }
+        Ok(())
+    }
+
     async fn marked_restaurant(&self, mark: Mark) -> Result<v1::Restaurant, Error> {
         let id = wire::id("id", &mark.document.id)?;
         let restaurant = self.restaurant(id).await?;
@@ -257,4 +279,171 @@ fn make_owner(user: Id<kinds::User>, restaurant: Id<kinds::Restaurant>) -> CallS
 pub(crate) fn full(most: usize, things: &str) -> Error {
     let message = format!("a restaurant has at most {most} {things}; delete one first");
     Error::new(ErrorCode::WrongState, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use bistro_core::Membership;
+
+    use super::*;
+    use crate::{
+        documents::Ingredient,
+        hours::Hours,
+        samples::{self, HERE, at},
+        tests::{Bench, asked_by},
+    };
+
+    fn founder(memberships: usize) -> Principal {
+        let membership =
+            |number| Membership { restaurant: Id::from_bits(number), role: StaffRole::Owner };
+        Principal::User {
+            id: Id::from_bits(77),
+            session: Id::from_bits(78),
+            roles: vec![Role::Restaurateur],
+            memberships: (1_u128..).take(memberships).map(membership).collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_founds_more_than_there_may_be() {
+        let bench = Bench::empty();
+        let place = |number: u32| Restaurant {
+            id: Id::from_bits(1000 + u128::from(number)),
+            owner: founder(0).user(),
+            ..samples::restaurant()
+        };
+        let found = async |from: u32, to: u32| {
+            bench
+                .put(|work| {
+                    for number in from..to {
+                        work.insert(&place(number)).unwrap();
+                    }
+                })
+                .await;
+        };
+        found(1, MAX_FOUNDED).await;
+        bench.catalog.check_founder(&founder(0)).await.expect("one more");
+        found(MAX_FOUNDED, MAX_FOUNDED + 1).await;
+        let (asked, message) = asked_by(
+            founder(0),
+            v1::CreateRestaurantRequest {
+                name: "Chez Too Many".to_owned(),
+                currency: "GBP".to_owned(),
+                time_zone: "Europe/London".to_owned(),
+                profile: None,
+            },
+            "one too many",
+        );
+        let refused = bench.catalog.create_restaurant(&asked, &message).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::WrongState, "{refused}");
+        bench.catalog.check_founder(&Principal::Operator).await.expect("who owns none");
+        let store = bench.catalog.engine.store();
+        let first: Versioned<Restaurant> =
+            store.load(&place(1).id.to_string()).await.unwrap().unwrap();
+        let closed = first.closed(at("2026-11-20T12:00:00Z")).unwrap();
+        assert_eq!(closed.closed(at("2026-11-20T13:00:00Z")), None, "once for good");
+        bench
+            .put(|work| {
+                work.replace(&first, &closed).unwrap();
+            })
+            .await;
+        bench.catalog.check_founder(&founder(99)).await.expect("one was closed");
+        let refused = bench.catalog.check_founder(&founder(MAX_MEMBERSHIPS)).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::WrongState);
+    }
+
+    #[tokio::test]
+    async fn what_a_closed_restaurant_had_is_not_found() {
+        let bench = Bench::empty();
+        let cheese = Ingredient {
+            id: Id::from_bits(5),
+            restaurant: HERE,
+            name: "Cheese".to_owned(),
+            available: true,
+            back_at: None,
+            revision: 1,
+            uses: 0,
+        };
+        let (soup, dinner, size) =
+            (samples::item(2), samples::menu(20).value, samples::group(30, 0, None, &[1]));
+        bench
+            .put(|work| {
+                work.insert(&samples::restaurant()).unwrap();
+                work.insert(&soup).unwrap();
+                work.insert(&dinner).unwrap();
+                work.insert(&size).unwrap();
+                work.insert(&cheese).unwrap();
+            })
+            .await;
+        let catalog = &bench.catalog;
+        let codes = async || {
+            let item = v1::GetItemRequest { id: soup.id.to_string() };
+            let menu = v1::GetMenuRequest { id: dinner.id.to_string() };
+            let group = v1::GetOptionGroupRequest { id: size.id.to_string() };
+            let ingredient = v1::GetIngredientRequest { id: cheese.id.to_string() };
+            let rename = v1::UpdateIngredientRequest {
+                id: cheese.id.to_string(),
+                version: 1,
+                name: "Cheese".to_owned(),
+            };
+            let (asked, rename) = asked_by(Principal::Operator, rename, "rename");
+            let mut errors = vec![
+                catalog.get_item(&item).await.err(),
+                catalog.get_menu(&menu).await.err(),
+                catalog.get_option_group(&group).await.err(),
+                catalog.get_ingredient(&ingredient).await.err(),
+                catalog.update_ingredient(&asked, &rename).await.err(),
+            ];
+            for id in [soup.id.to_string(), size.choices[0].id.to_string(), cheese.id.to_string()] {
+                let key = format!("back {id}");
+                let back = v1::SetAvailabilityRequest { id, available: true, back_at_ms: 0 };
+                let (asked, back) = asked_by(Principal::Operator, back, &key);
+                errors.push(catalog.set_availability(&asked, &back).await.err());
+            }
+            errors.into_iter().map(|error| error.map(|error| error.code())).collect::<Vec<_>>()
+        };
+        assert_eq!(codes().await, [None; 8]);
+        let close = v1::DeleteRestaurantRequest { id: HERE.to_string() };
+        let (asked, close) = asked_by(Principal::Operator, close, "close");
+        catalog.delete_restaurant(&asked, &close).await.unwrap();
+        assert_eq!(codes().await, [Some(ErrorCode::NotFound); 8]);
+    }
+
+    #[tokio::test]
+    async fn restaurants_that_say_a_lot_come_on_shorter_pages() {
+        let bench = Bench::empty();
+        let spans: Vec<String> =
+            (0..8).map(|n| format!("{:02}:00-{:02}:30", 2 * n, 2 * n)).collect();
+        let first: jiff::civil::Date = "2026-01-01".parse().unwrap();
+        let dates = (0..400).map(|days| first.checked_add(jiff::Span::new().days(days)).unwrap());
+        let exceptions = dates.map(|date| (date.to_string(), spans.clone())).collect();
+        let mut here = samples::restaurant();
+        here.profile.hours = Hours::read(&vec![spans.clone(); 7], &exceptions).unwrap();
+        here.profile.description = "é".repeat(2000);
+        for some in 0..4 {
+            bench
+                .put(|work| {
+                    for number in 0..20 {
+                        let id = Id::from_bits(1000 + 20 * some + number);
+                        work.insert(&Restaurant { id, ..here.clone() }).unwrap();
+                    }
+                })
+                .await;
+        }
+        let mut found = 0;
+        let mut page = bistro_proto::common::v1::PageRequest { limit: 200, cursor: String::new() };
+        loop {
+            let message =
+                v1::ListRestaurantsRequest { page: Some(page.clone()), ..Default::default() };
+            let listed = bench.catalog.list_restaurants(&message).await.unwrap();
+            assert!(listed.encoded_len() <= 1 << 20, "{} bytes", listed.encoded_len());
+            assert!(!listed.restaurants.is_empty());
+            found += listed.restaurants.len();
+            if listed.next_cursor.is_empty() {
+                break;
+            }
+            page.cursor = listed.next_cursor;
+        }
+        assert_eq!(found, 80);
+    }
 }

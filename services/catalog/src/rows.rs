@@ -13,6 +13,8 @@ use crate::{
     items::{MAX_ITEMS, with_stock},
     menus::{self, MAX_MENUS, MAX_SECTIONS},
     shops::Frame,
+    sizes,
+    tally::Amount,
 };
 
 /// The most rows one import may have.
@@ -35,8 +37,10 @@ pub(crate) struct Row {
 /// What is there before an import, as far as rows are measured by it.
 pub(crate) struct There<'a> {
     pub(crate) frame: &'a Frame,
-    /// The names of the items, as [`name_key`] has them.
-    pub(crate) items: BTreeSet<String>,
+    /// The items by what makes their names the same.
+    pub(crate) items: HashMap<String, &'a Item>,
+    /// Bytes that the menu may still take.
+    pub(crate) room: i64,
 }
 
 /// The rows that are fit, in their order, and why the others are not.
@@ -63,8 +67,10 @@ pub(crate) fn check(
 }
 
 struct Checker<'a> {
-    frame: &'a Frame,
-    items: BTreeSet<String>,
+    /// As the import will leave it, but for the items that it adds.
+    there: There<'a>,
+    /// Items that it adds.
+    added: usize,
     /// Where each name was met.
     lines: HashMap<String, u32>,
     /// Sections by menu, as the import will leave them.
@@ -78,7 +84,7 @@ impl<'a> Checker<'a> {
             (name_key(&menu.name), names.collect())
         };
         let menus = there.frame.menus.iter().map(sections).collect();
-        Self { frame: there.frame, items: there.items, lines: HashMap::new(), menus }
+        Self { there, added: 0, lines: HashMap::new(), menus }
     }
 
     fn row(&mut self, row: &MenuRow) -> Result<Row, Vec<String>> {
@@ -90,24 +96,52 @@ impl<'a> Checker<'a> {
         if let Some(line) = self.lines.get(&key) {
             fields.wrong("", format!("line {line} has the same name; keep one of them"));
         }
-        if !self.items.contains(&key) && self.items.len() >= MAX_ITEMS {
+        let before = self.there.items.get(&key).copied();
+        if before.is_none() && self.there.items.len() + self.added >= MAX_ITEMS {
             fields.wrong("", format!("a restaurant has at most {MAX_ITEMS} items"));
         }
         let details = row.details.as_ref().map(|details| details::read(&mut fields, details));
         if let Some(details) = &details {
-            details::check_fields(&mut fields, details, self.frame);
+            details::check_fields(&mut fields, details, self.there.frame);
         }
         let place = self.place(&mut fields, row);
+        let more = self.more(before, &name, details.as_ref(), place.as_ref());
+        if more > 0 && more > self.there.room {
+            fields.wrong("", "the menu has no room for it; shorten texts, or delete something");
+        }
         let reasons = fields.sentences();
         if !reasons.is_empty() {
             return Err(reasons);
         }
-        self.lines.insert(key.clone(), row.line);
-        self.items.insert(key);
+        self.lines.insert(key, row.line);
+        self.there.room -= more;
+        self.added += usize::from(before.is_none());
         if let Some((menu, section)) = &place {
             self.menus.entry(name_key(menu)).or_default().insert(name_key(section));
         }
         Ok(Row { name, price_minor, stock, place, details })
+    }
+
+    /// Bytes that a row adds to the menu.
+    fn more(
+        &self,
+        before: Option<&Item>,
+        name: &str,
+        details: Option<&Details>,
+        place: Option<&(String, String)>,
+    ) -> i64 {
+        let nothing = Details::default();
+        let said = details.or_else(|| before.map(|item| &item.details)).unwrap_or(&nothing);
+        let sections = match place {
+            None => 0,
+            Some((menu, section)) => match self.menus.get(&name_key(menu)) {
+                Some(sections) if sections.contains(&name_key(section)) => 0,
+                Some(_) => sizes::new_section(section),
+                None => sizes::new_menu(menu) + sizes::new_section(section),
+            },
+        };
+        let after = sections + sizes::item_of(name, said);
+        Amount::of_bytes(before.map_or(0, sizes::item), after).bytes
     }
 
     /// The menu and the section that a row names.
@@ -222,8 +256,12 @@ mod tests {
         MenuRow { menu: menu.to_owned(), section: section.to_owned(), ..row(line, name, 1, None) }
     }
 
+    fn nothing(frame: &Frame) -> There<'_> {
+        There { frame, items: HashMap::new(), room: i64::MAX / 2 }
+    }
+
     fn checked(rows: &[MenuRow]) -> (Vec<Row>, Vec<RejectedRow>) {
-        check(rows, There { frame: &Frame::default(), items: BTreeSet::new() }).unwrap()
+        check(rows, nothing(&Frame::default())).unwrap()
     }
 
     #[test]
@@ -281,13 +319,37 @@ mod tests {
 
     #[test]
     fn a_full_restaurant_takes_changes_only() {
-        let items = (0..MAX_ITEMS).map(|n| n.to_string()).collect();
+        let any = item(1);
+        let items = (0..MAX_ITEMS).map(|n| (n.to_string(), &any)).collect();
         let rows = [row(1, "7", 1, None), row(2, "one more", 1, None)];
-        let (fit, rejected) = check(&rows, There { frame: &Frame::default(), items }).unwrap();
+        let frame = Frame::default();
+        let (fit, rejected) = check(&rows, There { items, ..nothing(&frame) }).unwrap();
         assert_eq!((fit.len(), rejected[0].line), (1, 2));
         let too_many = vec![row(1, "x", 1, None); MAX_ROWS + 1];
-        let refused = check(&too_many, There { frame: &Frame::default(), items: BTreeSet::new() });
+        let refused = check(&too_many, nothing(&frame));
         assert_eq!(refused.unwrap_err().code(), ErrorCode::TooLarge);
+    }
+
+    #[test]
+    fn rows_that_a_menu_has_no_room_for_are_rejected() {
+        let frame = Frame::default();
+        let rows = [
+            row(1, "Soup", 1, None),
+            placed(2, "Dal", "Dinner", "Mains"),
+            placed(3, "Rice", "Dinner", "Mains"),
+            row(4, "Tea", 1, None),
+        ];
+        let soup = item(7);
+        let items = HashMap::from([("soup".to_owned(), &soup)]);
+        // Room for one more dish, but not for a menu and a section around it.
+        let rice = Amount::of_bytes(0, sizes::item_of("Rice", &Details::default()));
+        let there = There { items, room: rice.bytes, ..nothing(&frame) };
+        let (fit, rejected) = check(&rows, there).unwrap();
+        let names: Vec<_> = fit.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["Soup", "Tea"]);
+        let lines: Vec<_> = rejected.iter().map(|row| row.line).collect();
+        assert_eq!(lines, [2, 3]);
+        assert!(rejected[0].reason.contains("no room"), "{}", rejected[0].reason);
     }
 
     #[test]

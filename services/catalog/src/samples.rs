@@ -55,10 +55,20 @@ pub(crate) fn menu(id: u128) -> Versioned<Menu> {
     Versioned { value, version: 1 }
 }
 
-pub(crate) fn choice(id: u128, price_minor: i64) -> Choice {
+/// The id of the group `number`: as in life, its last bits are its choices'.
+pub(crate) fn group_id(number: u128) -> Id<kinds::OptionGroup> {
+    Id::from_bits(number << 16)
+}
+
+pub(crate) fn choice_id(group: u128, number: u128) -> Id<kinds::Choice> {
+    Id::from_bits((group << 16) | number)
+}
+
+/// A choice of the group `group`.
+pub(crate) fn choice(group: u128, number: u128, price_minor: i64) -> Choice {
     Choice {
-        id: Id::from_bits(id),
-        name: format!("choice {id}"),
+        id: choice_id(group, number),
+        name: format!("choice {number} of {group}"),
         price_minor,
         available: true,
         back_at: None,
@@ -67,14 +77,14 @@ pub(crate) fn choice(id: u128, price_minor: i64) -> Choice {
     }
 }
 
-pub(crate) fn group(id: u128, min: u32, max: Option<u32>, choices: &[u128]) -> OptionGroup {
+pub(crate) fn group(number: u128, min: u32, max: Option<u32>, choices: &[u128]) -> OptionGroup {
     OptionGroup {
-        id: Id::from_bits(id),
+        id: group_id(number),
         restaurant: HERE,
-        name: format!("group {id}"),
+        name: format!("group {number}"),
         min,
         max,
-        choices: choices.iter().map(|id| choice(*id, 100)).collect(),
+        choices: choices.iter().map(|choice| self::choice(number, *choice, 100)).collect(),
         made: 2,
         revision: 1,
         uses: 0,

@@ -20,6 +20,8 @@ pub(crate) struct Catalog {
     pub(crate) reservation_ttl: Duration,
     /// How long an access token lives.
     pub(crate) token_ttl: Duration,
+    /// The most that one message may take, in bytes.
+    pub(crate) message_bytes: usize,
     /// What was read a moment ago.
     pub(crate) shops: Shops,
 }

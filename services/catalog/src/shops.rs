@@ -11,8 +11,10 @@ use crate::{
     documents::{
         BY_NAME, Choice, Ingredient, Item, Menu, OptionGroup, Restaurant, Section, keys_of,
     },
+    option_groups::group_of,
     recent::{Changing, Recent},
     service::Catalog,
+    weights,
 };
 
 /// Documents read at once.
@@ -34,6 +36,12 @@ impl Frame {
             let section = menu.sections.iter().find(|section| section.id == id)?;
             Some((&menu.value, section))
         })
+    }
+
+    /// The choice of this id, and the group that it is of.
+    pub(crate) fn choice(&self, id: Id<kinds::Choice>) -> Option<(&OptionGroup, &Choice)> {
+        let group = self.groups.get(&group_of(id))?;
+        Some((group, group.choices.iter().find(|choice| choice.id == id)?))
     }
 
     /// The item's option groups, in their order.
@@ -97,8 +105,14 @@ impl Moment<'_> {
     }
 }
 
+/// Bytes of restaurants that are remembered.
+const RESTAURANTS: usize = 16 << 20;
+/// Bytes of frames that are remembered.
+const FRAMES: usize = 32 << 20;
+/// Bytes of items that are remembered.
+const ITEMS: usize = 64 << 20;
+
 /// What was read of restaurants a moment ago.
-#[derive(Default)]
 pub(crate) struct Shops {
     restaurants: Recent<Id<kinds::Restaurant>, Arc<Versioned<Restaurant>>>,
     frames: Recent<Id<kinds::Restaurant>, Arc<Frame>>,
@@ -110,6 +124,16 @@ pub(crate) struct ChangingShop {
     _restaurant: Changing<Arc<Versioned<Restaurant>>>,
     _frame: Changing<Arc<Frame>>,
     _items: Changing<Arc<Vec<Item>>>,
+}
+
+impl Default for Shops {
+    fn default() -> Self {
+        Self {
+            restaurants: Recent::new(RESTAURANTS, |one| weights::restaurant(one)),
+            frames: Recent::new(FRAMES, |frame| weights::frame(frame)),
+            items: Recent::new(ITEMS, |items| weights::items(items)),
+        }
+    }
 }
 
 impl Shops {

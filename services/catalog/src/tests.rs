@@ -16,6 +16,7 @@ use crate::{
     samples::{HERE, item, restaurant},
     service::Catalog,
     shops::Shops,
+    tally::Tally,
 };
 
 const STOCK: i64 = 2;
@@ -77,6 +78,7 @@ impl Bench {
             Ingredient::COLLECTION,
             Reservation::COLLECTION,
             Import::COLLECTION,
+            Tally::COLLECTION,
         ];
         let peers = Arc::new(Peers::new(Arc::new(Authority::new(&[9; 32], clock.clone()))));
         let role = RoleEngine::open(ROLE, &collections, peers, clock.clone()).unwrap();
@@ -85,6 +87,7 @@ impl Bench {
             engine: role.engine.clone(),
             reservation_ttl: hour,
             token_ttl: hour,
+            message_bytes: 4 << 20,
             shops: Shops::default(),
         };
         Self { catalog, clock, _role: role }

@@ -107,16 +107,20 @@ pub(crate) fn item(item: &Item, frame: &Frame, now: Timestamp) -> v1::Item {
         available,
         free: item.counted.then_some(item.free),
         version: item.revision,
-        details: Some(details(&item.details, frame)),
+        details: Some(details(&item.details, Some(frame))),
         back_at_ms: if available { 0 } else { millis(item.back_at) },
     }
 }
 
-/// What is gone from the frame is not shown.
-fn details(details: &Details, frame: &Frame) -> v1::ItemDetails {
-    let section = details.section.filter(|id| frame.section(*id).is_some());
-    let groups = details.option_groups.iter().filter(|id| frame.groups.contains_key(id));
-    let ingredients = details.ingredients.iter().filter(|id| frame.ingredients.contains_key(id));
+/// What is gone from the frame, if one is given, is not shown.
+pub(crate) fn details(details: &Details, frame: Option<&Frame>) -> v1::ItemDetails {
+    let (groups, ingredients) = (&details.option_groups, &details.ingredients);
+    let section =
+        details.section.filter(|id| frame.is_none_or(|frame| frame.section(*id).is_some()));
+    let groups = groups.iter().filter(|id| frame.is_none_or(|frame| frame.groups.contains_key(id)));
+    let ingredients = ingredients
+        .iter()
+        .filter(|id| frame.is_none_or(|frame| frame.ingredients.contains_key(id)));
     v1::ItemDetails {
         description: details.description.clone(),
         image_url: details.image_url.clone(),

@@ -3,13 +3,13 @@
 //! A menu is the same for everybody who asks. It is kept with what the role answered: if the role
 //! says the same again, the bytes and the entity tag stay the same too.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use bistro_core::{Error, Id, kinds};
+use bistro_core::{Bounds, Error, FadingMap, Id, kinds};
 use bistro_proto::catalog::v1::FullMenu;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -26,13 +26,12 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(1);
 /// The same for whoever keeps it on the way.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=1");
-/// Menus that are remembered; of more, the old ones are forgotten.
-const REMEMBERED: usize = 1024;
+/// Menus that are remembered.
+const REMEMBERED: Bounds = Bounds { entries: 1024, bytes: 96 << 20, age: Duration::from_secs(30) };
 
 /// The menus that were sent a moment ago.
-#[derive(Default)]
 pub(crate) struct MenuCache {
-    slots: Mutex<HashMap<Id<kinds::Restaurant>, Arc<Slot>>>,
+    slots: Mutex<FadingMap<Id<kinds::Restaurant>, Arc<Slot>>>,
 }
 
 #[derive(Default)]
@@ -47,6 +46,8 @@ struct Kept {
     asked: Instant,
     answer: FullMenu,
     rendered: Rendered,
+    /// What it takes in memory, about.
+    bytes: usize,
 }
 
 /// A menu as it is sent.
@@ -56,7 +57,17 @@ pub(crate) struct Rendered {
     tag: HeaderValue,
 }
 
+impl Default for MenuCache {
+    fn default() -> Self {
+        Self::within(REMEMBERED)
+    }
+}
+
 impl MenuCache {
+    fn within(bounds: Bounds) -> Self {
+        Self { slots: Mutex::new(FadingMap::new(bounds, |slot| Arc::strong_count(slot) > 1)) }
+    }
+
     /// The restaurant's menu, which `ask` asks for unless it was asked for a moment ago.
     pub(crate) async fn get<F: Future<Output = Result<FullMenu, Problem>>>(
         &self,
@@ -72,26 +83,45 @@ impl MenuCache {
             return Ok(rendered);
         }
         let asked = Instant::now();
-        let answer = ask().await?;
+        let answer = match ask().await {
+            Ok(answer) => answer,
+            Err(refused) => {
+                // There may be no such restaurant: what was never there is not remembered.
+                self.slots.lock().remove_if(&restaurant, |slot| slot.kept.lock().is_none());
+                return Err(refused);
+            }
+        };
         let same = slot.kept.lock().take().filter(|kept| kept.answer == answer);
         let kept = match same {
             Some(kept) => Kept { asked, ..kept },
-            None => Kept { asked, rendered: Rendered::of(&answer)?, answer },
+            None => Kept::of(answer, asked)?,
         };
-        let rendered = kept.rendered.clone();
+        let (rendered, bytes) = (kept.rendered.clone(), kept.bytes);
         *slot.kept.lock() = Some(kept);
+        let forgotten = self.slots.lock().weigh(&restaurant, bytes, asked.into_std());
+        drop(forgotten);
         Ok(rendered)
     }
 
     fn slot(&self, restaurant: Id<kinds::Restaurant>) -> Arc<Slot> {
         let mut slots = self.slots.lock();
         if let Some(slot) = slots.get(&restaurant) {
-            return Arc::clone(slot);
+            return slot;
         }
-        if slots.len() >= REMEMBERED {
-            slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.fresh().is_some());
-        }
-        Arc::clone(slots.entry(restaurant).or_default())
+        let slot = Arc::<Slot>::default();
+        let forgotten = slots.insert(restaurant, Arc::clone(&slot), Instant::now().into_std());
+        drop(slots);
+        drop(forgotten);
+        slot
+    }
+}
+
+impl Kept {
+    fn of(answer: FullMenu, asked: Instant) -> Result<Self, Error> {
+        let rendered = Rendered::of(&answer)?;
+        // The answer itself takes about twice what it takes as text.
+        let bytes = 3 * rendered.body.len();
+        Ok(Self { asked, answer, rendered, bytes })
     }
 }
 
@@ -188,6 +218,34 @@ mod tests {
             let _ = cache.get(Id::from_bits(bits), || async { Ok(menu("Ada")) }).await;
             tokio::time::advance(Duration::from_millis(2)).await;
         }
-        assert!(cache.slots.lock().len() <= REMEMBERED);
+        assert!(cache.slots.lock().len() <= REMEMBERED.entries);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_menus_take_no_more_than_small_ones() {
+        let cache = MenuCache::within(Bounds { bytes: 1 << 20, ..REMEMBERED });
+        let long = "x".repeat(10_000);
+        for bits in 0..200 {
+            let asked = cache.get(Id::from_bits(bits), || async { Ok(menu(&long)) }).await;
+            assert!(asked.is_ok());
+            assert!(cache.slots.lock().bytes() <= (1 << 20));
+        }
+        assert!(cache.slots.lock().len() > 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn menus_that_nobody_reads_are_forgotten() {
+        let cache = MenuCache::default();
+        for bits in 10..20 {
+            let _ = cache.get(Id::from_bits(bits), || async { Ok(menu("Bob")) }).await;
+        }
+        for _ in 0..3 {
+            tokio::time::advance(REMEMBERED.age).await;
+            assert!(cache.get(HERE, || async { Ok(menu("Ada")) }).await.is_ok());
+        }
+        assert_eq!(cache.slots.lock().len(), 1, "the one that is read");
+        let refused = || async { Err(Error::not_found("restaurant").into()) };
+        assert!(cache.get(Id::from_bits(5), refused).await.is_err());
+        assert_eq!(cache.slots.lock().len(), 1, "what is not there takes nothing");
     }
 }

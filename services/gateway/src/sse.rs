@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use http::{HeaderValue, header};
 use serde::Serialize;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::info;
@@ -20,6 +20,8 @@ use crate::{
 
 /// How often a comment says that the stream lives; proxies close what is silent for longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The content type of live events.
+const EVENT_STREAM: &str = "text/event-stream";
 /// A comment, which readers skip.
 const COMMENT: Bytes = Bytes::from_static(b": alive\n\n");
 /// The first line: how long a browser waits before it reconnects.
@@ -77,6 +79,7 @@ impl Live for v1::Order {
 /// Events of `messages` until the last one, the end of `messages`, or `stopping`.
 ///
 /// A stream that breaks off without an end is gone on with by its reader, with `Last-Event-ID`.
+/// Every stream of a user also ends with the user's token: the middleware sees to it.
 pub(crate) fn response<S, M>(
     messages: S,
     stopping: CancellationToken,
@@ -92,11 +95,19 @@ where
             .map(Ok::<_, std::convert::Infallible>),
     ));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // nginx would hold events back to fill its buffer.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// `response`, which ends after `left` if it is a stream: its asker's token has expired by then.
+pub(crate) fn ended_after(response: Response, left: Duration) -> Response {
+    if response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != EVENT_STREAM) {
+        return response;
+    }
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(sleep(left))))
 }
 
 struct Events<S> {

@@ -14,8 +14,10 @@ mod location;
 mod locations;
 mod logged;
 mod platform;
+mod reached;
 mod session;
 mod settings;
+mod things;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -94,8 +96,10 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>> {
     let mut platform = Platform::start(arguments.engine, &program).await?;
     let people = platform.people().await?;
     let settings = platform.folder().join("schemathesis.toml");
-    std::fs::write(&settings, settings::text(&people))?;
+    std::fs::write(&settings, settings::text(&people.things))?;
 
+    let document = platform.document().await?;
+    let before = reached::counts(&platform.metrics().await?);
     let mut faults = Vec::new();
     for (who, token) in [("an administrator", &people.admin), ("a customer", &people.customer)] {
         println!("=== as {who}");
@@ -113,6 +117,10 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>> {
         println!("=== {}", outcome.done);
         faults.extend(outcome.faults);
     }
+    let after = reached::counts(&platform.metrics().await?);
+    let sent = after.values().sum::<u64>() - before.values().sum::<u64>();
+    println!("=== the platform counted {sent} requests");
+    faults.extend(reached::never(&document, &before, &after));
     faults.extend(platform.faults().await?);
     Ok(faults)
 }

@@ -7,12 +7,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use bistro_client::{Client, Insistence, Request};
+use bistro_client::{Client, Request};
 use bistro_testkit::{MongoServer, Port, Process, RabbitServer, Sandbox};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{Instant, sleep},
+};
 
-use crate::Engine;
+use crate::{
+    Engine,
+    things::{self, Makers, Named, post, text},
+};
 
 /// How long the platform may take to be ready, and to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,18 +29,12 @@ const PASSWORD: &str = "correct horse battery";
 
 /// Who sends, and what there is to be asked for.
 pub(crate) struct People {
-    /// The token of an administrator who is everything else as well, and owns a restaurant.
+    /// The token of an administrator who is everything else as well, and owns restaurants.
     pub(crate) admin: String,
     /// The token of a customer.
     pub(crate) customer: String,
-    /// A restaurant.
-    pub(crate) restaurant: String,
-    /// An item on its menu.
-    pub(crate) item: String,
-    /// Somebody who may be changed and erased.
-    pub(crate) victim: String,
-    /// An order of the customer's.
-    pub(crate) order: String,
+    /// What there is.
+    pub(crate) things: Vec<Named>,
 }
 
 /// A running platform, and the servers below it.
@@ -42,7 +43,7 @@ pub(crate) struct Platform {
     serve: Process,
     sandbox: Sandbox,
     _servers: Option<(MongoServer, RabbitServer)>,
-    _ports: [Port; 3],
+    ports: [Port; 3],
 }
 
 impl Platform {
@@ -79,7 +80,7 @@ impl Platform {
         }
         let serve = sandbox.spawn(command, "serve")?;
         let url = format!("http://{}", public.addr());
-        let mut platform = Self { url, serve, sandbox, _servers: servers, _ports: ports };
+        let mut platform = Self { url, serve, sandbox, _servers: servers, ports };
         let deadline = Instant::now() + PATIENCE;
         while !platform.answers().await {
             if Instant::now() > deadline || platform.serve.ended()?.is_some() {
@@ -104,42 +105,39 @@ impl Platform {
         client.send(&Request::get("/api/v1/restaurants")).await.is_ok()
     }
 
-    /// Registers people, and gives them something to ask for.
-    pub(crate) async fn people(&self) -> Result<People> {
+    /// A client with the operator's token.
+    fn operator(&self) -> Result<Client> {
         let path = self.sandbox.path().join("data/operator-token");
         let token = std::fs::read_to_string(path).context("the operator's token")?;
-        let operator = Client::new(&self.url)?.with_token(&token)?;
+        Ok(Client::new(&self.url)?.with_token(&token)?)
+    }
+
+    /// Registers people, and gives them something to ask for.
+    pub(crate) async fn people(&self) -> Result<People> {
+        let operator = self.operator()?;
         let roles = ["restaurateur", "chef", "courier", "support", "admin"];
-        let (admin, _) = self.log_in(&operator, "admin@example.org", &roles).await?;
-        let made = post(
-            &admin,
-            "/restaurants",
-            &json!({"name": "Chez Ada", "currency": "GBP", "time_zone": "Europe/London"}),
-        )
-        .await?;
-        let restaurant = text(&made, "/id")?;
-        let path = format!("/api/v1/restaurants/{restaurant}/open");
-        let open = Request::put(path, &json!({"open": true})).if_match(&made["version"]);
-        if made["open"] == false {
-            admin.send(&open).await?;
+        let (founder, _) = self.log_in(&operator, "admin@example.org", &roles).await?;
+        let restaurants = things::restaurants(&founder).await?;
+        // Logged in again: now the token says that the restaurants are hers.
+        let (admin, admin_token) = self.log_in(&operator, "admin@example.org", &roles).await?;
+        let (customer, customer_token) =
+            self.log_in(&operator, "customer@example.org", &[]).await?;
+        let (cora, _) = self.log_in(&operator, "cora@example.org", &["courier"]).await?;
+        let (rudi, _) = self.log_in(&operator, "rudi@example.org", &["courier"]).await?;
+        let mut victims = Vec::new();
+        for email in ["victim@example.org", "erased@example.org"] {
+            let (victim, _) = self.log_in(&operator, email, &[]).await?;
+            let me = victim.send(&Request::get("/api/v1/me")).await?.body;
+            victims.push(text(&me, "/id")?);
         }
-        let rows = json!({"rows": [{"line": 2, "name": "Margherita", "price_minor": 1295}]});
-        post(&admin, &format!("/restaurants/{restaurant}/menu-import"), &rows).await?;
-        let items = format!("/api/v1/restaurants/{restaurant}/items");
-        let item = text(&admin.send(&Request::get(items)).await?.body, "/items/0/id")?;
-        // Logged in again: now the token says that the restaurant is hers.
-        let (_, admin) = self.log_in(&operator, "admin@example.org", &roles).await?;
-        let (client, customer) = self.log_in(&operator, "customer@example.org", &[]).await?;
-        let (victim, _) = self.log_in(&operator, "victim@example.org", &[]).await?;
-        let victim = text(&victim.send(&Request::get("/api/v1/me")).await?.body, "/id")?;
-        let basket = json!({
-            "restaurant_id": restaurant, "fulfilment": "pick_up",
-            "lines": [{"item_id": item, "quantity": 1}],
-        });
-        let quote = post(&client, "/quotes", &basket).await?;
-        let order = json!({"quote": text(&quote, "/token")?, "payment_method": "card_ok"});
-        let order = text(&post(&client, "/orders", &order).await?, "/id")?;
-        Ok(People { admin, customer, restaurant, item, victim, order })
+        let makers = Makers {
+            admin: &admin,
+            customer: &customer,
+            couriers: [&cora, &rudi],
+            victims: [victims[0].clone(), victims[1].clone()],
+        };
+        let things = things::make(&makers, &restaurants).await?;
+        Ok(People { admin: admin_token, customer: customer_token, things })
     }
 
     /// Registers somebody, unless they are there, and logs them in: a client and its token.
@@ -157,6 +155,22 @@ impl Platform {
         Ok((operator.with_token(&token)?, token))
     }
 
+    /// The API's document.
+    pub(crate) async fn document(&self) -> Result<Value> {
+        Ok(self.operator()?.send(&Request::get("/api/v1/openapi.json")).await?.body)
+    }
+
+    /// What the platform's metrics say now.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        let [_, _, admin] = &self.ports;
+        let mut stream = TcpStream::connect(admin.addr()).await?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let (_, metrics) = answer.split_once("\r\n\r\n").context("no metrics")?;
+        Ok(metrics.to_owned())
+    }
+
     /// What shows, beside the answers, that something went wrong.
     pub(crate) async fn faults(&mut self) -> Result<Vec<String>> {
         let mut faults = Vec::new();
@@ -169,19 +183,6 @@ impl Platform {
         faults.extend(crate::logged::faults(&log));
         Ok(faults)
     }
-}
-
-/// Posts `body` under a key that follows from both.
-async fn post(client: &Client, path: &str, body: &Value) -> Result<Value> {
-    let key: String = format!("{path} {body}").chars().filter(char::is_ascii).take(255).collect();
-    let request = Request::post(format!("/api/v1{path}"), key, body);
-    let answer = client.insist(&request, &mut Insistence::lasting(PATIENCE)).await;
-    Ok(answer.with_context(|| format!("POST {path}"))?.body)
-}
-
-fn text(value: &Value, pointer: &str) -> Result<String> {
-    let found = value.pointer(pointer).and_then(Value::as_str);
-    found.map(ToOwned::to_owned).with_context(|| format!("no {pointer} in {value}"))
 }
 
 /// Builds the program.

@@ -106,11 +106,16 @@ impl TokenVerifier {
     /// Who the value of an `Authorization` header speaks for; nobody without one.
     pub async fn principal(&self, authorization: Option<&str>) -> Result<Principal, Error> {
         let Some(value) = authorization else { return Ok(Principal::Anonymous) };
+        self.identify(value).await.map(|(principal, _)| principal)
+    }
+
+    /// Who the value of an `Authorization` header speaks for, and until when.
+    pub async fn identify(&self, value: &str) -> Result<(Principal, Timestamp), Error> {
         let token = value.strip_prefix("Bearer ").ok_or_else(Error::unauthenticated)?;
         let digest: [u8; 32] = Sha256::digest(token).into();
         let now = self.0.clock.now();
-        if let Some((principal, expires)) = self.0.checked.lock().get(&digest) {
-            return if now < *expires { Ok(principal.clone()) } else { Err(expired()) };
+        if let Some(known) = self.0.checked.lock().get(&digest) {
+            return if now < known.1 { Ok(known.clone()) } else { Err(expired()) };
         }
         let (principal, expires) = self.check(token).await?;
         if now >= expires {
@@ -124,7 +129,7 @@ impl TokenVerifier {
             }
         }
         checked.insert(digest, (principal.clone(), expires));
-        Ok(principal)
+        Ok((principal, expires))
     }
 
     async fn check(&self, token: &str) -> Result<(Principal, Timestamp), Error> {

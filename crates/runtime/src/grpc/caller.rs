@@ -35,7 +35,8 @@ impl Caller for Peers {
 
 /// Whether the code says for certain that the command had no effect and never will have.
 ///
-/// A wrong token or a broken service says nothing about the command: it is asked again.
+/// A wrong token, a broken service or an answer that is too large says nothing about the command: it
+/// is asked again.
 fn is_known(code: ErrorCode) -> bool {
     !code.is_retryable()
         && !matches!(
@@ -44,6 +45,7 @@ fn is_known(code: ErrorCode) -> bool {
                 | ErrorCode::Unauthenticated
                 | ErrorCode::MethodNotAllowed
                 | ErrorCode::IncompatibleSchema
+                | ErrorCode::MessageTooLarge
         )
 }
 

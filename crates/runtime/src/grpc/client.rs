@@ -7,13 +7,13 @@ use std::{
 };
 
 use bistro_core::{Error, ErrorCode};
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 use tracing::Instrument as _;
 
-use super::{current_scope, status_of};
+use super::{CALLER, current_scope, status_of};
 use crate::Authority;
 
 /// The way to a role: a socket, or the role itself.
@@ -42,19 +42,26 @@ impl PeerChannel {
         self
     }
 
-    fn authorization(&self) -> Result<Option<String>, Error> {
-        match current_scope() {
-            Some(scope) if !self.as_workload => Ok(scope.authorization),
-            _ => Ok(Some(format!("Bearer {}", self.authority.workload_token(self.from)?))),
+    /// Puts on who asks: this role, or somebody for whom it does, and then its proof as well.
+    fn identify(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+        let own = format!("Bearer {}", self.authority.workload_token(self.from)?);
+        let own = HeaderValue::from_str(&own).map_err(Error::internal)?;
+        let scope = current_scope().filter(|_| !self.as_workload);
+        let Some(scope) = scope else {
+            headers.insert(header::AUTHORIZATION, own);
+            return Ok(());
+        };
+        headers.insert(CALLER, own);
+        if let Some(value) = scope.authorization {
+            let value = HeaderValue::from_str(&value).map_err(Error::internal)?;
+            headers.insert(header::AUTHORIZATION, value);
         }
+        Ok(())
     }
 
     fn prepare(&self, request: &mut Request<Body>) -> Result<Instant, Error> {
         let headers = request.headers_mut();
-        if let Some(value) = self.authorization()? {
-            let value = HeaderValue::from_str(&value).map_err(Error::internal)?;
-            headers.insert(header::AUTHORIZATION, value);
-        }
+        self.identify(headers)?;
         if let Some(traceparent) = bistro_telemetry::current_traceparent() {
             let value = HeaderValue::from_str(&traceparent).map_err(Error::internal)?;
             headers.insert("traceparent", value);

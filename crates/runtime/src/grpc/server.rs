@@ -8,16 +8,16 @@ use std::{
     time::Duration,
 };
 
-use bistro_core::{Error, ErrorCode, Panicked};
+use bistro_core::{Error, ErrorCode, Panicked, Principal};
 use futures::FutureExt as _;
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use tokio::time::Instant;
 use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use super::{client::parse_timeout, scope::Scope, status_of};
+use super::{CALLER, client::parse_timeout, scope::Scope, status::ABOUT, status_of};
 use crate::TokenVerifier;
 
 /// How long a request may take at most, whatever its asker says.
@@ -28,6 +28,13 @@ const DEFAULT: Duration = Duration::from_secs(30);
 tokio::task_local! {
     /// There is one in a task that serves a request to its end, whatever becomes of its asker.
     static IN_TASK: ();
+}
+
+/// Marks a request that came through a port.
+#[derive(Clone, Copy)]
+pub(crate) struct ThroughPort {
+    /// Whether people may ask there by themselves.
+    pub(crate) people: bool,
 }
 
 /// A role's gRPC services behind the server's layer.
@@ -59,29 +66,39 @@ impl GrpcServer {
         Ok(Self { role, routes: routes.prepare(), verifier, seconds: Arc::new(seconds) })
     }
 
-    async fn serve(self, mut request: Request<Body>) -> Response<Body> {
+    /// The answer of a service, or why the request came to none.
+    async fn serve(self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
         let headers = request.headers();
-        let authorization = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .map(ToOwned::to_owned);
+        let text = |value: &HeaderValue| value.to_str().ok().map(ToOwned::to_owned);
+        let authorization = headers.get(header::AUTHORIZATION).and_then(text);
+        let caller = headers.get(CALLER).and_then(text);
         let limit = headers.get("grpc-timeout").and_then(parse_timeout).unwrap_or(DEFAULT);
         let deadline = Instant::now() + limit.min(LONGEST);
-        let principal = match self.verifier.principal(authorization.as_deref()).await {
-            Ok(principal) => principal,
-            Err(error) => return status_of(&error).into_http(),
+        let principal = self.verifier.principal(authorization.as_deref()).await?;
+        let by_role = match request.extensions_mut().remove::<ThroughPort>() {
+            None => true,
+            Some(port) => match admit(&self.verifier, &principal, caller.as_deref()).await {
+                Ok(()) => true,
+                Err(_) if port.people => false,
+                Err(error) => return Err(error),
+            },
         };
         request.extensions_mut().insert(principal.clone());
         let scope = Scope { principal, authorization, deadline };
         let served = scope.run(self.routes.oneshot(request));
-        match tokio::time::timeout_at(deadline, served).await {
-            Ok(Ok(response)) => response,
+        Ok(match tokio::time::timeout_at(deadline, served).await {
+            Ok(Ok(mut response)) => {
+                if !by_role {
+                    response.headers_mut().remove(ABOUT);
+                }
+                response
+            }
             Ok(Err(never)) => match never {},
             Err(_) => {
                 let late = Error::new(ErrorCode::DeadlineExceeded, "the answer took too long");
                 status_of(&late).into_http()
             }
-        }
+        })
     }
 }
 
@@ -107,14 +124,19 @@ impl Service<Request<Body>> for GrpcServer {
         let seconds = Arc::clone(&self.seconds);
         let serving = async move {
             let began = Instant::now();
-            let response = server.serve(request).await;
-            // Only methods that exist become labels; the router answers 12 for others.
+            let (reached, response) = match server.serve(request).await {
+                Ok(response) => (true, response),
+                Err(refused) => (false, status_of(&refused).into_http()),
+            };
+            // Only methods that exist become labels; the router answers 12 for others, and who is
+            // refused before may have asked for anything.
             let status = response
                 .headers()
                 .get("grpc-status")
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or("0");
-            let method = if status == "12" { "unknown" } else { method_of(&path) };
+            let known = reached && status != "12";
+            let method = if known { method_of(&path) } else { "unknown" };
             seconds.with_label_values(&[method, status]).observe(began.elapsed().as_secs_f64());
             response
         };
@@ -130,6 +152,32 @@ impl Service<Request<Body>> for GrpcServer {
         // neither the asker nor the other requests of a connection along.
         let served = tokio::spawn(serving);
         Box::pin(async move { Ok(served.await.unwrap_or_else(died)) })
+    }
+}
+
+/// Refuses people whom no role vouches for: their limits and their trail are the gateway's.
+async fn admit(
+    verifier: &TokenVerifier,
+    principal: &Principal,
+    caller: Option<&str>,
+) -> Result<(), Error> {
+    let (code, message) = match principal {
+        Principal::Workload(_) | Principal::Operator => return Ok(()),
+        Principal::User { .. } => (
+            ErrorCode::PermissionDenied,
+            "people are not answered at this port; ask the public API, or set grpc.people",
+        ),
+        Principal::Anonymous => (
+            ErrorCode::Unauthenticated,
+            "this port answers roles and the operator; bring the operator's token, ask the public API, or set grpc.people",
+        ),
+    };
+    match verifier.principal(caller).await {
+        Ok(Principal::Workload(_)) => Ok(()),
+        Ok(_) => Err(Error::new(code, message)),
+        // Why a proof cannot be checked now is told as it is; a wrong one proves nothing.
+        Err(error) if error.code().is_retryable() => Err(error),
+        Err(error) => Err(Error::new(code, message).caused_by(error)),
     }
 }
 

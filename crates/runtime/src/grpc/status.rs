@@ -8,6 +8,8 @@ use tracing::error;
 
 const CODE: &str = "bistro-code";
 const RETRY_AFTER: &str = "bistro-retry-after-ms";
+/// What an error is about, which nobody is told who is no role.
+pub(super) const ABOUT: &str = "bistro-about";
 const FIELDS: &str = "bistro-fields-bin";
 
 /// The status that `error` travels as. Causes stay here, in the log.
@@ -24,6 +26,9 @@ pub fn status_of(error: &Error) -> Status {
             RETRY_AFTER,
             MetadataValue::from(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
         );
+    }
+    if let Some(Ok(about)) = error.subject().map(MetadataValue::try_from) {
+        metadata.insert(ABOUT, about);
     }
     if !error.field_errors().is_empty() {
         let pairs: Vec<(&str, &str)> = error
@@ -63,7 +68,10 @@ pub fn error_of(status: &Status) -> Error {
         .and_then(|text| text.to_str().ok())
         .and_then(|text| text.parse().ok())
         .map(Duration::from_millis);
-    let error = error.caused_by(status.clone());
+    let mut error = error.caused_by(status.clone());
+    if let Some(about) = metadata.get(ABOUT).and_then(|id| id.to_str().ok()) {
+        error = error.about(about);
+    }
     match after {
         Some(after) => error.retry_after(after),
         None => error,
@@ -78,7 +86,8 @@ mod tests {
     fn an_error_survives_the_wire() {
         for code in ErrorCode::ALL {
             let sent = Error::new(*code, "why").retry_after(Duration::from_millis(1500));
-            let got = error_of(&status_of(&sent));
+            let got = error_of(&status_of(&sent.about("usr_1")));
+            assert_eq!(got.subject(), Some("usr_1"));
             assert_eq!((got.code(), got.message()), (*code, "why"));
             assert_eq!(got.retry_delay(), Some(Duration::from_millis(1500)));
         }
@@ -93,5 +102,8 @@ mod tests {
         // tonic says CANCELLED when its own timeout fires.
         let got = error_of(&Status::new(Code::Cancelled, "Timeout expired"));
         assert_eq!(got.code(), ErrorCode::DeadlineExceeded);
+        let large = "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes";
+        let got = error_of(&Status::new(Code::OutOfRange, large));
+        assert_eq!(got.code(), ErrorCode::MessageTooLarge, "nobody asked for anything wrong");
     }
 }

@@ -100,10 +100,20 @@ impl Platform {
     }
 
     pub(super) async fn log_in(&self, email: &str, password: &str) -> Result<Tokens, Error> {
+        self.log_in_from("home", email, password).await
+    }
+
+    pub(super) async fn log_in_from(
+        &self,
+        network: &str,
+        email: &str,
+        password: &str,
+    ) -> Result<Tokens, Error> {
         let request = LogInRequest {
             email: email.into(),
             password: password.into(),
             client: "a test".into(),
+            network: network.into(),
         };
         as_who(None, self.client().log_in(request)).await
     }

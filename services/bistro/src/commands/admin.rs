@@ -62,7 +62,7 @@ enum Command {
         #[arg(value_name = "ID|EMAIL")]
         user: String,
     },
-    /// Write out what is stored about a person as a user, as JSON.
+    /// Write out what is stored about a person, as JSON.
     #[command(after_help = teach(
         &[
             ("bistro admin export-user ada@example.org > ada.json", "a person asks what is known of them"),

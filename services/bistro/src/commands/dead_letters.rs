@@ -270,8 +270,9 @@ async fn with_letters(client: &Client) -> Result<Vec<String>, Error> {
 async fn drop_one(client: &Client, id: &str, reason: &str, format: Format) -> Result<(), Error> {
     // Dropping what is not there is no mistake to the platform, but a misspelt id is one here.
     ask::get(client, &at(id)).await?;
-    let path = format!("{}?reason={}", at(id), percent_encode(reason));
-    ask::send(client, &Request::delete(path)).await?;
+    let why = json!({ "reason": reason });
+    let request = Request::post(format!("{}/drop", at(id)), ask::fresh_key()?, &why);
+    ask::send(client, &request).await?;
     match format {
         Format::Json => output::print(&json!({ "dropped": id }).to_string()),
         Format::Text => output::print(&format!("{id} is dropped")),

@@ -110,6 +110,7 @@ impl Platform {
         });
         let grpc_address = listeners.grpc.local_addr().map_err(Error::internal)?;
         let (port, mut served) = GrpcPort::new().await?;
+        served.admit_people(config.grpc.people);
         let health = port.health();
         let grpc =
             Server::start(supervisor, "the gRPC port", |stop| port.serve(listeners.grpc, stop));

@@ -5,10 +5,7 @@ use bistro_proto::accounts::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    common::{Time, page_request, words},
-    sessions::Session,
-};
+use super::common::{Time, page_request, words};
 
 words! {
     /// What a user may do on the platform.
@@ -112,6 +109,10 @@ pub(crate) struct UserChange {
     /// All roles beside customer; only administrators change them. Left out, they stay.
     #[serde(default)]
     roles: Vec<OtherRole>,
+    /// The user's password; needed when the user changes the address.
+    #[serde(default)]
+    #[schema(format = "password")]
+    current_password: Option<String>,
 }
 
 impl UserChange {
@@ -123,6 +124,7 @@ impl UserChange {
             email: self.email,
             name: self.name,
             roles: self.roles.into_iter().map(OtherRole::into_inner).collect(),
+            current_password: self.current_password.unwrap_or_default(),
         }
     }
 }
@@ -151,22 +153,5 @@ impl TryFrom<UserFilter> for v1::ListUsersRequest {
             email_prefix: filter.email,
             page: Some(page_request(filter.cursor, filter.limit)?),
         })
-    }
-}
-
-/// Everything that is stored about a person as a user.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct UserExport {
-    user: Option<User>,
-    /// The sessions that have not ended.
-    sessions: Vec<Session>,
-}
-
-impl From<v1::UserExport> for UserExport {
-    fn from(export: v1::UserExport) -> Self {
-        Self {
-            user: export.user.map(User::from),
-            sessions: export.sessions.into_iter().map(Session::from).collect(),
-        }
     }
 }

@@ -99,7 +99,7 @@ pub(crate) struct Cursor {
     /// The `next_cursor` of the page before.
     #[param(required = false)]
     cursor: String,
-    /// Rows wanted: 1 to 200, 50 if not given.
+    /// Rows wanted: 1 to 200, 50 if not given. A page of long rows may hold fewer.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }

@@ -161,11 +161,11 @@ pub(crate) struct RetriedOne {
 }
 
 /// Why a dead letter is dropped.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "The order was a test"}))]
 pub(crate) struct DropReason {
     /// Why, in 1 to 200 characters. The log keeps it.
-    #[param(min_length = 1, max_length = 200, example = "The order was a test")]
+    #[schema(min_length = 1, max_length = 200)]
     pub(crate) reason: String,
 }

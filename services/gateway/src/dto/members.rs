@@ -9,7 +9,7 @@ use super::{
     common::{Time, unless_empty},
 };
 
-/// What a user is to do in a restaurant.
+/// What somebody is to do in a restaurant.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMember {
@@ -67,6 +67,9 @@ pub(crate) struct Invitation {
     role: StaffRole,
     created_at: Time,
     expires_at: Time,
+    /// One higher with every change; also the entity tag.
+    #[schema(example = 1)]
+    pub(crate) version: i64,
     /// What accepts it; only in the answer to whoever made it.
     token: Option<String>,
 }
@@ -80,6 +83,7 @@ impl From<v1::Invitation> for Invitation {
             role: invitation.role.into(),
             created_at: Time::at(invitation.created_at_ms),
             expires_at: Time::at(invitation.expires_at_ms),
+            version: invitation.version,
             token: unless_empty(invitation.token),
         }
     }

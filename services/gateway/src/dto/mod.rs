@@ -7,6 +7,7 @@ mod common;
 mod couriers;
 mod dead_letters;
 mod delivery;
+mod export;
 mod full_menu;
 mod hours;
 mod items;
@@ -25,7 +26,7 @@ mod restaurants;
 mod sessions;
 mod stations;
 
-pub(crate) use accounts::{NewUser, User, UserChange, UserExport, UserFilter};
+pub(crate) use accounts::{NewUser, User, UserChange, UserFilter};
 pub(crate) use activity::{Activity, ActivityFilter, ErrorCatalogue};
 pub(crate) use audit::{AUDITED_ROLES, AuditPage};
 pub(crate) use common::{Cursor, Page};
@@ -37,6 +38,7 @@ pub(crate) use delivery::{
     ActiveDeliveryState, Delivery, DeliveryFilter, DropOffProof, FailReason, FailureCode,
     delivery_has_ended,
 };
+pub(crate) use export::{ExportedOrder, Found, UserExport};
 pub(crate) use full_menu::RestaurantMenu;
 pub(crate) use items::{Item, ItemChange, NewItem, StockChange};
 pub(crate) use keys::KeySet;

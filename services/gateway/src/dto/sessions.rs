@@ -22,9 +22,9 @@ pub(crate) struct LogIn {
 }
 
 impl LogIn {
-    /// The roles' words for it; `client` is what logs in, as it calls itself.
-    pub(crate) fn of_client(self, client: String) -> v1::LogInRequest {
-        v1::LogInRequest { email: self.email, password: self.password, client }
+    /// The roles' words for it; `client` is what logs in, as it calls itself, from `network`.
+    pub(crate) fn of_client(self, client: String, network: String) -> v1::LogInRequest {
+        v1::LogInRequest { email: self.email, password: self.password, client, network }
     }
 }
 
@@ -157,7 +157,7 @@ impl From<ForgottenPassword> for v1::RequestPasswordResetRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
-    /// What the user was sent.
+    /// What the user was brought.
     token: String,
     /// The new password: 8 to 128 characters of any kind.
     #[schema(format = "password")]

@@ -113,12 +113,17 @@ fn too_large(limit: usize) -> Error {
 
 /// Reads `body`: 400 if it is no JSON, 422 with the field's path if it is another thing.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|cause| match cause.classify() {
+    let read = serde_json::from_slice(body).map_err(|cause| match cause.classify() {
         Category::Data => explain::<T>(body).unwrap_or_else(|| Error::field("body", said(&cause))),
         Category::Syntax | Category::Eof | Category::Io => {
             Error::new(ErrorCode::MalformedBody, format!("the body is not JSON: {cause}"))
         }
-    })
+    })?;
+    // A derived reader takes a list of the fields' values in their order, too; no document does.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::field("body", "write an object: {\"name\": value}"));
+    }
+    Ok(read)
 }
 
 /// Reads `body` again to learn where it is wrong; keeping track of the path costs too much to be
@@ -192,6 +197,7 @@ mod tests {
             (r#"{"name":7,"lines":[]}"#, "name"),
             (r#"{"lines":[]}"#, "name"),
             ("[]", "body"),
+            (r#" ["a",[]]"#, "body"),
         ];
         for (body, path) in cases {
             assert_eq!(wrong(body).0, path, "{body}");

@@ -1,5 +1,7 @@
 //! What handlers take from a request: the right to ask, ids, versions and preferences.
 
+use std::net::IpAddr;
+
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use bistro_core::{Error, ErrorCode, FieldError, Id, IdKind, kinds};
 use http::{HeaderMap, header, request::Parts};
@@ -19,6 +21,8 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) struct Arrived {
     /// When the asker stops waiting.
     pub(crate) deadline: Instant,
+    /// The address that it is counted under.
+    pub(crate) asker: IpAddr,
     /// The seconds of `Prefer: wait`, on routes that heed it.
     pub(crate) wait: Option<u32>,
     /// Whether the route needs a token and there is none.
@@ -110,6 +114,17 @@ fn given_key(headers: &HeaderMap) -> Result<Option<MetadataValue<Ascii>>, Error>
         return Err(Error::field("Idempotency-Key", "write 1 to 255 printable ASCII characters"));
     }
     MetadataValue::try_from(bytes).map(Some).map_err(Error::internal)
+}
+
+/// Where a request comes from, as the edge counts it: an address, or a network of IPv6.
+pub(crate) struct Network(pub(crate) String);
+
+impl FromRequestParts<Edge> for Network {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self, Problem> {
+        Ok(Self(arrived(parts)?.asker.to_string()))
+    }
 }
 
 /// The version that `If-Match` names.

@@ -42,8 +42,8 @@ use streams::Streams;
 pub(crate) use answer::{Answer, IfNoneMatch};
 pub(crate) use body::{Json, Raw};
 pub(crate) use extract::{
-    At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Reading, Repeatable,
-    RoleAt, Version, VersionOrNone, Wait,
+    Ask, At, Command, LastEventCursor, LastEventId, LetterAt, LineAt, MemberAt, Network, Reading,
+    Repeatable, RoleAt, Version, VersionOrNone, Wait,
 };
 pub(crate) use problem::{Problem, ProblemDetails};
 pub(crate) use query::{Query, empty_as_none};

@@ -99,6 +99,9 @@ pub(crate) fn needs_key(method: &Method, route: &str) -> bool {
 }
 
 /// Whether `method` on `route` must name the version that it changes in `If-Match`.
+///
+/// Availability, a member's role and a courier's duty take none: each is one thing that is set to one
+/// value, and the last one who says so is right (`docs/adr/0022-edits-without-a-version.md`).
 pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
     *method == Method::PUT
         && matches!(

@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bistro_core::{Error, ErrorCode, Panicked, Principal};
+use bistro_core::{Error, ErrorCode, Panicked, Principal, Timestamp};
 use bistro_proto::accounts::v1::Activity;
 use bistro_runtime::Scope;
 use futures::FutureExt as _;
@@ -27,6 +27,7 @@ use super::{
     rules::{self, Access},
     trail::{self, About},
 };
+use crate::sse;
 
 /// The longest that `Prefer: wait` can ask for, in seconds.
 const LONGEST_WAIT: u32 = 30;
@@ -101,7 +102,8 @@ async fn answer(
     let access = rules::access(request.method(), route);
     let asker = address::of(&request, edge.trusted_proxies);
     let given = request.headers().get(header::AUTHORIZATION).cloned();
-    let (principal, authorization) = identify(edge, given, asker, standing).await?;
+    let Identity { principal, authorization, expires } =
+        identify(edge, given, asker, standing).await?;
     match (&principal, access) {
         // What is signed is bounded by its time, its size and the room for requests in progress.
         (Principal::Anonymous, Access::Signed)
@@ -125,6 +127,7 @@ async fn answer(
     };
     request.extensions_mut().insert(Arrived {
         deadline,
+        asker,
         wait,
         // Told by the handler's extractors, so that 404 and 405 need no token.
         must_log_in: access == Access::Protected && principal == Principal::Anonymous,
@@ -142,7 +145,11 @@ async fn answer(
     if let Some(pending) = pending {
         note(pending, &answered);
     }
-    answered
+    // A stream shows what its asker may see, which is known until the token expires.
+    answered.map(|response| match expires {
+        Some(expires) => sse::ended_after(response, expires.since(edge.clock.now())),
+        None => response,
+    })
 }
 
 /// Keeps how the asker stands, and passes the verdict on.
@@ -191,7 +198,9 @@ fn note(mut pending: Pending, answered: &Result<Response, Error>) {
             let (status, code) = problem.map_or((response.status().as_u16(), ""), |problem| {
                 (problem.0.code().http(), problem.0.code().as_str())
             });
-            let about = response.extensions().get::<About>().cloned();
+            let meant = problem.and_then(|problem| problem.0.subject());
+            let meant = meant.map(|id| About(id.to_owned()));
+            let about = response.extensions().get::<About>().cloned().or(meant);
             trail::ended(&mut pending.entry, status, code, about, response.headers());
         }
         Err(error) => {
@@ -202,22 +211,39 @@ fn note(mut pending: Pending, answered: &Result<Response, Error>) {
     }
 }
 
-/// Who asks, and with which `Authorization`. A wrong token costs as much as none.
+/// Who asks.
+struct Identity {
+    principal: Principal,
+    /// The `Authorization` that says so.
+    authorization: Option<String>,
+    /// Until when it does; none of who needs none, and of operators and roles, whose rights do not
+    /// change.
+    expires: Option<Timestamp>,
+}
+
+/// Finds out who asks. A wrong token costs as much as none.
 async fn identify(
     edge: &Edge,
     given: Option<HeaderValue>,
     asker: IpAddr,
     standing: &mut Option<Standing>,
-) -> Result<(Principal, Option<String>), Error> {
+) -> Result<Identity, Error> {
     let Some(given) = given else {
-        return Ok((Principal::Anonymous, None));
+        return Ok(Identity {
+            principal: Principal::Anonymous,
+            authorization: None,
+            expires: None,
+        });
     };
     let checked = match given.to_str() {
-        Ok(text) => edge.verifier.principal(Some(text)).await.map(|who| (who, text.to_owned())),
+        Ok(text) => edge.verifier.identify(text).await.map(|known| (known, text.to_owned())),
         Err(_) => Err(Error::unauthenticated()),
     };
     match checked {
-        Ok((principal, text)) => Ok((principal, Some(text))),
+        Ok(((principal, expires), text)) => {
+            let expires = matches!(principal, Principal::User { .. }).then_some(expires);
+            Ok(Identity { principal, authorization: Some(text), expires })
+        }
         Err(error) => {
             count(standing, edge.by_address.admit(asker, edge.clock.now()))?;
             Err(error)

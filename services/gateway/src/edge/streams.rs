@@ -114,8 +114,8 @@ mod tests {
         Streams::register(most, &["order", "ticket"], &Registry::new()).unwrap()
     }
 
-    fn user(number: u128) -> Option<User> {
-        Some(Id::from_bits(number))
+    fn user(number: u128) -> User {
+        Id::from_bits(number)
     }
 
     fn refused(streams: &Streams, who: Option<User>) -> ErrorCode {
@@ -127,27 +127,27 @@ mod tests {
     #[test]
     fn a_user_has_so_many_and_another_user_has_them_too() {
         let streams = streams(2, 10);
-        let first = streams.take("order", user(1)).unwrap();
-        let _second = streams.take("ticket", user(1)).unwrap();
-        assert_eq!(refused(&streams, user(1)), ErrorCode::RateLimited);
-        let _other = streams.take("order", user(2)).unwrap();
+        let first = streams.take("order", Some(user(1))).unwrap();
+        let _second = streams.take("ticket", Some(user(1))).unwrap();
+        assert_eq!(refused(&streams, Some(user(1))), ErrorCode::RateLimited);
+        let _other = streams.take("order", Some(user(2))).unwrap();
         assert_eq!(streams.gauge.with_label_values(&["order"]).get(), 2);
         drop(first);
         assert_eq!(streams.gauge.with_label_values(&["order"]).get(), 1);
-        let _third = streams.take("order", user(1)).unwrap();
-        assert_eq!(refused(&streams, user(1)), ErrorCode::RateLimited);
+        let _third = streams.take("order", Some(user(1))).unwrap();
+        assert_eq!(refused(&streams, Some(user(1))), ErrorCode::RateLimited);
     }
 
     #[test]
     fn the_process_has_so_many_and_the_operator_no_limit_but_that() {
         let streams = streams(2, 4);
         let mut open: Vec<_> = (0..3).map(|_| streams.take("order", None).unwrap()).collect();
-        open.push(streams.take("order", user(1)).unwrap());
-        assert_eq!(refused(&streams, user(1)), ErrorCode::Unavailable);
+        open.push(streams.take("order", Some(user(1))).unwrap());
+        assert_eq!(refused(&streams, Some(user(1))), ErrorCode::Unavailable);
         assert_eq!(refused(&streams, None), ErrorCode::Unavailable);
         open.pop();
-        open.push(streams.take("order", user(2)).unwrap());
-        assert_eq!(refused(&streams, user(2)), ErrorCode::Unavailable);
+        open.push(streams.take("order", Some(user(2))).unwrap());
+        assert_eq!(refused(&streams, Some(user(2))), ErrorCode::Unavailable);
     }
 
     proptest! {
@@ -164,7 +164,7 @@ mod tests {
                 if comes {
                     let mine = guards.iter().filter(|(whose, _)| *whose == number).count();
                     let room = guards.len() < 7 && (number == 0 || mine < 3);
-                    let who = user(number).filter(|_| number > 0);
+                    let who = (number > 0).then(|| user(number));
                     let taken = streams.take("order", who);
                     prop_assert_eq!(taken.is_ok(), room);
                     guards.extend(taken.ok().map(|guard| (number, guard)));

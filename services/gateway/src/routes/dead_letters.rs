@@ -21,13 +21,14 @@ use crate::{
         AUDITED_ROLES, DeadLetter, DeadLetterFilter, DropReason, Page, RetriedOne, Retry,
         RetryReport,
     },
-    edge::{Answer, Command, Edge, Json, LetterAt, Problem, Query, Reading, Repeatable},
+    edge::{Answer, Command, Edge, Json, LetterAt, Problem, Query, Reading},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(list_dead_letters))
-        .routes(routes!(get_dead_letter, drop_dead_letter))
+        .routes(routes!(get_dead_letter))
+        .routes(routes!(drop_dead_letter))
         .routes(routes!(retry_dead_letter))
         .routes(routes!(retry_dead_letters))
 }
@@ -151,14 +152,14 @@ async fn retry_dead_letters(
 ///
 /// For good: what it asked for does not happen. For administrators and the operator.
 #[utoipa::path(
-    delete, path = "/api/v1/dead-letters/{id}", tag = "operations", params(DropReason),
+    post, path = "/api/v1/dead-letters/{id}/drop", tag = "operations", request_body = DropReason,
     responses((status = 204, description = "There is no such dead letter any more"))
 )]
 async fn drop_dead_letter(
     State(edge): State<Edge>,
-    Repeatable(ask): Repeatable,
+    Command(ask): Command,
     LetterAt(id): LetterAt,
-    Query(why): Query<DropReason>,
+    Json(why): Json<DropReason>,
 ) -> Result<Response, Problem> {
     admit()?;
     let request = ask.with(DropDeadLetterRequest { id: id.clone(), reason: why.reason });

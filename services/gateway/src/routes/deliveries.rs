@@ -59,8 +59,9 @@ async fn list_deliveries(
 /// Server-sent events: each delivery under way as it is now, and again whenever it has changed,
 /// been given to the courier or taken away. `event` is `delivery`, `data` is the delivery, without
 /// the address; one that is not the courier's any more has another `courier_id`, or none. A
-/// comment comes every 15 seconds. Reconnect with `Last-Event-ID` to be told what has changed
-/// meanwhile; a change may be told twice.
+/// comment comes every 15 seconds. The stream ends when the access token expires: reconnect with a
+/// new one and with `Last-Event-ID`, to be told what has changed meanwhile; a change may be told
+/// twice.
 #[utoipa::path(
     get, path = "/api/v1/couriers/me/events", tag = "deliveries",
     params(("Last-Event-ID" = Option<i64>, Header, description =
@@ -142,8 +143,8 @@ async fn get_order_delivery(
 ///
 /// For its customer and its restaurant, from when the order is ready until the delivery has ended.
 /// Server-sent events: where the courier is who has the order, as far as it is known. `id` is the
-/// moment in Unix milliseconds, `event` is `position`. A comment comes every 15 seconds; 204 says
-/// that nothing will follow.
+/// moment in Unix milliseconds, `event` is `position`. A comment comes every 15 seconds. The stream
+/// ends when the access token expires: reconnect with a new one; 204 says that nothing will follow.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/delivery/events", tag = "deliveries",
     responses(

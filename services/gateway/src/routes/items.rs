@@ -31,7 +31,8 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 
 /// Add an item
 ///
-/// For managers and owners of the restaurant.
+/// For managers and owners of the restaurant, which has five thousand at most, and fewer where they
+/// say a lot: all of its menu is sent in one answer.
 #[utoipa::path(
     post, path = "/api/v1/restaurants/{id}/items", tag = "items", request_body = NewItem,
     responses((status = 201, description = "The new item", body = Item))

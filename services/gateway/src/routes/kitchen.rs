@@ -152,7 +152,7 @@ async fn get_load(
 /// is `ticket`, and `removed` for one that does not belong on the screen any more: it was handed
 /// over, its cancellation was acknowledged, or the station has nothing to cook of it any more. A
 /// change may come more than once, also that of a ticket the screen has not. A comment comes every
-/// 15 seconds. The stream ends when an access token would: reconnect with a new one and with
+/// 15 seconds. The stream ends when the access token expires: reconnect with a new one and with
 /// `Last-Event-ID`, to be sent what changed since.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/kitchen/events", tag = "tickets",

@@ -4,25 +4,31 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use bistro_core::kinds;
-use bistro_proto::accounts::v1::{
-    AddMembershipRequest, DeleteInvitationRequest, ListInvitationsRequest, ListMembersRequest,
-    RemoveMembershipRequest,
+use bistro_core::{Id, kinds};
+use bistro_proto::{
+    accounts::v1::{
+        AddMembershipRequest, DeleteInvitationRequest, GetInvitationRequest, GetMembershipRequest,
+        ListInvitationsRequest, ListMembersRequest, RemoveMembershipRequest,
+    },
+    catalog::v1::GetRestaurantRequest,
 };
 use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     dto::{Cursor, Invitation, InvitationToken, Member, NewInvitation, NewMember, Page, User},
-    edge::{Answer, At, Command, Edge, Json, MemberAt, Problem, Query, Reading, Repeatable},
+    edge::{
+        Answer, Ask, At, Command, Edge, IfNoneMatch, Json, MemberAt, Problem, Query, Reading,
+        Repeatable,
+    },
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(list_members))
-        .routes(routes!(set_member, remove_member))
+        .routes(routes!(get_member, set_member, remove_member))
         .routes(routes!(invite, list_invitations))
-        .routes(routes!(withdraw_invitation))
+        .routes(routes!(get_invitation, withdraw_invitation))
         .routes(routes!(accept_invitation))
 }
 
@@ -45,27 +51,61 @@ async fn list_members(
     Ok(Answer::ok(Page::of(page.members, page.next_cursor)))
 }
 
-/// Make a user a member of a restaurant's staff
+/// Show a member of a restaurant's staff
 ///
-/// For owners of the restaurant, and administrators. The user's next access token says so.
+/// For the member, owners and managers, support and administrators.
+#[utoipa::path(
+    get, path = "/api/v1/restaurants/{id}/members/{user_id}", tag = "staff",
+    responses((status = 200, description = "The member", body = Member))
+)]
+async fn get_member(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    at: MemberAt,
+) -> Result<Answer<Member>, Problem> {
+    let request = GetMembershipRequest {
+        user_id: at.user.to_string(),
+        restaurant_id: at.restaurant.to_string(),
+    };
+    let member = edge.accounts().get_membership(ask.with(request)).await?.into_inner();
+    Ok(Answer::ok(member.into()))
+}
+
+/// Set what somebody does in a restaurant
+///
+/// Owners of the restaurant change what its members do, and send others an invitation: nobody
+/// becomes a member unasked. Administrators may add anybody. The user's next access token says so.
+/// The last owner stays one.
 #[utoipa::path(
     put, path = "/api/v1/restaurants/{id}/members/{user_id}", tag = "staff",
     request_body = NewMember,
-    responses((status = 200, description = "The user, as a member", body = User))
+    responses((status = 200, description = "The member", body = Member))
 )]
 async fn set_member(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
     at: MemberAt,
     Json(member): Json<NewMember>,
-) -> Result<Answer<User>, Problem> {
+) -> Result<Answer<Member>, Problem> {
+    must_exist(&edge, &ask, at.restaurant).await?;
     let request = AddMembershipRequest {
         user_id: at.user.to_string(),
         restaurant_id: at.restaurant.to_string(),
         role: member.role.into_inner(),
     };
-    let user = edge.accounts().add_membership(ask.with(request)).await?.into_inner();
-    Ok(Answer::ok(user.into()))
+    let member = edge.accounts().add_membership(ask.with(request)).await?.into_inner();
+    Ok(Answer::ok(member.into()))
+}
+
+/// Accounts keeps who works where, and not which restaurants there are.
+async fn must_exist(
+    edge: &Edge,
+    ask: &Ask,
+    restaurant: Id<kinds::Restaurant>,
+) -> Result<(), Problem> {
+    let request = ask.with(GetRestaurantRequest { id: restaurant.to_string() });
+    edge.catalog().get_restaurant(request).await?;
+    Ok(())
 }
 
 /// End a membership
@@ -90,7 +130,9 @@ async fn remove_member(
 
 /// Invite somebody to work for a restaurant
 ///
-/// For its owners, and administrators. Whoever has the token of the answer may accept.
+/// For its owners, and administrators. Whoever has the token of the answer may accept, within seven
+/// days, and while whoever invited may still do so. A restaurant has a hundred open invitations at
+/// most, and one for each address.
 #[utoipa::path(
     post, path = "/api/v1/restaurants/{id}/invitations", tag = "staff",
     request_body = NewInvitation,
@@ -102,11 +144,13 @@ async fn invite(
     At(id): At<kinds::Restaurant>,
     Json(new): Json<NewInvitation>,
 ) -> Result<Answer<Invitation>, Problem> {
+    must_exist(&edge, &ask, id).await?;
     let request = ask.with(new.to(&id.to_string()));
     let invitation: Invitation =
         edge.accounts().create_invitation(request).await?.into_inner().into();
-    let location = format!("/api/v1/invitations/{}", invitation.id);
-    Ok(Answer::created(invitation, location).secret())
+    let (location, version) =
+        (format!("/api/v1/invitations/{}", invitation.id), invitation.version);
+    Ok(Answer::created(invitation, location).tagged(version).secret())
 }
 
 /// List a restaurant's invitations
@@ -128,6 +172,25 @@ async fn list_invitations(
     Ok(Answer::ok(Page::of(page.invitations, page.next_cursor)))
 }
 
+/// Show an invitation
+///
+/// For owners of the restaurant, and administrators. One that was accepted or has ended is not there.
+#[utoipa::path(
+    get, path = "/api/v1/invitations/{id}", tag = "staff",
+    responses((status = 200, description = "The invitation", body = Invitation))
+)]
+async fn get_invitation(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Invitation>,
+    known: IfNoneMatch,
+) -> Result<Answer<Invitation>, Problem> {
+    let request = ask.with(GetInvitationRequest { id: id.to_string() });
+    let invitation = Invitation::from(edge.accounts().get_invitation(request).await?.into_inner());
+    let version = invitation.version;
+    Ok(Answer::ok(invitation).tagged(version).unless(&known))
+}
+
 /// Withdraw an invitation
 ///
 /// For owners of the restaurant, and administrators.
@@ -147,7 +210,8 @@ async fn withdraw_invitation(
 
 /// Accept an invitation
 ///
-/// Makes the asking user a member; the next access token says so.
+/// Makes the asking user a member; the next access token says so. Who is one already keeps what
+/// they are, if that is more.
 #[utoipa::path(
     post, path = "/api/v1/invitations/accept", tag = "staff", request_body = InvitationToken,
     responses((status = 200, description = "The user, as a member", body = User))

@@ -5,6 +5,7 @@ mod couriers;
 mod dead_letters;
 mod deliveries;
 mod docs;
+mod export;
 mod items;
 mod keys;
 mod kitchen;
@@ -43,6 +44,7 @@ use crate::{
 pub(crate) fn described() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .merge(users::routes())
+        .merge(export::routes())
         .merge(sessions::routes())
         .merge(members::routes())
         .merge(restaurants::routes())

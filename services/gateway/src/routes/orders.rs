@@ -238,8 +238,8 @@ fn tagged(order: Order) -> Answer<Order> {
 ///
 /// Server-sent events: the order as it is now, and again whenever it has changed, until it has
 /// ended. `id` is the order's sequence, `event` is `order`, `data` is the order. A comment comes
-/// every 15 seconds. Reconnect with `Last-Event-ID` to go on where the stream broke off; 204 says
-/// that nothing will follow.
+/// every 15 seconds. The stream ends when the access token expires: reconnect with a new one and
+/// with `Last-Event-ID`, as when it broke off; 204 says that nothing will follow.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/events", tag = "orders",
     params(("Last-Event-ID" = Option<i64>, Header, description =

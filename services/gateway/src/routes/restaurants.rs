@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 
 /// Found a restaurant
 ///
-/// For restaurateurs; the asking user owns it. It begins closed.
+/// For restaurateurs; the asking user owns it, and fifty at most. It begins closed.
 #[utoipa::path(
     post, path = "/api/v1/restaurants", tag = "restaurants", request_body = NewRestaurant,
     responses((status = 201, description = "The new restaurant", body = Restaurant))

@@ -6,8 +6,8 @@ use axum::{
 };
 use bistro_core::kinds;
 use bistro_proto::accounts::v1::{
-    self, CreatePasswordResetRequest, ListSessionsRequest, LogOutRequest, RevokeSessionRequest,
-    RevokeSessionsRequest,
+    self, CreatePasswordResetRequest, GetSessionRequest, ListSessionsRequest, LogOutRequest,
+    RevokeSessionRequest, RevokeSessionsRequest,
 };
 use http::{StatusCode, header};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -17,7 +17,7 @@ use crate::{
         Cursor, ForgottenPassword, LogIn, NewPassword, Page, PasswordChange, PasswordReset,
         Refresh, Revoked, Session, Tokens,
     },
-    edge::{Answer, At, Command, Edge, Json, Problem, Query, Reading, Repeatable},
+    edge::{Answer, At, Command, Edge, Json, Network, Problem, Query, Reading, Repeatable},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(log_in, list_own_sessions, revoke_own_sessions))
         .routes(routes!(refresh))
         .routes(routes!(log_out))
-        .routes(routes!(revoke_session))
+        .routes(routes!(get_session, revoke_session))
         .routes(routes!(list_sessions, revoke_sessions))
         .routes(routes!(change_password))
         .routes(routes!(forget_password))
@@ -34,6 +34,10 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 }
 
 /// Log in
+///
+/// After ten wrong passwords in a row from one address, the next try has to wait, longer each time,
+/// a minute at most; 429 says how long. A user has a hundred sessions at most: one more ends the
+/// oldest.
 #[utoipa::path(
     post, path = "/api/v1/sessions", tag = "sessions", request_body = LogIn,
     responses((status = 200, description = "The tokens of a new session", body = Tokens))
@@ -41,11 +45,12 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 async fn log_in(
     State(edge): State<Edge>,
     Repeatable(ask): Repeatable,
+    Network(network): Network,
     headers: http::HeaderMap,
     Json(login): Json<LogIn>,
 ) -> Result<Answer<Tokens>, Problem> {
     let client = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let login = login.of_client(client.unwrap_or_default().to_owned());
+    let login = login.of_client(client.unwrap_or_default().to_owned(), network);
     let tokens = edge.accounts().log_in(ask.with(login)).await?.into_inner();
     Ok(of_user(tokens))
 }
@@ -114,6 +119,23 @@ async fn revoke_own_sessions(
     Ok(Answer::ok(revoked.into()))
 }
 
+/// Show a session
+///
+/// One's own; for support and administrators, anybody's. One that has ended is not there.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}", tag = "sessions",
+    responses((status = 200, description = "The session", body = Session))
+)]
+async fn get_session(
+    State(edge): State<Edge>,
+    Reading(ask): Reading,
+    At(id): At<kinds::Session>,
+) -> Result<Answer<Session>, Problem> {
+    let request = ask.with(GetSessionRequest { id: id.to_string() });
+    let session = edge.accounts().get_session(request).await?.into_inner();
+    Ok(Answer::ok(session.into()))
+}
+
 /// End a session
 ///
 /// One's own; for support and administrators, anybody's. Its access token is good until it expires.
@@ -168,7 +190,7 @@ async fn revoke_sessions(
 
 /// Change one's password
 ///
-/// Every other session of the user ends.
+/// Every other session of the user ends, and so does every reset that was asked for.
 #[utoipa::path(
     put, path = "/api/v1/me/password", tag = "sessions", request_body = PasswordChange,
     responses((status = 204, description = "The new password holds"))
@@ -184,10 +206,13 @@ async fn change_password(
 
 /// Ask for a new password
 ///
-/// The user is sent a token that sets one. The answer does not tell whether there is such a user.
+/// If there is such a user, a token that sets one is made, for an hour, and the event
+/// `PasswordResetRequested` tells whoever brings letters to fetch it (`GetPasswordReset` over gRPC).
+/// Bistro brings none by itself: without such a service, an administrator makes a token with
+/// `POST /api/v1/users/{id}/password-reset`. The answer does not tell whether there is such a user.
 #[utoipa::path(
     post, path = "/api/v1/password-resets", tag = "sessions", request_body = ForgottenPassword,
-    responses((status = 202, description = "If there is such a user, a token is on its way"))
+    responses((status = 202, description = "If there is such a user, a token was made"))
 )]
 async fn forget_password(
     State(edge): State<Edge>,
@@ -200,7 +225,8 @@ async fn forget_password(
 
 /// Set a new password
 ///
-/// With the token that the user was sent. Every session of the user ends.
+/// With the token that the user was brought. Every session of the user ends, and so does every other
+/// reset.
 #[utoipa::path(
     put, path = "/api/v1/password-resets", tag = "sessions", request_body = NewPassword,
     responses((status = 204, description = "The new password holds"))

@@ -5,14 +5,12 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bistro_core::kinds;
-use bistro_proto::accounts::v1::{
-    DeleteUserRequest, ExportUserRequest, GetMeRequest, GetUserRequest,
-};
+use bistro_proto::accounts::v1::{DeleteUserRequest, GetMeRequest, GetUserRequest};
 use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dto::{NewUser, Page, User, UserChange, UserExport, UserFilter},
+    dto::{NewUser, Page, User, UserChange, UserFilter},
     edge::{
         Answer, At, Command, Edge, IfNoneMatch, Json, Problem, Query, Reading, Repeatable, Version,
     },
@@ -23,12 +21,12 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(register, list_users))
         .routes(routes!(get_me))
         .routes(routes!(get_user, update_user, delete_user))
-        .routes(routes!(export_user))
 }
 
 /// Register a user
 ///
-/// The user is a customer, and whatever else was asked for. Log in to get tokens.
+/// The user is a customer, and whatever else was asked for. Log in to get tokens. Support and
+/// administrators are made by an administrator, with a token.
 #[utoipa::path(
     post, path = "/api/v1/users", tag = "users", request_body = NewUser,
     responses((status = 201, description = "The new user", body = User))
@@ -93,7 +91,8 @@ async fn get_user(
 
 /// Change a user
 ///
-/// Name and address: the user and administrators. Roles: administrators; the user logs in anew.
+/// Name and address: the user and administrators. A user who changes the address writes the password
+/// too, and is logged out elsewhere. Roles: administrators; the user logs in anew.
 #[utoipa::path(
     put, path = "/api/v1/users/{id}", tag = "users", request_body = UserChange,
     responses((status = 200, description = "The user", body = User))
@@ -112,8 +111,8 @@ async fn update_user(
 
 /// Erase a person
 ///
-/// Address, name, password, memberships and sessions go; orders and the ledger keep the id, and
-/// nothing else. For the user and administrators. Who owns a restaurant hands it over first.
+/// Address, name, password, memberships, sessions and open invitations go, and so does what the person
+/// wrote with orders; orders and the ledger keep the id, and nothing else. For the user and administrators. Who owns a restaurant hands it over first.
 #[utoipa::path(
     delete, path = "/api/v1/users/{id}", tag = "users",
     responses((status = 204, description = "The person is erased"))
@@ -125,23 +124,6 @@ async fn delete_user(
 ) -> Result<Response, Problem> {
     edge.accounts().delete_user(ask.with(DeleteUserRequest { id: id.to_string() })).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// Export what is stored about a person as a user
-///
-/// For the user and administrators. Orders have lists of their own.
-#[utoipa::path(
-    get, path = "/api/v1/users/{id}/export", tag = "users",
-    responses((status = 200, description = "All of it", body = UserExport))
-)]
-async fn export_user(
-    State(edge): State<Edge>,
-    Reading(ask): Reading,
-    At(id): At<kinds::User>,
-) -> Result<Answer<UserExport>, Problem> {
-    let request = ask.with(ExportUserRequest { id: id.to_string() });
-    let export = edge.accounts().export_user(request).await?.into_inner();
-    Ok(Answer::ok(export.into()).secret())
 }
 
 fn tagged(user: User) -> Answer<User> {

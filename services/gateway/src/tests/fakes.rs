@@ -39,6 +39,8 @@ pub(super) struct FakeAccounts {
     pub(super) recorded: Arc<Mutex<Vec<Vec<accounts::Activity>>>>,
     /// How many attempts to record fail before one succeeds.
     pub(super) failing: Arc<Mutex<u32>>,
+    /// Where logins came from.
+    pub(super) networks: Arc<Mutex<Vec<String>>>,
 }
 
 impl FakeAccounts {
@@ -57,6 +59,14 @@ impl Accounts for FakeAccounts {
         let key = ed25519_dalek::SigningKey::from_bytes(&SEED).verifying_key().to_bytes();
         let key = accounts::PublicKey { kid: "fake".to_owned(), ed25519: key.to_vec() };
         Ok(Response::new(accounts::ListKeysResponse { keys: vec![key] }))
+    }
+
+    async fn log_in(
+        &self,
+        request: Request<accounts::LogInRequest>,
+    ) -> Result<Response<accounts::Tokens>, Status> {
+        self.networks.lock().push(request.into_inner().network);
+        Err(refuse(ErrorCode::WrongCredentials, "the e-mail address or the password is wrong"))
     }
 
     async fn record_activity(

@@ -111,3 +111,17 @@ async fn a_provider_is_heard_however_often_it_calls_from_one_address() {
     }
     bench.send(anybody(), "").await.expect_problem(429, "rate_limited");
 }
+
+#[tokio::test]
+async fn accounts_is_told_where_a_login_comes_from() {
+    let bench = Bench::with(|gateway| gateway.trusted_proxies = 1);
+    let body = r#"{"email":"ada@example.org","password":"a guess"}"#;
+    for from in ["198.51.100.7", "2001:db8::7", "2001:db8::8"] {
+        let request = Request::post("/api/v1/sessions")
+            .header("content-type", "application/json")
+            .header("x-forwarded-for", from);
+        bench.send(request, body).await.expect_problem(401, "wrong_credentials");
+    }
+    // Of IPv6, a whole network is one.
+    assert_eq!(*bench.accounts.networks.lock(), ["198.51.100.7", "2001:db8::", "2001:db8::"]);
+}

@@ -80,6 +80,23 @@ async fn what_may_not_be_followed_is_a_problem() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_ends_with_its_askers_token() {
+    let bench = Bench::paused(|_| {});
+    *bench.orders.stays.lock() = true;
+    // It is good for ten minutes.
+    let token = bench.user(7, vec![Role::Customer]);
+    let began = tokio::time::Instant::now();
+    let request = Request::builder().uri(events()).header("authorization", token);
+    let mut response = bench.open(request).await;
+    let mut beats = 0;
+    while let Some(piece) = next(&mut response).await {
+        beats += u32::from(piece == ": alive\n\n");
+    }
+    assert_eq!(began.elapsed().as_secs(), 600);
+    assert!((39..=40).contains(&beats), "{beats}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_stream_shows_that_it_lives_and_ends_with_the_process() {
     let bench = Bench::paused(|_| {});
     *bench.orders.stays.lock() = true;

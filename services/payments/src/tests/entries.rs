@@ -45,8 +45,8 @@ async fn an_orders_entries_are_found_without_a_search() {
     told[..2].sort();
     told[3..].sort();
     let captured =
-        |minor| ("capture", vec![("cards_receivable", minor), ("restaurant_payable", -minor)]);
-    let refunded = |minor| ("refund", vec![("refunds", minor), ("cards_receivable", -minor)]);
+        |minor: i64| ("capture", vec![("cards_receivable", minor), ("restaurant_payable", -minor)]);
+    let refunded = |minor: i64| ("refund", vec![("refunds", minor), ("cards_receivable", -minor)]);
     let expected = [
         captured(300),
         captured(700),
