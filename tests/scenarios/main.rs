@@ -9,6 +9,7 @@
 
 mod accounts;
 mod api;
+mod asking;
 mod audit_trail;
 mod availability;
 mod bad_input;
