@@ -124,6 +124,16 @@ async fn loaded_twice_it_is_there_once(topology: Topology) {
     let (person, email) = (&renewed["people"][0], &first["people"][0]["email"]);
     let body = json!({ "email": email, "password": person["password"] });
     post(&platform.anybody(), "/sessions", &body).await.expect("the new password");
+
+    // Nobody can read the password: that is said, and how to get another.
+    let mut command = platform.command();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    command.args(["demo", "--new-passwords"]).stdout(full).stderr(std::process::Stdio::piped());
+    let running = tokio::task::spawn_blocking(move || command.output());
+    let output = running.await.unwrap().expect("bistro demo");
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("bistro demo --new-passwords"), "{complaint}");
 }
 
 async fn gone_on_with_after_it_was_cut(topology: Topology) {

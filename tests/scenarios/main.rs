@@ -10,6 +10,7 @@
 mod accounts;
 mod api;
 mod api_keys;
+mod asking;
 mod audit_trail;
 mod availability;
 mod bad_input;

@@ -269,3 +269,55 @@ async fn a_killed_process_loses_nothing_that_was_acknowledged() {
     assert!(played.status.success(), "{}", String::from_utf8_lossy(&played.stderr));
     platform.run(&["verify", "--journal", "run.journal", "--wait", "30"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_simulation_ends_in_order_and_is_gone_on_with() {
+    let platform = Platform::start(Topology::Embedded, &[]).await;
+    let folder = platform.sandbox.path();
+    std::fs::write(folder.join("menu.csv"), menu()).unwrap();
+    std::fs::write(folder.join("orders.csv"), orders(1, 28).0).unwrap();
+    platform.run(&["import", "menu", "menu.csv", "--new", "Takeaway"]).await;
+    let mut command = platform.command();
+    command.args(simulate("orders.csv", "run.journal", &["--concurrency", "2"]));
+    let mut playing = platform.sandbox.spawn(command, "interrupted").unwrap();
+    let path = folder.join("run.journal");
+    wait::until("the simulation is under way", SOON, async || {
+        let journal = std::fs::read_to_string(&path).unwrap_or_default();
+        if journal.contains("{\"acknowledged\"") { Ok(()) } else { Err(playing.last_words()) }
+    })
+    .await;
+    let id = playing.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-s", "INT", &id]).status().expect("kill");
+    assert!(sent.success(), "{sent}");
+    let status = wait::until("it ends", SOON, async || {
+        playing.ended().unwrap().ok_or_else(|| playing.last_words())
+    })
+    .await;
+    let said = std::fs::read_to_string(playing.log()).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.contains("making 2 customers, 8 couriers"), "{said}");
+    let told = read(said.lines().last().unwrap());
+    assert_eq!(told["code"], "interrupted");
+    assert!(told["detail"].as_str().unwrap().contains("--resume"), "{told}");
+    let report = platform.run(&simulate("orders.csv", "run.journal", &["--resume"])).await;
+    assert_played(&report, orders(1, 28).1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_made_for_nothing() {
+    let platform = Platform::start(Topology::Embedded, &[]).await;
+    let folder = platform.sandbox.path();
+    std::fs::write(folder.join("menu.csv"), menu()).unwrap();
+    std::fs::write(folder.join("orders.csv"), orders(5, 5).0).unwrap();
+    platform.run(&["import", "menu", "menu.csv", "--new", "Takeaway"]).await;
+    let sums = orders(5, 5).1;
+    let words = ["--from", "2024-03-05", "--to", "2024-03-05", "--couriers", "1"];
+    let (code, report, said) =
+        platform.try_run(&simulate("orders.csv", "few.journal", &words)).await;
+    assert_eq!(code, 0, "{said}");
+    assert_played(&report, sums);
+    let making = format!("making {} customers, 1 courier, a manager and a chef", sums.orders);
+    assert!(said.contains(&making), "{said}");
+    let header = std::fs::read_to_string(folder.join("few.journal")).unwrap();
+    assert_eq!(read(header.lines().next().unwrap())["customers"], sums.orders);
+}

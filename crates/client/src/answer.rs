@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use hyper_util::client::legacy;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -94,6 +95,17 @@ impl ClientError {
         match self {
             Self::Problem { problem, .. } => Some(&problem.code),
             _ => None,
+        }
+    }
+
+    /// Whether there was nobody to connect to, so that nothing was sent.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::NoAnswer { source, .. } => {
+                source.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect)
+            }
+            _ => false,
         }
     }
 

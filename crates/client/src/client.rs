@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use bistro_https::Connector;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{Client as Http, connect::HttpConnector},
+    client::legacy::Client as Http,
     rt::{TokioExecutor, TokioTimer},
 };
 use serde_json::Value;
@@ -17,6 +18,10 @@ use crate::{Answer, ClientError, Problem};
 
 /// How long one request may take, beyond what it asks the platform to wait.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two looks whether there is somebody to connect to by now.
+const LOOK: Duration = Duration::from_millis(250);
 /// The first and the longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -25,7 +30,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 pub struct Client {
     base: String,
     token: Option<HeaderValue>,
-    http: Http<HttpConnector, Full<Bytes>>,
+    /// How long [`Client::insist`] bears that there is nobody to connect to.
+    connecting: Option<Duration>,
+    http: Http<Connector, Full<Bytes>>,
 }
 
 /// One request.
@@ -107,7 +114,8 @@ impl Insistence {
 }
 
 impl Client {
-    /// A client of the platform at `url` (`http://host:port`), who is nobody in particular.
+    /// A client of the platform at `url` (`http://host:port` or `https://host`), who is nobody in
+    /// particular. Over TLS it believes the certificate authorities that this machine believes.
     pub fn new(url: &str) -> Result<Self, ClientError> {
         let refuse = |why: &str| {
             Err(ClientError::Unsendable(format!(
@@ -115,21 +123,33 @@ impl Client {
             )))
         };
         let Ok(uri) = url.parse::<Uri>() else { return refuse("is not a URL") };
-        match uri.scheme_str() {
-            Some("http") if uri.host().is_some() => {}
-            Some("https") => {
-                return refuse("needs TLS, which this client leaves to a proxy beside it");
+        let connector = match uri.scheme_str() {
+            Some("http") if uri.host().is_some() => Connector::plain(CONNECT_TIMEOUT),
+            Some("https") if uri.host().is_some() => {
+                Connector::trusting_the_machine(CONNECT_TIMEOUT)
+                    .map_err(|cause| ClientError::Unsendable(cause.to_string()))?
             }
             _ => return refuse("is not a URL of HTTP"),
-        }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(5)));
+        };
         let http = Http::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(512)
             .build(connector);
-        Ok(Self { base: url.trim_end_matches('/').to_owned(), token: None, http })
+        let base = url.trim_end_matches('/').to_owned();
+        Ok(Self { base, token: None, connecting: None, http })
+    }
+
+    /// Where the platform answers.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// The same client, which gives up insisting when there has been nobody to connect to for
+    /// `patience`; with none it insists on, as on anything else.
+    #[must_use]
+    pub fn connecting_within(self, patience: Option<Duration>) -> Self {
+        Self { connecting: patience, ..self }
     }
 
     /// The same client, speaking for the holder of `token`.
@@ -169,14 +189,17 @@ impl Client {
         Ok(Answer { status: parts.status, etag, body })
     }
 
-    /// Makes the same request until it is answered, or until `insistence` ends.
+    /// Makes the same request until it is answered, or until `insistence` ends. While there is nobody
+    /// to connect to, what [`Client::connecting_within`] said counts instead.
     pub async fn insist(
         &self,
         request: &Request,
         insistence: &mut Insistence,
     ) -> Result<Answer, ClientError> {
         let mut pause = PAUSES.0;
+        let mut nobody_since = None;
         loop {
+            let tried = Instant::now();
             let error = match self.send(request).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) if !error.is_retryable() => return Err(error),
@@ -187,6 +210,16 @@ impl Client {
                 _ => None,
             };
             let wait = wished.unwrap_or(pause);
+            if !error.is_unreachable() {
+                nobody_since = None;
+            } else if let Some(patience) = self.connecting {
+                if nobody_since.get_or_insert(tried).elapsed() + LOOK > patience {
+                    return Err(error);
+                }
+                tokio::time::sleep(LOOK).await;
+                insistence.retries += 1;
+                continue;
+            }
             if Instant::now() + wait >= insistence.until {
                 return Err(error);
             }
@@ -248,4 +281,71 @@ pub(crate) fn problem(status: StatusCode, retry_after: Option<&str>, body: &[u8]
     }
     let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
     ClientError::Problem { problem, retry_after }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A port on which nobody listens.
+    async fn nobody() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    }
+
+    #[test]
+    fn a_url_is_one_of_http() {
+        for wrong in ["", "localhost:8080", "ftp://example.org", "http://", "https:///"] {
+            let refused = Client::new(wrong).err();
+            assert!(matches!(refused, Some(ClientError::Unsendable(_))), "{wrong}: {refused:?}");
+        }
+        assert_eq!(Client::new("http://localhost:8080/").unwrap().url(), "http://localhost:8080");
+    }
+
+    #[tokio::test]
+    async fn nobody_to_connect_to_is_borne_no_longer_than_was_said() {
+        let client = Client::new(&nobody().await).unwrap();
+        let look = async |client: &Client, patience: Duration| {
+            let began = Instant::now();
+            let mut insistence = Insistence::lasting(patience);
+            let error = client.insist(&Request::get("/"), &mut insistence).await.unwrap_err();
+            assert!(error.is_unreachable(), "{error:?}");
+            (began.elapsed(), insistence.retries)
+        };
+        let hasty = client.clone().connecting_within(Some(Duration::ZERO));
+        assert_eq!(look(&hasty, Duration::from_secs(3600)).await.1, 0);
+        let waiting = client.clone().connecting_within(Some(Duration::from_secs(1)));
+        let (took, retries) = look(&waiting, Duration::from_secs(3600)).await;
+        assert!(retries > 1 && took < Duration::from_secs(30), "{retries} in {took:?}");
+        // Who has not said so insists for as long as on anything.
+        let (took, _) = look(&client, Duration::from_millis(500)).await;
+        assert!(took >= Duration::from_millis(100), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn somebody_who_is_busy_is_not_nobody() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for answer in ["503 Service Unavailable", "503 Service Unavailable", "200 OK"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let answer =
+                    format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let client = Client::new(&url).unwrap().connecting_within(Some(Duration::ZERO));
+        let mut insistence = Insistence::lasting(Duration::from_secs(60));
+        let answer = client.insist(&Request::get("/"), &mut insistence).await.unwrap();
+        assert_eq!((answer.status, insistence.retries), (StatusCode::OK, 2));
+    }
 }

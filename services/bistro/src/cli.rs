@@ -1,14 +1,19 @@
 //! The command line: which command is whose, and what its exit code says.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use bistro_core::{Error, ErrorCode};
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
-    commands,
-    help::{ALONE, ASKING, AWAY, CHECKING, DISK, DONE, EXITS, FAILED, FOUND, USAGE, codes, teach},
-    output, serve,
+    commands::{self, interrupt},
+    complaint::Complaint,
+    help::{
+        ALONE, ASKING, AWAY, CHECKING, DISK, DONE, EXITS, FAILED, FOUND, INTERRUPTED, USAGE, codes,
+        teach,
+    },
+    output::{self, Format},
+    serve,
 };
 
 /// A restaurant platform: one program, many roles.
@@ -145,6 +150,7 @@ enum ConfigCommand {
         &[
             ("bistro config validate bistro.yaml", "as for a process that runs every role"),
             ("bistro config validate bistro.yaml --target orders", "as for one that runs orders"),
+            ("bistro config validate bistro.yaml --output json | jq -r '.mistakes[].key'", "the keys that are wrong"),
         ],
         "nothing.",
         ALONE,
@@ -156,6 +162,9 @@ enum ConfigCommand {
         /// A role that would run with it; may be repeated. Without it, all.
         #[arg(long, value_name = "ROLE")]
         target: Vec<String>,
+        /// How the answer is written.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        output: Format,
     },
     /// Print the JSON schema of the file.
     #[command(after_help = teach(
@@ -173,9 +182,51 @@ enum ConfigCommand {
     Default,
 }
 
-/// Runs the command and gives its exit code; what went wrong is on standard error.
-pub(crate) fn run(cli: Cli) -> ExitCode {
-    let done = match cli.command {
+/// Reads the words of this process and does what they say; gives the exit code. What went wrong is
+/// on standard error.
+pub(crate) fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let read = Cli::command()
+        .try_get_matches_from(&words)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, format(&matches))));
+    let (cli, format) = match read {
+        Ok(read) => read,
+        Err(error) if error.use_stderr() && wants_json(&words) => {
+            output::complain(&Complaint::of_usage(&error), Format::Json);
+            return ExitCode::from(USAGE.code);
+        }
+        // Help that was asked for, or what is wrong with the words.
+        Err(error) => error.exit(),
+    };
+    match run(cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FOUND.code),
+        Err(error) => {
+            output::complain(&Complaint::of(&error), format);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// How the command that was named writes.
+fn format(matches: &ArgMatches) -> Format {
+    let mut named = matches;
+    while let Some((_, sub)) = named.subcommand() {
+        named = sub;
+    }
+    // A command that reports nothing has no such word.
+    named.try_get_one("output").ok().flatten().copied().unwrap_or(Format::Text)
+}
+
+/// Whether words that cannot be read ask for JSON nevertheless.
+fn wants_json(words: &[OsString]) -> bool {
+    words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+        || words.iter().any(|word| word == "--output=json")
+}
+
+/// Does what the words say; whether all was as it should be.
+fn run(cli: Cli) -> Result<bool, Error> {
+    match cli.command {
         #[cfg(not(feature = "failpoints"))]
         Command::Serve { config, target, demo } => served(config, &target, demo),
         #[cfg(feature = "failpoints")]
@@ -200,8 +251,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Simulate(command) => commands::simulate::run(&command),
         Command::Verify(command) => commands::verify::run(&command),
         Command::Config { command } => match command {
-            ConfigCommand::Validate { file, target } => {
-                commands::config::validate(file.as_deref(), &target)
+            ConfigCommand::Validate { file, target, output } => {
+                commands::config::validate(file.as_deref(), &target, output)
             }
             ConfigCommand::Schema => commands::config::schema(),
             ConfigCommand::Default => commands::config::default(),
@@ -209,14 +260,6 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         .map(|()| true),
         Command::Completions(command) => commands::completions::run(&command),
         Command::Reference(command) => commands::reference::run(&command),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FOUND.code),
-        Err(error) => {
-            output::complain(&error);
-            ExitCode::from(exit_code(&error))
-        }
     }
 }
 
@@ -241,8 +284,65 @@ fn arm(failpoint: Option<&str>) -> Result<(), Error> {
 
 fn exit_code(error: &Error) -> u8 {
     match error.code() {
+        _ if interrupt::is_cause_of(error) => INTERRUPTED.code,
         ErrorCode::InvalidArgument | ErrorCode::MalformedBody => USAGE.code,
         ErrorCode::Unavailable | ErrorCode::DeadlineExceeded => AWAY.code,
         _ => FAILED.code,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_that_of_the_command_that_was_named() {
+        for (words, wanted) in [
+            (&["keys", "list", "--output", "json"][..], Format::Json),
+            (&["keys", "--output=json", "list"][..], Format::Json),
+            (&["keys", "list"][..], Format::Text),
+            (&["verify", "--output", "json"][..], Format::Json),
+            (&["config", "validate", "--output", "json"][..], Format::Json),
+            (&["serve"][..], Format::Text),
+        ] {
+            let words = [&["bistro"], words].concat();
+            let matches = Cli::command().try_get_matches_from(&words).unwrap();
+            assert_eq!(format(&matches), wanted, "{words:?}");
+        }
+        let asked =
+            |words: &[&str]| wants_json(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(asked(&["verfy", "--output", "json"]) && asked(&["--output=json"]));
+        assert!(!asked(&["verfy", "--output", "text", "json"]) && !asked(&[]));
+    }
+
+    #[test]
+    fn no_word_takes_what_it_says_from_the_environment_by_itself() {
+        fn look(command: &clap::Command) {
+            // clap takes such a word as written: then usage shows it as if it were required, and a
+            // command without words complains where it should show its help.
+            let set = command.get_arguments().find(|word| word.get_env().is_some());
+            assert!(set.is_none(), "{}: {set:?}", command.get_name());
+            command.get_subcommands().for_each(look);
+        }
+        look(&Cli::command());
+    }
+
+    #[test]
+    fn of_several_ways_each_is_named() {
+        for (words, ways) in [
+            (&["dead-letters", "retry"][..], "<ID|--all>"),
+            (&["import", "menu", "menu.csv"][..], "<--new <NAME>|--restaurant <ID-or-name>>"),
+        ] {
+            let words = [&["bistro"], words].concat();
+            let error = Cli::command().try_get_matches_from(&words).unwrap_err().to_string();
+            assert!(error.contains(ways), "{words:?}: {error}");
+        }
+        for both in [
+            &["bistro", "dead-letters", "retry", "--all", "kitchen.events:2f:0"][..],
+            &["bistro", "import", "menu", "menu.csv", "--new", "A", "--restaurant", "B"],
+            &["bistro", "dead-letters", "retry", "kitchen.events:2f:0", "--role", "kitchen"],
+        ] {
+            assert!(Cli::command().try_get_matches_from(both).is_err(), "{both:?}");
+        }
     }
 }

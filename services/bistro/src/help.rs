@@ -37,6 +37,12 @@ pub(crate) const AWAY: Exit = Exit {
     short: "the platform does not answer",
     long: "the platform, or a role of it, does not answer",
 };
+/// Somebody has pressed ^C.
+pub(crate) const INTERRUPTED: Exit = Exit {
+    code: 130,
+    short: "interrupted",
+    long: "interrupted (^C): `simulate` has sent its couriers home first, and goes on with `--resume`; any other client command is ended by the signal, which shells call 130 too. `serve` stops in order, and exits 0",
+};
 /// The disk failed.
 pub(crate) const DISK: Exit = Exit {
     code: 74,
@@ -45,11 +51,11 @@ pub(crate) const DISK: Exit = Exit {
 };
 
 /// Every exit code, in order.
-pub(crate) const EXITS: &[&Exit] = &[&DONE, &FAILED, &USAGE, &FOUND, &AWAY, &DISK];
+pub(crate) const EXITS: &[&Exit] = &[&DONE, &FAILED, &USAGE, &FOUND, &AWAY, &DISK, &INTERRUPTED];
 /// Those of a command that asks the platform.
-pub(crate) const ASKING: &[&Exit] = &[&DONE, &FAILED, &USAGE, &AWAY];
+pub(crate) const ASKING: &[&Exit] = &[&DONE, &FAILED, &USAGE, &AWAY, &INTERRUPTED];
 /// Those of a command that asks the platform and may find something wrong.
-pub(crate) const CHECKING: &[&Exit] = &[&DONE, &FAILED, &USAGE, &FOUND, &AWAY];
+pub(crate) const CHECKING: &[&Exit] = &[&DONE, &FAILED, &USAGE, &FOUND, &AWAY, &INTERRUPTED];
 /// Those of a command that asks nobody.
 pub(crate) const ALONE: &[&Exit] = &[&DONE, &USAGE];
 

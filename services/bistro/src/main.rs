@@ -3,6 +3,7 @@
 mod backends;
 mod cli;
 mod commands;
+mod complaint;
 mod help;
 mod output;
 mod roles;
@@ -10,13 +11,11 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 /// Gives freed memory back to the machine. The C library keeps each large block that was used on
 /// some thread, and hashing a password takes one of 19 MiB: sixty logins left 800 MiB resident.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::run(cli::Cli::parse())
+    cli::main()
 }

@@ -1,8 +1,10 @@
-//! What the command prints: answers on standard output, complaints on standard error.
+//! What the command prints: answers on standard output, what else there is to say on standard error.
 
-use std::io::Write as _;
+use std::io::{self, Write};
 
 use bistro_core::{Error, ErrorCode};
+
+use crate::complaint::Complaint;
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -15,18 +17,36 @@ pub(crate) enum Format {
 
 /// Prints `text` as the command's answer.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    let written = out
-        .write_all(text.as_bytes())
-        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
-    match written.and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
+    match write(&mut io::stdout().lock(), text) {
         // Whoever read the answer has seen enough, as `head` does.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => {
-            Err(Error::new(ErrorCode::Internal, "the answer cannot be written").caused_by(error))
-        }
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|cause| unwritten("the answer cannot be written", cause)),
     }
+}
+
+/// Prints `text`, which can be had this once: that nobody was there to read it is an error too, and
+/// `otherwise` says how to mend it.
+pub(crate) fn print_once(text: &str, otherwise: &str) -> Result<(), Error> {
+    write(&mut io::stdout().lock(), text)
+        .map_err(|cause| unwritten(&format!("the answer cannot be written; {otherwise}"), cause))
+}
+
+fn write(out: &mut impl Write, text: &str) -> io::Result<()> {
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+fn unwritten(message: &str, cause: io::Error) -> Error {
+    Error::new(ErrorCode::Internal, message).caused_by(cause)
+}
+
+/// Says something beside the answer, to whoever watches.
+pub(crate) fn say(text: &str) {
+    // When standard error is gone there is nobody left to tell.
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// So many of a thing whose plural takes an s.
@@ -34,21 +54,12 @@ pub(crate) fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Says what went wrong, with every cause.
-pub(crate) fn complain(error: &Error) {
-    let mut text = format!("bistro: {}", error.message());
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let sentence = next.to_string();
-        // A cause that the sentence above has already told is not told twice.
-        if !text.contains(&sentence) {
-            text.push_str("\n  because: ");
-            text.push_str(&sentence);
-        }
-        cause = next.source();
+/// Says what went wrong.
+pub(crate) fn complain(complaint: &Complaint, format: Format) {
+    match format {
+        Format::Text => say(&complaint.text()),
+        Format::Json => say(&complaint.json().to_string()),
     }
-    // When standard error is gone there is nobody left to tell.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 #[cfg(test)]

@@ -25,14 +25,16 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What the processes of one platform share.
 const SECRET: &str = "a secret for schemathesis, long enough";
+const ADMIN: &str = "admin@example.org";
+const CUSTOMER: &str = "customer@example.org";
 const PASSWORD: &str = "correct horse battery";
 
 /// Who sends, and what there is to be asked for.
 pub(crate) struct People {
-    /// The token of an administrator who is everything else as well, and owns restaurants.
-    pub(crate) admin: String,
-    /// The token of a customer.
-    pub(crate) customer: String,
+    /// The address of an administrator who is everything else as well, and owns restaurants.
+    pub(crate) admin: &'static str,
+    /// The address of a customer.
+    pub(crate) customer: &'static str,
     /// What there is.
     pub(crate) things: Vec<Named>,
 }
@@ -116,17 +118,16 @@ impl Platform {
     pub(crate) async fn people(&self) -> Result<People> {
         let operator = self.operator()?;
         let roles = ["restaurateur", "chef", "courier", "support", "admin"];
-        let (founder, _) = self.log_in(&operator, "admin@example.org", &roles).await?;
+        let founder = register(&operator, ADMIN, &roles).await?;
         let restaurants = things::restaurants(&founder).await?;
         // Logged in again: now the token says that the restaurants are hers.
-        let (admin, admin_token) = self.log_in(&operator, "admin@example.org", &roles).await?;
-        let (customer, customer_token) =
-            self.log_in(&operator, "customer@example.org", &[]).await?;
-        let (cora, _) = self.log_in(&operator, "cora@example.org", &["courier"]).await?;
-        let (rudi, _) = self.log_in(&operator, "rudi@example.org", &["courier"]).await?;
+        let admin = log_in(&operator, ADMIN).await?;
+        let customer = register(&operator, CUSTOMER, &[]).await?;
+        let cora = register(&operator, "cora@example.org", &["courier"]).await?;
+        let rudi = register(&operator, "rudi@example.org", &["courier"]).await?;
         let mut victims = Vec::new();
         for email in ["victim@example.org", "erased@example.org"] {
-            let (victim, _) = self.log_in(&operator, email, &[]).await?;
+            let victim = register(&operator, email, &[]).await?;
             let me = victim.send(&Request::get("/api/v1/me")).await?.body;
             victims.push(text(&me, "/id")?);
         }
@@ -137,22 +138,12 @@ impl Platform {
             victims: [victims[0].clone(), victims[1].clone()],
         };
         let things = things::make(&makers, &restaurants).await?;
-        Ok(People { admin: admin_token, customer: customer_token, things })
+        Ok(People { admin: ADMIN, customer: CUSTOMER, things })
     }
 
-    /// Registers somebody, unless they are there, and logs them in: a client and its token.
-    async fn log_in(
-        &self,
-        operator: &Client,
-        email: &str,
-        roles: &[&str],
-    ) -> Result<(Client, String)> {
-        let user = json!({"email": email, "password": PASSWORD, "name": "Ada", "roles": roles});
-        post(operator, "/users", &user).await?;
-        let tokens =
-            post(operator, "/sessions", &json!({"email": email, "password": PASSWORD})).await?;
-        let token = text(&tokens, "/access_token")?;
-        Ok((operator.with_token(&token)?, token))
+    /// A token of somebody who is registered, good for an hour from now.
+    pub(crate) async fn fresh_token(&self, email: &str) -> Result<String> {
+        token(&self.operator()?, email).await
     }
 
     /// The API's document.
@@ -180,11 +171,26 @@ impl Platform {
             faults.push("the platform does not answer any more".to_owned());
         }
         let log = std::fs::read_to_string(self.serve.log()).context("the platform's log")?;
-        // That an erased owner's restaurant has none is logged as an error too, and is none of ours.
-        let bad = |line: &&str| line.contains("panicked") || line.contains("a request failed");
-        faults.extend(log.lines().filter(bad).take(20).map(|line| format!("in the log: {line}")));
+        faults.extend(crate::logged::faults(&log));
         Ok(faults)
     }
+}
+
+/// Registers somebody, and logs them in.
+async fn register(operator: &Client, email: &str, roles: &[&str]) -> Result<Client> {
+    let user = json!({"email": email, "password": PASSWORD, "name": "Ada", "roles": roles});
+    post(operator, "/users", &user).await?;
+    log_in(operator, email).await
+}
+
+/// Logs somebody in who is registered.
+async fn log_in(operator: &Client, email: &str) -> Result<Client> {
+    Ok(operator.with_token(&token(operator, email).await?)?)
+}
+
+async fn token(operator: &Client, email: &str) -> Result<String> {
+    let body = json!({"email": email, "password": PASSWORD});
+    text(&post(operator, "/sessions", &body).await?, "/access_token")
 }
 
 /// Builds the program.

@@ -1,13 +1,19 @@
 //! What many commands ask of the platform: pages of a list, commands under keys of their own.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, pin::pin, sync::Once, time::Duration};
 
-use bistro_client::{Answer, Client, Insistence, Request};
+use bistro_client::{Answer, Client, ClientError, Insistence, Request};
 use bistro_core::Error;
 use rand::{TryRng as _, rngs::SysRng};
 use serde_json::Value;
 
-use crate::commands::{connect::PATIENCE, restaurant::percent_encode};
+use crate::{
+    commands::{connect::PATIENCE, restaurant::percent_encode},
+    output,
+};
+
+/// After how long without an answer it is said that the command waits.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Every row of the list at `path`, at most `most`. The path may have a query.
 pub(crate) async fn rows(client: &Client, path: &str, most: usize) -> Result<Vec<Value>, Error> {
@@ -33,7 +39,20 @@ pub(crate) async fn get(client: &Client, path: &str) -> Result<Answer, Error> {
 
 /// Makes one request until the platform answers it.
 pub(crate) async fn send(client: &Client, request: &Request) -> Result<Answer, Error> {
-    Ok(client.insist(request, &mut Insistence::lasting(PATIENCE)).await?)
+    Ok(insist(client, request).await?)
+}
+
+/// Like [`send`], for whoever looks at what the platform answers instead.
+pub(crate) async fn insist(client: &Client, request: &Request) -> Result<Answer, ClientError> {
+    static SAID: Once = Once::new();
+    let mut insistence = Insistence::lasting(PATIENCE);
+    let mut insisting = pin!(client.insist(request, &mut insistence));
+    if let Ok(answered) = tokio::time::timeout(SILENCE, insisting.as_mut()).await {
+        return answered;
+    }
+    // Once in a process: of a platform that is slow with everything, once is enough.
+    SAID.call_once(|| output::say(&format!("bistro: waiting for {} to answer", client.url())));
+    insisting.await
 }
 
 /// A key that no other request has.

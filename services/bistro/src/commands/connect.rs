@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use bistro_client::Client;
-use bistro_config::Config;
+use bistro_config::{Config, process_environment};
 use bistro_core::{Error, ErrorCode};
 use clap::Args;
 
@@ -12,16 +12,28 @@ use crate::{commands::config, serve::OPERATOR_TOKEN};
 /// Where the platform is and who asks.
 #[derive(Args)]
 pub(crate) struct Connection {
-    /// Where the platform answers.
-    #[arg(long, env = "BISTRO_URL", default_value = "http://localhost:8080", global = true)]
-    url: String,
-    /// The access token to ask with. Without one, the operator's, from the data directory.
-    #[arg(long, env = "BISTRO_TOKEN", hide_env_values = true, global = true)]
+    /// Where the platform answers: `http://host:port`, or `https://host` if this machine trusts who
+    /// signed its certificate. Without it BISTRO_URL, else `http://localhost:8080`.
+    #[arg(long, global = true)]
+    url: Option<String>,
+    /// The access token to ask with. Without it BISTRO_TOKEN, else the operator's, from the data
+    /// directory.
+    #[arg(long, global = true)]
     token: Option<String>,
     /// The configuration file that names the data directory.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// How long to look for somebody to connect to, in a script that starts the platform itself.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, global = true)]
+    connect_timeout: u64,
 }
+
+// clap would read these itself, and then show what they say as if it had been written, and were
+// required, in every complaint about other words.
+const URL: &str = "BISTRO_URL";
+const TOKEN: &str = "BISTRO_TOKEN";
+/// Where `serve` answers unless it is told otherwise.
+const HERE: &str = "http://localhost:8080";
 
 impl Connection {
     /// The configuration that `serve` would use here.
@@ -31,8 +43,8 @@ impl Connection {
 
     /// The token: the given one, or the operator's.
     pub(crate) fn token(&self) -> Result<String, Error> {
-        if let Some(token) = &self.token {
-            return Ok(token.clone());
+        if let Some(token) = self.token.clone().or_else(|| process_environment().remove(TOKEN)) {
+            return Ok(token);
         }
         let path = self.settings()?.data_dir.join(OPERATOR_TOKEN);
         std::fs::read_to_string(&path).map_err(|cause| {
@@ -44,9 +56,11 @@ impl Connection {
         })
     }
 
-    /// A client that asks with the token.
+    /// A client that asks with the token, and soon gives up if there is nobody to ask.
     pub(crate) fn client(&self) -> Result<Client, Error> {
-        Ok(Client::new(&self.url)?.with_token(&self.token()?)?)
+        let url = self.url.clone().or_else(|| process_environment().remove(URL));
+        let client = Client::new(url.as_deref().unwrap_or(HERE))?.with_token(&self.token()?)?;
+        Ok(client.connecting_within(Some(Duration::from_secs(self.connect_timeout))))
     }
 }
 

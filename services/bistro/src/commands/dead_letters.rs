@@ -1,13 +1,10 @@
 //! `bistro dead-letters`: events that a role has given up are listed, shown, retried, dropped.
 
-use std::{
-    fmt::Write as _,
-    io::{IsTerminal as _, Write as _},
-};
+use std::{fmt::Write as _, io::IsTerminal as _};
 
 use bistro_client::{Client, Request};
 use bistro_core::{Error, ErrorCode};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::{
@@ -77,9 +74,9 @@ enum Command {
         "the role handles the event from its first try, at once; whatever it had done before, it does not do twice.",
         ASKING,
     ))]
+    #[command(group(ArgGroup::new("which").args(["id", "all"]).required(true)))]
     Retry {
         /// Its id, as the list shows it.
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
         id: Option<String>,
         /// All that have been given up until now.
         #[arg(long)]
@@ -294,8 +291,7 @@ fn gone(id: &str) -> Error {
 /// Says how far it has come, to whoever watches.
 fn progress(text: &str) {
     if std::io::stderr().is_terminal() {
-        // When standard error is gone there is nobody left to tell.
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        output::say(text);
     }
 }
 

@@ -1,11 +1,11 @@
 //! `bistro export`: a restaurant and its menu become a file.
 
-use bistro_client::Request;
 use bistro_core::{Currency, Error};
 use clap::{Args, ValueEnum};
 
 use crate::{
     commands::{
+        ask,
         connect::{Connection, block_on},
         menu_file::{self, Profile},
         restaurant,
@@ -39,14 +39,14 @@ pub(crate) struct ExportMenu {
 pub(crate) fn run(command: &ExportMenu) -> Result<(), Error> {
     block_on(async {
         let client = command.connection.client()?;
-        let found = restaurant::find(&client, &command.restaurant).await?;
+        let found = restaurant::find(&client, &command.restaurant, None).await?;
         let currency: Currency = found.currency.parse().map_err(Error::internal)?;
         let file = menu_file::fetch(&client, &found.id).await?;
         let text = match command.format {
             MenuFormat::Csv => menu_file::write_csv(&file, currency)?,
             MenuFormat::JsonLd => {
                 let path = format!("/api/v1/restaurants/{}", found.id);
-                let told = client.send(&Request::get(path)).await?.body;
+                let told = ask::get(&client, &path).await?.body;
                 menu_file::write_json_ld(&Profile::of(&told), &file, currency)?
             }
         };

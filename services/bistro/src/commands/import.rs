@@ -5,15 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bistro_client::{Client, Insistence, Request};
+use bistro_client::{Client, Request};
 use bistro_core::{Currency, Error, ErrorCode};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     commands::{
-        connect::{Connection, PATIENCE, block_on},
+        ask,
+        connect::{Connection, block_on},
         menu_file::{self, Counts, Document, MenuFile, Profile, Rejected},
         restaurant::{self, Restaurant},
     },
@@ -22,18 +23,14 @@ use crate::{
 
 /// The words of `bistro import menu`.
 #[derive(Args)]
+#[command(group(ArgGroup::new("into").args(["new", "restaurant"]).required(true)))]
 pub(crate) struct ImportMenu {
     /// A CSV file with the columns item and price (in major units, such as 12.95), and any of
     /// kind, stock, menu, section, position, description, image, allergens, diets, tax_rate,
     /// hours, station, options, ingredients, min and max.
     file: PathBuf,
     /// Make a new restaurant of this name.
-    #[arg(
-        long,
-        value_name = "NAME",
-        conflicts_with = "restaurant",
-        required_unless_present = "restaurant"
-    )]
+    #[arg(long, value_name = "NAME")]
     new: Option<String>,
     /// Import into this restaurant.
     #[arg(long, value_name = "ID-or-name")]
@@ -94,7 +91,9 @@ async fn import(command: &ImportMenu) -> Result<bool, Error> {
             (create(&client, &body).await?, parsed)
         }
         (None, wanted) => {
-            let found = restaurant::find(&client, wanted.as_deref().unwrap_or_default()).await?;
+            let wanted = wanted.as_deref().unwrap_or_default();
+            let otherwise = format!("a new one is made with --new {wanted:?}");
+            let found = restaurant::find(&client, wanted, Some(&otherwise)).await?;
             let currency = found.currency.parse().map_err(Error::internal)?;
             (found, menu_file::read_csv(&bytes, currency)?)
         }
@@ -106,7 +105,10 @@ async fn import_restaurant(command: &ImportRestaurant) -> Result<bool, Error> {
     let bytes = std::fs::read(&command.file).map_err(|cause| unreadable(&command.file, cause))?;
     let client = command.connection.client()?;
     let present = match &command.restaurant {
-        Some(wanted) => Some(restaurant::find(&client, wanted).await?),
+        Some(wanted) => {
+            let otherwise = "without --restaurant a new one is made";
+            Some(restaurant::find(&client, wanted, Some(otherwise)).await?)
+        }
         None => None,
     };
     let own = present.as_ref().map(|one| one.currency.parse()).transpose();
@@ -137,10 +139,10 @@ async fn change(
     profile: &Profile,
 ) -> Result<Restaurant, Error> {
     let path = format!("/api/v1/restaurants/{}", present.id);
-    let before = client.send(&Request::get(path.as_str())).await?.body;
+    let before = ask::get(client, &path).await?.body;
     let request = Request::put(path, &Value::Object(profile.fields.clone()));
     let request = request.if_match(&before["version"]);
-    client.insist(&request, &mut Insistence::lasting(PATIENCE)).await?;
+    ask::send(client, &request).await?;
     Ok(Restaurant { name: profile.name().to_owned(), ..present })
 }
 
@@ -203,13 +205,13 @@ async fn create(client: &Client, body: &Value) -> Result<Restaurant, Error> {
     // by a run that was cut.
     let key = key_of(&Sha256::digest(body.to_string())[..16]);
     let request = Request::post("/api/v1/restaurants", key, body);
-    let answer = client.insist(&request, &mut Insistence::lasting(PATIENCE)).await?;
+    let answer = ask::send(client, &request).await?;
     let made = restaurant::read(&answer.body);
     if answer.body["open"].as_bool() == Some(false) {
         let version = answer.body["version"].as_i64().unwrap_or_default();
         let path = format!("/api/v1/restaurants/{}/open", made.id);
         let request = Request::put(path, &json!({ "open": true })).if_match(version);
-        client.insist(&request, &mut Insistence::lasting(PATIENCE)).await?;
+        ask::send(client, &request).await?;
     }
     Ok(made)
 }

@@ -9,6 +9,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;
+pub(crate) mod interrupt;
 pub(crate) mod keys;
 mod line_numbers;
 mod menu_file;

@@ -105,7 +105,9 @@ fn commands() -> String {
          A command that asks the platform finds it at `--url` (`BISTRO_URL`, `http://localhost:8080` \
          if it is not set) and asks with `--token` (`BISTRO_TOKEN`). Without a token it uses the \
          operator's, which `serve` writes into its data directory. What a command reports is for \
-         people, or with `--output json` for programs. Bars are drawn on a terminal only.\n\n\
+         people, or with `--output json` for programs: then what went wrong is the last line of \
+         standard error, an object with `code`, `detail` and `request_id`. Bars are drawn on a \
+         terminal only.\n\n\
          ## Exit codes\n\n",
     );
     text.push_str(&exit_table());

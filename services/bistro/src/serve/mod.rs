@@ -12,7 +12,7 @@ use bistro_runtime::{RoleSpec, Shutdown, Signals, Supervisor, bind};
 use bistro_telemetry::{Telemetry, register_build_info, register_process};
 use tracing::{error, info, warn};
 
-use crate::{commands, output};
+use crate::commands;
 use platform::{Listeners, Platform};
 pub(crate) use secrets::OPERATOR_TOKEN;
 
@@ -117,9 +117,11 @@ async fn supervise(
         let (url, token) = (door.url.clone(), door.operator_token.clone());
         // Nobody waits for it when the process ends: the next start goes on with it.
         tokio::spawn(async move {
-            let loaded = commands::demo::load_once(&url, &token).await;
-            if let Err(cause) = loaded.and_then(|told| output::print(&told)) {
-                warn!(cause = cause.chain(), "the demonstration is not loaded");
+            if let Err(cause) = commands::demo::load_once(&url, &token).await {
+                warn!(
+                    cause = cause.chain(),
+                    "the demonstration is not loaded, or its report not written"
+                );
             }
         });
     }

@@ -47,7 +47,7 @@ pub(super) fn codes(
     let may = |code: &ErrorCode| by_shape.iter().any(|(holds, all)| *holds && all.contains(code));
     let mut codes: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
     // In the order of the catalogue, each once.
-    for code in ErrorCode::ALL.iter().filter(|code| may(*code)) {
+    for code in ErrorCode::ALL.iter().filter(|code| may(code)) {
         codes.entry(code.http()).or_default().push(*code);
     }
     codes

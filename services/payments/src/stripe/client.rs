@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bistro_config::Secret;
 use bistro_core::{Error, ErrorCode};
+use bistro_https::Connector;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -12,16 +13,15 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::{
-    answers::{Reply, Trouble},
-    connection::Connector,
-};
+use super::answers::{Reply, Trouble};
 
 /// The version of Stripe's API that this program was written for.
 const VERSION: HeaderValue = HeaderValue::from_static("2024-06-20");
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
+/// How long a connection may take to be made.
+const CONNECTING: Duration = Duration::from_secs(2);
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -53,7 +53,7 @@ impl Client {
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .build(Connector::new()?);
+            .build(Connector::trusting_browsers(CONNECTING).map_err(Error::internal)?);
         Ok(Self { http, base: url.trim_end_matches('/').to_owned(), authorization })
     }
 

@@ -13,7 +13,6 @@
 
 mod answers;
 mod client;
-mod connection;
 
 use async_trait::async_trait;
 use bistro_config::Secret;

@@ -24,7 +24,7 @@ use crate::{
         password,
     },
     help::{ASKING, teach},
-    output::{self, Format},
+    output::Format,
 };
 use people::Cast;
 use progress::Progress;
@@ -36,6 +36,7 @@ use report::Report;
     &[
         ("bistro demo", "makes what is missing, and says how to log in"),
         ("bistro demo --new-passwords", "when nobody remembers the password"),
+        ("bistro demo --connect-timeout 60", "in a script that has just started the platform"),
         ("bistro serve --demo", "the platform, with the demonstration in it"),
     ],
     "there are three restaurants, and the users who run them, order from them and deliver for them; what has their names already is left as it is.",
@@ -65,17 +66,19 @@ pub(crate) fn run(command: &Demo) -> Result<bool, Error> {
     let report = block_on(async {
         load(&command.connection.client()?, &password, command.new_passwords).await
     })?;
-    match command.output {
-        Format::Text => output::print(&report.text())?,
-        Format::Json => output::print(&report.json().to_string())?,
-    }
+    let told = match command.output {
+        Format::Text => report.text(),
+        Format::Json => report.json().to_string(),
+    };
+    report.print(&told)?;
     Ok(true)
 }
 
-/// Loads it for `serve --demo` as the bearer of the operator's token; what there is to tell.
-pub(crate) async fn load_once(url: &str, token: &str) -> Result<String, Error> {
+/// Loads it for `serve --demo` as the bearer of the operator's token, and says how to log in.
+pub(crate) async fn load_once(url: &str, token: &str) -> Result<(), Error> {
     let client = Client::new(url)?.with_token(token)?;
-    Ok(load(&client, &password::make_up()?, false).await?.text())
+    let report = load(&client, &password::make_up()?, false).await?;
+    report.print(&report.text())
 }
 
 async fn load(client: &Client, password: &str, renew: bool) -> Result<Report, Error> {

@@ -1,11 +1,10 @@
 //! What is being made now: a moving line on a terminal, plain lines elsewhere; on standard error.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    time::Duration,
-};
+use std::{io::IsTerminal as _, time::Duration};
 
 use indicatif::ProgressBar;
+
+use crate::output;
 
 /// Between two movements.
 const TICK: Duration = Duration::from_millis(120);
@@ -26,10 +25,7 @@ impl Progress {
     pub(super) fn now(&self, what: &str) {
         match &self.0 {
             Some(bar) => bar.set_message(what.to_owned()),
-            None => {
-                // When standard error is gone there is nobody left to tell.
-                let _ = writeln!(std::io::stderr().lock(), "demo: {what}");
-            }
+            None => output::say(&format!("demo: {what}")),
         }
     }
 }

@@ -2,10 +2,17 @@
 
 use std::fmt::Write as _;
 
+use bistro_core::Error;
 use serde_json::{Value, json};
 
 use super::{data::Restaurant, people::User, restaurant::Made};
-use crate::{commands::table::Table, output::counted};
+use crate::{
+    commands::table::Table,
+    output::{self, counted},
+};
+
+/// What to do when nobody has read the password.
+const LOST: &str = "the demonstration is loaded, but its password was shown to nobody; make another one with: bistro demo --new-passwords";
 
 /// What a run has made and found.
 pub(super) struct Report {
@@ -42,6 +49,12 @@ impl Report {
     /// Whether the password opens any account.
     fn has_password(&self) -> bool {
         self.people.iter().any(|(_, has)| *has)
+    }
+
+    /// Prints `told`, which is this report. A password that nobody could read is not lost in
+    /// silence.
+    pub(super) fn print(&self, told: &str) -> Result<(), Error> {
+        if self.has_password() { output::print_once(told, LOST) } else { output::print(told) }
     }
 
     /// For people.

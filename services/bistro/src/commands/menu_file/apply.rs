@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bistro_client::{Client, ClientError, Insistence, Request};
+use bistro_client::{Client, ClientError, Request};
 use bistro_core::Error;
 use rand::{TryRng as _, rngs::SysRng};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::{
     fetch::{There, text},
     name_key,
 };
-use crate::commands::connect::PATIENCE;
+use crate::commands::ask;
 
 /// Rows in one request: few enough for its body.
 const ROWS_PER_REQUEST: usize = 500;
@@ -83,7 +83,7 @@ type Brought = Result<Value, String>;
 impl Way<'_> {
     /// Makes a request until the platform answers; a refusal of what was asked is no error.
     async fn ask(&self, request: Request) -> Result<Brought, Error> {
-        match self.client.insist(&request, &mut Insistence::lasting(PATIENCE)).await {
+        match ask::insist(self.client, &request).await {
             Ok(answer) => Ok(Ok(answer.body)),
             Err(ClientError::Problem { problem, .. }) if is_about_it(problem.status) => {
                 Ok(Err(problem.detail))
@@ -210,7 +210,7 @@ impl Way<'_> {
         for rows in rows.chunks(ROWS_PER_REQUEST) {
             let path = format!("/api/v1/restaurants/{}/menu-import", self.restaurant);
             let request = Request::post(path, fresh_key()?, &json!({ "rows": rows }));
-            let answer = self.client.insist(&request, &mut Insistence::lasting(PATIENCE)).await?;
+            let answer = ask::send(self.client, &request).await?;
             let count = |name: &str| answer.body[name].as_u64().unwrap_or_default();
             counts.added += count("added");
             counts.changed += count("changed");

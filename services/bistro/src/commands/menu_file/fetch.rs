@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use bistro_client::{Client, Insistence, Request};
+use bistro_client::Client;
 use bistro_core::Error;
 use serde_json::Value;
 
 use super::{Choice, Details, Group, Hours, Item, Menu, MenuFile, Place, Section};
-use crate::commands::{connect::PATIENCE, restaurant::percent_encode};
+use crate::commands::ask;
 
 /// What a restaurant has, row by row as the platform says it.
 #[derive(Default)]
@@ -33,16 +33,7 @@ impl There {
 
 /// Every row of the list at `path`.
 pub(super) async fn rows(client: &Client, path: &str) -> Result<Vec<Value>, Error> {
-    let (mut rows, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let request = Request::get(format!("{path}?limit=200{cursor}"));
-        let page = client.insist(&request, &mut Insistence::lasting(PATIENCE)).await?.body;
-        rows.extend(page["items"].as_array().into_iter().flatten().cloned());
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={}", percent_encode(next)),
-            None => return Ok(rows),
-        }
-    }
+    ask::rows(client, path, usize::MAX).await
 }
 
 pub(super) fn text(value: &Value, field: &str) -> String {

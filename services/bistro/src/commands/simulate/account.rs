@@ -75,7 +75,10 @@ impl Account {
             Err(error) if error.code() != Some(ErrorCode::AlreadyExists.as_str()) => {
                 Err(error.into())
             }
-            _ => Ok(()),
+            _ => {
+                tally.accounts.fetch_add(1, Relaxed);
+                Ok(())
+            }
         }
     }
 

@@ -33,6 +33,7 @@ use crate::{
     commands::{
         connect::{Connection, block_on},
         import::unreadable,
+        interrupt,
         restaurant::{self, MenuItem, Restaurant},
     },
     output::{self, Format},
@@ -49,6 +50,8 @@ const JOURNAL: &str = "simulation.journal";
 
 /// How long couriers may take to go off duty when the run was cut short.
 const GOING_HOME: Duration = Duration::from_secs(3);
+/// How to go on after an interruption.
+const RESUME: &str = "go on with --resume";
 
 /// The words of `bistro simulate`.
 #[derive(Args)]
@@ -63,8 +66,8 @@ bistro simulate orders.csv --restaurant 'Chez Ada' --to 2016-03-31\n  \
 bistro verify --journal simulation.journal --wait 60\n\n\
 Changes: the platform has the orders, and the accounts of who played them; the journal is written.\n\n\
 Exit codes: 0 every order was completed and the ledger agrees with the file; 2 the file or the journal is refused, \
-and nothing was sent; 3 an order was not completed, or the ledger disagrees; 69 the platform does not answer \
-(go on with --resume)."
+and nothing was sent; 3 an order was not completed, or the ledger disagrees; 69 the platform does not answer, \
+and 130 it was interrupted (go on with --resume)."
 )]
 pub(crate) struct Simulate {
     /// A CSV file with the columns order,placed_at,item,quantity, such as
@@ -137,8 +140,10 @@ async fn simulate(command: &Simulate) -> Result<bool, Error> {
     }
     let header = match &past {
         Some(past) => resumed(command, past, &hex_digest(&bytes), &restaurant)?,
-        None => begun(command, &client, &bytes, &restaurant).await?,
+        None => begun(command, &client, &bytes, &restaurant, sheet.orders.len()).await?,
     };
+    // From here on the platform may be away for as long as patience lasts.
+    let client = client.connecting_within(None);
     play(command, client, restaurant, (sheet, menu), header, past).await
 }
 
@@ -147,7 +152,9 @@ async fn find(
     command: &Simulate,
 ) -> Result<(Client, Restaurant, std::collections::HashMap<String, MenuItem>), Error> {
     let client = command.connection.client()?;
-    let restaurant = restaurant::find(&client, &command.restaurant).await?;
+    let otherwise =
+        format!("a new one is made with: bistro import menu FILE --new {:?}", command.restaurant);
+    let restaurant = restaurant::find(&client, &command.restaurant, Some(&otherwise)).await?;
     let menu = restaurant::menu(&client, &restaurant.id).await?;
     Ok((client, restaurant, menu))
 }
@@ -158,6 +165,7 @@ async fn begun(
     client: &Client,
     bytes: &[u8],
     restaurant: &Restaurant,
+    orders: usize,
 ) -> Result<Header, Error> {
     let patience = Duration::from_secs(command.patience);
     let before = settle::ledger(client, &restaurant.id, &restaurant.currency, patience).await?;
@@ -167,7 +175,8 @@ async fn begun(
         restaurant_id: restaurant.id.clone(),
         from: command.from,
         to: command.to,
-        customers: command.concurrency.into(),
+        // A customer without an order would be made for nothing.
+        customers: usize::from(command.concurrency).min(orders),
         couriers: command.couriers.into(),
         baseline_minor: before.earned_minor,
         currency: restaurant.currency.clone(),
@@ -238,8 +247,11 @@ async fn play(
         couriers: header.couriers,
         concurrency: command.concurrency.into(),
     };
+    let shown = AbortOnDrop(tokio::spawn(progress::gathering(stage.clone(), numbers)));
+    let gathering = Cast::gather(&stage, &passwords, numbers);
+    let cast = Arc::new(interrupt::guard(gathering, RESUME).await?);
+    drop(shown);
     let shown = AbortOnDrop(tokio::spawn(progress::show(stage.clone(), orders)));
-    let cast = Arc::new(Cast::gather(&stage, &passwords, numbers).await?);
     let began = Instant::now();
     let played = until_the_end(&stage, &cast, command.concurrency.into()).await;
     let took = began.elapsed();
@@ -255,7 +267,8 @@ async fn play(
         .filter(|order| order.ended.as_deref() == Some("completed"))
         .collect();
     let sums = (header.baseline_minor, expected_minor);
-    let settled: Settled = settle::settle(&stage, &completed, sums, patience).await?;
+    let settling = settle::settle(&stage, &completed, sums, patience);
+    let settled: Settled = interrupt::guard(settling, RESUME).await?;
     drop(shown);
 
     let report = Report {
@@ -296,14 +309,16 @@ async fn until_the_end(
     for courier in &cast.couriers {
         employ(courier, Job::Courier);
     }
-    let ended = tokio::select! {
-        ended = customers(stage, cast, concurrency) => ended,
-        // Staff do not end by themselves.
-        Some(ended) = staff.join_next() => ended.map_err(Error::internal).and_then(|ended| ended),
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::internal).and_then(|()| {
-            Err(Error::new(ErrorCode::Internal, "interrupted; go on with --resume"))
-        }),
+    let playing = async {
+        tokio::select! {
+            ended = customers(stage, cast, concurrency) => ended,
+            // Staff do not end by themselves.
+            Some(ended) = staff.join_next() => {
+                ended.map_err(Error::internal).and_then(|ended| ended)
+            }
+        }
     };
+    let ended = interrupt::guard(playing, RESUME).await;
     stop.cancel();
     if ended.is_ok() {
         while let Some(ended) = staff.join_next().await {

@@ -16,6 +16,8 @@ use crate::output;
 /// Counts that many tasks add to.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Accounts of those who take part.
+    pub(super) accounts: AtomicU64,
     pub(super) placed: AtomicU64,
     pub(super) finished: AtomicU64,
     /// Requests beyond the first for the same thing.

@@ -5,7 +5,7 @@ mod facts;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, time::Duration};
 
-use bistro_client::{Client, Insistence, Request};
+use bistro_client::{Client, Request};
 use bistro_core::Error;
 use clap::Args;
 use serde::Deserialize;
@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use crate::{
     commands::{
-        connect::{Connection, PATIENCE, block_on},
+        ask,
+        connect::{Connection, block_on},
         restaurant::percent_encode,
         simulate::journal::Past,
     },
@@ -39,7 +40,7 @@ bistro verify\n  \
 bistro verify --journal simulation.journal --wait 60\n  \
 bistro verify --output json | jq .checks\n\n\
 Changes: nothing.\n\n\
-Exit codes: 0 every check is 0; 3 at least one is not; 69 the platform does not answer."
+Exit codes: 0 every check is 0; 3 at least one is not; 69 the platform does not answer; 130 interrupted."
 )]
 pub(crate) struct Verify {
     /// A journal of `bistro simulate`, whose acknowledged orders must all be there; may be repeated.
@@ -157,7 +158,7 @@ async fn collect(client: &Client) -> Result<Facts, Error> {
 
 async fn page(client: &Client, role: &str, query: &str) -> Result<Page, Error> {
     let request = Request::get(format!("/api/v1/audit/{role}{query}"));
-    let answer = client.insist(&request, &mut Insistence::lasting(PATIENCE)).await?;
+    let answer = ask::send(client, &request).await?;
     Ok(answer.read()?)
 }
 
