@@ -69,6 +69,9 @@ pub(crate) async fn make(who: &Makers<'_>, restaurants: &[String; 2]) -> Result<
     let invited =
         |name: &str| json!({"email": format!("{name}@example.org").to_lowercase(), "role": "chef"});
     let (invitations, _) = two("invitations", &invited).await?;
+    let key =
+        async |name: &str| text(&post(admin, "/me/api-keys", &json!({"name": name})).await?, "/id");
+    let keys = [key("First").await?, key("Second").await?];
 
     let mut riders = Vec::new();
     for courier in couriers {
@@ -111,6 +114,7 @@ pub(crate) async fn make(who: &Makers<'_>, restaurants: &[String; 2]) -> Result<
         ("ingredients", &ingredients),
         ("stations", &stations),
         ("invitations", &invitations),
+        ("api-keys", &keys),
         ("users", victims),
     ] {
         name(&format!("^DELETE /api/v1/{path}/{{id}}$"), &at(second));
