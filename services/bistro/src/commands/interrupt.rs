@@ -35,7 +35,7 @@ pub(crate) async fn guard<T>(
 
 /// Whether `error` says that the command was interrupted.
 pub(crate) fn is_cause_of(error: &Error) -> bool {
-    error::Error::source(error).is_some_and(|cause| cause.is::<Interrupted>())
+    error::Error::source(error).is_some_and(<dyn error::Error>::is::<Interrupted>)
 }
 
 #[cfg(test)]

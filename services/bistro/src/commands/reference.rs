@@ -122,9 +122,9 @@ fn commands() -> String {
         let _ = write!(text, "\n## {path}\n\n{about}\n\n```text\n{usage}\n```\n");
         let asks = asks(&command);
         text.push_str(&word_table(command.get_arguments().filter(|word| {
-            !word.is_hide_set()
-                && !["help", "version"].contains(&word.get_id().as_str())
-                && !(asks && shared.contains(word.get_id()))
+            let is_said_above = asks && shared.contains(word.get_id());
+            let is_everywhere = ["help", "version"].contains(&word.get_id().as_str());
+            !(word.is_hide_set() || is_everywhere || is_said_above)
         })));
         if let Some(after) = command.get_after_help() {
             let _ = write!(text, "\n```text\n{after}\n```\n");
