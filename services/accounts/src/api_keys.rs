@@ -149,8 +149,8 @@ impl AccountsService {
         principal: &Principal,
         request: &GetApiKeyRequest,
     ) -> Result<ApiKeyMessage, Error> {
-        let id = api_key_id(&request.id)?;
-        Ok(shown(&self.own_api_key(principal, id).await?, None))
+        let key = self.own_api_key(principal, api_key_id(&request.id)?).await?;
+        Ok(shown(&key, None))
     }
 
     /// Renames a key at the version that was read.
@@ -178,7 +178,8 @@ impl AccountsService {
             Ok(Decision::commit(work, shown(&after, None)))
         };
         let replay = |_: Mark| async move {
-            Ok(shown(&self.own_api_key(&asked.principal, id).await?, None))
+            let key = self.own_api_key(&asked.principal, id).await?;
+            Ok(shown(&key, None))
         };
         let mark_at = MarkAt::Document(DocumentRef::of::<ApiKey>(id));
         self.engine.request(&command, &mark_at, decide, replay).await

@@ -121,8 +121,8 @@ async fn a_key_is_renamed_and_revoked_by_its_user() {
     let key = make(&platform, &ada.access_token, named("Till"), "k").await.unwrap();
     let rename = async |token: &str, version, name: &str| {
         let request = UpdateApiKeyRequest { id: key.id.clone(), version, name: name.into() };
-        let asked = platform.client().update_api_key(keyed(request, name));
-        as_who(Some(token), asked).await
+        let mut client = platform.client();
+        as_who(Some(token), client.update_api_key(keyed(request, name))).await
     };
     // That it is used is no change that its user's would fail for.
     exchange(&platform, &key.text).await.unwrap();
@@ -207,8 +207,8 @@ async fn a_key_has_what_it_was_given_of_what_its_user_has() {
             restaurant_id: place.to_string(),
             role: role.into(),
         };
-        let added = platform.client().add_membership(keyed(request, role));
-        as_who(Some(&catalog), added).await.unwrap();
+        let mut client = platform.client();
+        as_who(Some(&catalog), client.add_membership(keyed(request, role))).await.unwrap();
     }
     let request = CreateApiKeyRequest {
         roles: vec!["restaurateur".into()],
