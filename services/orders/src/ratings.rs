@@ -3,7 +3,10 @@
 //! A restaurant's ratings are counted by their stars, one number for each, in the Work that makes,
 //! changes or removes a rating: count and sum follow from these and are never off.
 
-use bistro_core::{Error, ErrorCode, FieldError, Fulfilment, Id, PageRequest, Timestamp, kinds};
+use bistro_core::{
+    Error, ErrorCode, FieldError, Fulfilment, Id, IdSource, PageRequest, Principal, StaffRole,
+    Timestamp, kinds,
+};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::orders::v1;
 use bistro_runtime::Asked;
@@ -57,9 +60,28 @@ pub(crate) struct Rating {
 }
 
 impl Rating {
+    /// The id that others know it by. Its own is that of its order in another form, and the order
+    /// is nobody's business who only reads what people think of a restaurant.
+    fn shown_id(&self) -> Id<kinds::Rating> {
+        IdSource::from_cause(self.created_at, &self.id.to_string()).id("shown")
+    }
+
+    /// Whether `principal` is shown which order it is of: who wrote it, and the restaurant.
+    fn is_close(&self, principal: &Principal) -> bool {
+        let staff = &[StaffRole::Manager, StaffRole::Chef];
+        (principal.name() == self.customer && *principal != Principal::Anonymous)
+            || principal.require_staff(self.restaurant, staff).is_ok()
+            || principal.require_support().is_ok()
+    }
+
+    /// As anybody is shown it.
+    fn public(&self, version: i64) -> v1::Rating {
+        v1::Rating { order_id: String::new(), ..self.message(version) }
+    }
+
     fn message(&self, version: i64) -> v1::Rating {
         v1::Rating {
-            id: self.id.to_string(),
+            id: self.shown_id().to_string(),
             order_id: self.id.sibling::<kinds::Order>().to_string(),
             restaurant_id: self.restaurant.to_string(),
             stars: self.stars,
@@ -328,6 +350,7 @@ impl OrdersService {
     /// The ratings of a restaurant, newest first, and what they come to. Anybody may read them.
     pub(crate) async fn ratings_of(
         &self,
+        principal: &Principal,
         request: v1::ListRatingsRequest,
     ) -> Result<v1::ListRatingsResponse, Error> {
         let restaurant: Id<kinds::Restaurant> = request
@@ -343,8 +366,16 @@ impl OrdersService {
             (1..=MOST).map(|stars| RatingCount::id_of(restaurant, stars)).collect();
         let counts = self.engine.store().load_many::<RatingCount>(&ids).await?;
         let (count, stars) = sums(counts.iter().map(|count| &count.value));
+        let shown = found.items.iter().map(|rating| {
+            let version = rating.version;
+            if rating.is_close(principal) {
+                rating.message(version)
+            } else {
+                rating.public(version)
+            }
+        });
         Ok(v1::ListRatingsResponse {
-            ratings: found.items.iter().map(|rating| rating.message(rating.version)).collect(),
+            ratings: shown.collect(),
             next_cursor: found.next.unwrap_or_default(),
             count,
             stars,
@@ -371,6 +402,37 @@ mod tests {
         assert_eq!(paths(1, 5, "é".repeat(MAX_COMMENT).as_str(), true), [""; 0]);
         let opinion = Opinion::check(1, 0, "", true);
         assert_eq!(opinion.ok().and_then(|opinion| opinion.delivery_stars), None);
+    }
+
+    #[test]
+    fn the_public_is_not_told_which_order_is_rated() {
+        let ada = Principal::User {
+            id: Id::from_bits(7),
+            session: Id::from_bits(1),
+            roles: Vec::new(),
+            memberships: Vec::new(),
+        };
+        let rating = Rating {
+            id: Id::from_bits(5),
+            restaurant: Id::from_bits(2),
+            customer: ada.name(),
+            stars: 4,
+            delivery_stars: None,
+            comment: String::new(),
+            created_at: Timestamp::from_millis(1_000),
+            removed: false,
+        };
+        let order = Id::<kinds::Order>::from_bits(5);
+        assert_eq!(rating.message(1).order_id, order.to_string());
+        let public = rating.public(1);
+        assert_eq!((public.order_id.as_str(), public.stars), ("", 4));
+        let shown: Id<kinds::Rating> = public.id.parse().unwrap();
+        assert_ne!(shown.sibling(), order, "the id says it too");
+        assert_eq!(shown, rating.shown_id(), "and is always the same");
+        assert!(rating.is_close(&ada) && rating.is_close(&Principal::Operator));
+        assert!(!rating.is_close(&Principal::Anonymous));
+        let nobody = Rating { customer: Principal::Anonymous.name(), ..rating };
+        assert!(!nobody.is_close(&Principal::Anonymous) && !nobody.is_close(&ada));
     }
 
     #[test]
