@@ -503,6 +503,18 @@ async fn an_erased_person_leaves_no_words(topology: Topology) {
     let path = format!("/orders/{}", text(&open, "/id"));
     let open = get(owner, &path).await.expect("the order");
     assert_eq!((text(&open, "/address"), &open["allergies"]), ("1 High Street", &json!(["milk"])));
+    // When it has ended nobody has, and what somebody said about her then goes too.
+    let reason = json!({ "reason": "Ada is not at home" });
+    post(owner, &format!("{path}/reject"), &reason).await.expect("rejected");
+    wait::until("nothing of Ada's is left of what was open", SOON, async || {
+        let order = get(owner, &path).await.map_err(|error| error.to_string())?;
+        let words = ["Ada", "High Street", "milk"];
+        match words.iter().find(|words| order.to_string().contains(*words)) {
+            None if order["state"] == "rejected" => Ok(()),
+            _ => Err(order.to_string()),
+        }
+    })
+    .await;
 }
 
 async fn a_stream_is_gone_on_with(topology: Topology) {
