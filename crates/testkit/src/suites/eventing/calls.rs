@@ -208,7 +208,7 @@ pub async fn a_slow_process_meets_what_was_said(f: &impl EventingFactory) {
 
 /// Whoever has its outcome sees to it.
 pub async fn a_call_that_the_role_leaves_alone_is_not_made(f: &impl EventingFactory) {
-    let acts = |name: &str, _| if name == "retry pay" { Act::Nothing } else { Act::Note };
+    let acts = |name: &str, _: usize| if name == "retry pay" { Act::Nothing } else { Act::Note };
     let script = Script::new().hearing_retries().acts(acts);
     let scene = Scene::new(f, script);
     let silent = scene.open(f, quick()).await;
