@@ -419,6 +419,27 @@ async fn ratings_that_come_together_are_all_counted() {
         (all.count, all.stars, all.ratings.len())
     };
     assert_eq!(sums().await, (20, 4 * (1 + 2 + 3 + 4 + 5), 20));
+    // All are of one moment: by pages of any size each is read once.
+    for limit in [1, 3, 7, 20] {
+        let (mut ids, mut cursor) = (std::collections::BTreeSet::new(), String::new());
+        for round in 1..=20 {
+            let page = Some(bistro_proto::common::v1::PageRequest { limit, cursor });
+            let restaurant_id = restaurant().to_string();
+            let asked = v1::ListRatingsRequest { restaurant_id, page };
+            let asked = platform.request(&Principal::Anonymous, asked);
+            let page = within(platform.service.list_ratings(asked)).await.unwrap();
+            for rating in page.ratings {
+                assert!(ids.insert(rating.id), "by {limit}");
+                assert_eq!(rating.order_id, "");
+            }
+            cursor = page.next_cursor;
+            assert_eq!(cursor.is_empty(), round * limit >= 20, "{round} by {limit}");
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(ids.len(), 20, "by {limit}");
+    }
     // Half of them change their minds, and a few take it back, twice over.
     for (order, who, client) in orders {
         let order_id = order.id;
