@@ -176,7 +176,9 @@ async fn templates(store: &dyn Store, id: &str) -> Result<Templates> {
         &[
             ("by_customer", &[At("/customer"), At("/placed_at")]),
             ("by_restaurant", &[At("/restaurant"), At("/placed_at")]),
+            ("by_state", &[At("/state"), At("/placed_at")]),
             ("ended_by_restaurant", &[At("/restaurant"), At("/state"), At("/placed_at")]),
+            ("ended_by_customer", &[At("/customer"), At("/state"), At("/placed_at")]),
         ],
     )?;
     let order = Template::new(orders, "ord", &json, &of, order_keys);

@@ -30,7 +30,7 @@ pub(crate) struct Recipe {
     by_customer: &'static str,
     by_restaurant: &'static str,
     open_by_restaurant: &'static str,
-    open_by_state: &'static str,
+    by_state: &'static str,
     check: &'static str,
     item_name: &'static str,
     restaurant: Id<kinds::Restaurant>,
@@ -53,7 +53,7 @@ impl Recipe {
             by_customer: index(orders, "by_customer")?,
             by_restaurant: index(orders, "by_restaurant")?,
             open_by_restaurant: index(orders, "open_by_restaurant")?,
-            open_by_state: index(orders, "open_by_state")?,
+            by_state: index(orders, "by_state")?,
             check: index(reservations, "check")?,
             item_name: index(items, "name")?,
             orders,
@@ -219,8 +219,8 @@ impl Recipe {
         vec![
             (self.by_customer, Key::new().id(customer).time(at)),
             (self.by_restaurant, Key::new().id(self.restaurant).time(at)),
+            (self.by_state, Key::new().text(state).time(at)),
             (self.open_by_restaurant, Key::new().id(self.restaurant).time(at)),
-            (self.open_by_state, Key::new().text(state).time(at)),
         ]
     }
 }

@@ -13,6 +13,7 @@ on_every_topology!(
     a_change_swaps_lines_stock_and_money,
     a_refused_change_leaves_the_order_as_it_was,
     who_may_change_what_and_when,
+    another_drop_off_comes_with_an_address,
     a_cancel_races_a_change,
 );
 
@@ -33,7 +34,7 @@ async fn ordered(
     order
 }
 
-fn change(order: &Value, quote: &Value) -> Request {
+pub(crate) fn change(order: &Value, quote: &Value) -> Request {
     let path = format!("/api/v1/orders/{}", text(order, "/id"));
     Request::put(path, &json!({ "quote": text(quote, "/token") })).prefer_wait(20)
 }
@@ -50,7 +51,7 @@ async fn changed(
 }
 
 /// The order once no change of it is under way.
-async fn settled(who: &Person, order: &Value) -> Value {
+pub(crate) async fn settled(who: &Person, order: &Value) -> Value {
     let path = format!("/orders/{}", text(order, "/id"));
     bistro_testkit::wait::until("the change is settled", SOON, async || {
         let order = get(&who.client, &path).await.map_err(|error| error.to_string())?;
@@ -135,6 +136,47 @@ async fn who_may_change_what_and_when(topology: Topology) {
     let now = get(&ada.client, &path).await.expect("the order");
     let late = ada.client.send(&change(&order, &quote).if_match(&now["sequence"])).await;
     assert_eq!(code(late), "wrong_state");
+}
+
+async fn another_drop_off_comes_with_an_address(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, MENU).await;
+    let ada = Person::new(platform, "ada", &[]).await;
+    let quote = async |latitude: f64, order: Option<&Value>| {
+        let mut body = json!({
+            "restaurant_id": restaurant.id, "fulfilment": "delivery",
+            "lines": [{ "item_id": restaurant.items[0].1, "quantity": 1 }],
+            "drop_off": { "latitude": latitude, "longitude": -0.1246 },
+        });
+        if let Some(order) = order {
+            body["changes"] = order["id"].clone();
+        }
+        post(&ada.client, "/quotes", &body).await.expect("a quote")
+    };
+    let first = quote(51.5007, None).await;
+    let body = Restaurant::placing(&first, "card_ok");
+    let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);
+    let order = ada.client.insist(&request, &mut Insistence::lasting(SOON)).await;
+    let order = order.expect("an order").body;
+    assert_eq!(order["state"], "confirmed", "{order}");
+    let moved = quote(51.5009, Some(&order)).await;
+    let path = format!("/api/v1/orders/{}", text(&order, "/id"));
+    let to = |address: &str| {
+        let body = json!({ "quote": text(&moved, "/token"), "address": address });
+        Request::put(&path, &body).prefer_wait(20).if_match(&order["sequence"])
+    };
+    let unsaid = change(&order, &moved).if_match(&order["sequence"]);
+    for wrong in [unsaid, to(""), to(" "), to(&"x".repeat(501))] {
+        assert_eq!(code(ada.client.send(&wrong).await), "invalid_argument");
+    }
+    ada.client.send(&to("2 Low Street")).await.expect("a change");
+    let order = settled(&ada, &order).await;
+    assert_eq!((text(&order, "/address"), &order["revision"]), ("2 Low Street", &json!(1)));
+    // Where it goes already needs not be said again.
+    let same = quote(51.5009, Some(&order)).await;
+    ada.client.send(&change(&order, &same).if_match(&order["sequence"])).await.expect("a change");
+    let order = settled(&ada, &order).await;
+    assert_eq!((text(&order, "/address"), &order["revision"]), ("2 Low Street", &json!(2)));
 }
 
 async fn a_cancel_races_a_change(topology: Topology) {

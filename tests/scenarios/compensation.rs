@@ -45,6 +45,9 @@ async fn last_one_is_sold_once(topology: Topology) {
     assert_eq!(restaurant.free(0).await, 0);
     let again = restaurant.quote(&buyers[0], &[(0, 1)], "delivery").await;
     assert_eq!(code(again), "invalid_argument");
+    // Nobody asked the card provider for what there was none of.
+    let path = format!("/orders/{}/payment", text(loser, "/id"));
+    assert_eq!(code(get(&platform.operator(), &path).await), "not_found");
 }
 
 async fn declined_card(topology: Topology) {

@@ -310,6 +310,29 @@ async fn voided_before_it_was_captured(topology: Topology) {
         assert_eq!(found["checks"][check], count, "{check} in {found}");
     }
     assert!((asked().await - before).abs() < f64::EPSILON);
+
+    // Who is to look at it has, and says so; what was not captured stays so.
+    let operator = platform.operator();
+    let path = format!("/orders/{}", text(&order, "/id"));
+    let seen = get(&operator, &path).await.expect("the order");
+    assert_eq!(seen["problem"], "capture: authorization_voided");
+    assert_eq!(get(&customer.client, &path).await.expect("the order")["problem"], Value::Null);
+    let resolve = of(&order, "resolve");
+    let seen_to = json!({ "problem": seen["problem"] });
+    assert_eq!(
+        crate::people::code(post(&customer.client, &resolve, &seen_to).await),
+        "permission_denied"
+    );
+    let another = json!({ "problem": "compensate: wrong_state" });
+    assert_eq!(crate::people::code(post(&operator, &resolve, &another).await), "conflict");
+    let resolved = post(&operator, &resolve, &seen_to).await.expect("resolved");
+    assert_eq!((&resolved["problem"], &resolved["state"]), (&Value::Null, &json!("completed")));
+    assert_eq!(crate::people::code(post(&operator, &resolve, &seen_to).await), "wrong_state");
+    wait::until("nobody has to look at anything", SOON, async || {
+        let problems = platform.metric("bistro_orders_problems", &[]).await;
+        if problems < 1.0 { Ok(()) } else { Err(problems) }
+    })
+    .await;
 }
 
 /// A platform that has Stripe charge the cards, or rather its stand-in.

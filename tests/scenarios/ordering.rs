@@ -386,7 +386,16 @@ async fn an_order_is_rated_once(topology: Topology) {
     let list = format!("/restaurants/{}/ratings", restaurant.id);
     let all = get(&platform.anybody(), &list).await.expect("ratings");
     assert_eq!((&all["count"], &all["stars"]), (&json!(2), &json!(7)));
-    assert_eq!(all["items"][0]["order_id"], second["id"], "newest first");
+    // Which orders they are of is not for everybody.
+    assert_eq!(all["items"][0]["order_id"], Value::Null);
+    let shown = text(&all, "/items/0/id").trim_start_matches("rat_");
+    assert_ne!(shown, text(&second, "/id").trim_start_matches("ord_"));
+    let seen = get(&eve.client, &list).await.expect("ratings");
+    assert_eq!(seen["items"], all["items"]);
+    for client in [&ada.client, &restaurant.owner.client, &platform.operator()] {
+        let all = get(client, &list).await.expect("ratings");
+        assert_eq!(all["items"][0]["order_id"], second["id"], "newest first");
+    }
 
     assert_eq!(
         code(put(&ada.client, &path(&first), None, &opinion(4)).await),
@@ -494,6 +503,18 @@ async fn an_erased_person_leaves_no_words(topology: Topology) {
     let path = format!("/orders/{}", text(&open, "/id"));
     let open = get(owner, &path).await.expect("the order");
     assert_eq!((text(&open, "/address"), &open["allergies"]), ("1 High Street", &json!(["milk"])));
+    // When it has ended nobody has, and what somebody said about her then goes too.
+    let reason = json!({ "reason": "Ada is not at home" });
+    post(owner, &format!("{path}/reject"), &reason).await.expect("rejected");
+    wait::until("nothing of Ada's is left of what was open", SOON, async || {
+        let order = get(owner, &path).await.map_err(|error| error.to_string())?;
+        let words = ["Ada", "High Street", "milk"];
+        match words.iter().find(|words| order.to_string().contains(*words)) {
+            None if order["state"] == "rejected" => Ok(()),
+            _ => Err(order.to_string()),
+        }
+    })
+    .await;
 }
 
 async fn a_stream_is_gone_on_with(topology: Topology) {

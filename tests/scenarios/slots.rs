@@ -5,11 +5,18 @@ use bistro_testkit::wait;
 use serde_json::{Value, json};
 
 use crate::{
+    changes::{change, settled},
     people::{Person, Restaurant, code, fresh, get, post, put, text},
     platform::{Platform, SOON, Topology, on_every_topology},
 };
 
-on_every_topology!(slots_are_listed_and_checked, no_race_overfills_a_slot, places_are_given_back);
+on_every_topology!(
+    slots_are_listed_and_checked,
+    no_race_overfills_a_slot,
+    places_are_given_back,
+    an_order_moves_to_another_slot,
+    a_slot_that_takes_fewer_is_not_overfilled,
+);
 
 /// Has the restaurant say what `more` says about it, beside what it says already.
 pub(crate) async fn say(restaurant: &Restaurant, more: &Value) {
@@ -43,11 +50,25 @@ async fn free(restaurant: &Restaurant, who: &Person, from: &str) -> i64 {
     slot["free"].as_i64().expect("a number")
 }
 
-async fn quote(restaurant: &Restaurant, who: &Person, from: &str) -> Result<Value, ClientError> {
-    let body = json!({
+fn basket(restaurant: &Restaurant, from: &str) -> Value {
+    json!({
         "restaurant_id": restaurant.id, "fulfilment": "pick_up", "scheduled_for": from,
         "lines": [{ "item_id": restaurant.items[0].1, "quantity": 1 }],
-    });
+    })
+}
+
+async fn quote(restaurant: &Restaurant, who: &Person, from: &str) -> Result<Value, ClientError> {
+    post(&who.client, "/quotes", &basket(restaurant, from)).await
+}
+
+/// The same, to change `order`.
+async fn quote_change(
+    restaurant: &Restaurant,
+    who: &Person,
+    (order, from): (&Value, &str),
+) -> Result<Value, ClientError> {
+    let mut body = basket(restaurant, from);
+    body["changes"] = order["id"].clone();
     post(&who.client, "/quotes", &body).await
 }
 
@@ -168,4 +189,100 @@ async fn places_are_given_back(topology: Topology) {
         if free == 1 { Ok(()) } else { Err(free) }
     })
     .await;
+}
+
+/// The order holds the last portion, and the last place of its slot.
+async fn an_order_moves_to_another_slot(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = with_slots(platform, 1, Some(2)).await;
+    let (ada, bob) =
+        (Person::new(platform, "ada", &[]).await, Person::new(platform, "bob", &[]).await);
+    let listed = slots(&restaurant, &ada).await;
+    let [old, new, taken] = [20, 24, 28].map(|place: usize| text(&listed[place], "/from"));
+    let order_for = async |who: &Person, from: &str| {
+        let quote = quote(&restaurant, who, from).await.expect("a quote");
+        let order = who.client.send(&placing(&quote)).await.expect("an order").body;
+        assert_eq!(order["state"], "confirmed", "{order}");
+        order
+    };
+    let order = order_for(&ada, old).await;
+    // Quoted while the slot is free, and filled by somebody else before it is ordered.
+    let too_late = quote_change(&restaurant, &ada, (&order, taken)).await.expect("a quote");
+    order_for(&bob, taken).await;
+    assert_eq!(restaurant.free(0).await, 0);
+    let request = change(&order, &too_late).if_match(&order["sequence"]);
+    assert_eq!(code(ada.client.send(&request).await), "sold_out");
+    let full = quote_change(&restaurant, &ada, (&order, taken)).await;
+    assert_eq!(code(full), "invalid_argument");
+
+    // For anybody else there is nothing left. For its own order there is what that holds.
+    assert_eq!(code(quote(&restaurant, &ada, old).await), "invalid_argument");
+    assert_eq!(code(quote(&restaurant, &ada, new).await), "invalid_argument", "sold out");
+    assert_eq!(code(quote_change(&restaurant, &bob, (&order, new)).await), "not_found");
+    let stays = quote_change(&restaurant, &ada, (&order, old)).await.expect("a quote");
+    let request = change(&order, &stays).if_match(&order["sequence"]);
+    ada.client.send(&request).await.expect("a change");
+    let order = settled(&ada, &order).await;
+    assert_eq!((&order["revision"], &order["scheduled_for"]), (&json!(1), &json!(old)));
+    let first_by: jiff::Timestamp = text(&order, "/accept_by").parse().expect("a time");
+
+    let moves = quote_change(&restaurant, &ada, (&order, new)).await.expect("a quote");
+    let request = change(&order, &moves).if_match(&order["sequence"]);
+    ada.client.send(&request).await.expect("a change");
+    let order = settled(&ada, &order).await;
+    assert_eq!((&order["revision"], &order["scheduled_for"]), (&json!(2), &json!(new)));
+    assert_eq!(order["change_refused"], Value::Null);
+    assert_eq!(free(&restaurant, &ada, old).await, 1);
+    assert_eq!(free(&restaurant, &ada, new).await, 0);
+    assert_eq!(restaurant.free(0).await, 0);
+    // The restaurant has as much longer to accept it as it is later.
+    let then_by: jiff::Timestamp = text(&order, "/accept_by").parse().expect("a time");
+    let [old_at, new_at]: [jiff::Timestamp; 2] = [old, new].map(|at| at.parse().expect("a time"));
+    assert_eq!(then_by.duration_since(first_by), new_at.duration_since(old_at));
+
+    let cancel = format!("/orders/{}/cancel", text(&order, "/id"));
+    post(&ada.client, &cancel, &json!({ "reason": "moved" })).await.expect("cancelled");
+    assert_eq!(free(&restaurant, &ada, new).await, 1);
+    crate::compensation::stock_returns(&restaurant, 1).await;
+}
+
+/// Who was quoted when the slot took more is told so, and leaves the place to who comes after.
+async fn a_slot_that_takes_fewer_is_not_overfilled(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = with_slots(platform, 3, None).await;
+    let ada = Person::new(platform, "ada", &[]).await;
+    let listed = slots(&restaurant, &ada).await;
+    let chosen = text(&listed[8], "/from");
+    let mut before = Vec::new();
+    for _ in 0..3 {
+        before.push(quote(&restaurant, &ada, chosen).await.expect("a quote"));
+    }
+    let terms = json!({ "minutes": 15, "capacity": 1, "ahead_hours": 48 });
+    say(&restaurant, &json!({ "slots": terms })).await;
+    wait::until("the slot takes one", SOON, async || {
+        let free = free(&restaurant, &ada, chosen).await;
+        if free == 1 { Ok(()) } else { Err(free) }
+    })
+    .await;
+    let refused = async |quote: &Value| {
+        let order = ada.client.send(&placing(quote)).await.expect("an order").body;
+        assert_eq!((text(&order, "/state"), text(&order, "/reason")), ("rejected", "sold_out"));
+    };
+    refused(&before[0]).await;
+    // What catalog says of a restaurant may be a moment old at a quote.
+    let order = wait::until("it is quoted by the new terms", SOON, async || {
+        let quote = quote(&restaurant, &ada, chosen).await.map_err(|error| error.to_string())?;
+        let order = ada.client.send(&placing(&quote)).await.map_err(|error| error.to_string())?;
+        if order.body["state"] == "confirmed" {
+            Ok(order.body)
+        } else {
+            Err(order.body.to_string())
+        }
+    })
+    .await;
+    assert_eq!(order["scheduled_for"], chosen);
+    for quote in &before[1..] {
+        refused(quote).await;
+    }
+    assert_eq!(free(&restaurant, &ada, chosen).await, 0);
 }

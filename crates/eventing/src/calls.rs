@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, info_span, warn};
 
-use crate::{Engine, Outcome, Reactor, failpoint, panics::caught};
+use crate::{Engine, Outcome, Reactor, Retry, failpoint, panics::caught};
 
 /// What another role answered to a command.
 #[derive(Debug)]
@@ -148,6 +148,10 @@ async fn make(
     call: &OpenCall,
     anchor: Option<Stored>,
 ) -> Result<&'static str, Error> {
+    // Who committed the call makes it for the first time, and knows it by its anchor.
+    if anchor.is_none() && !may_retry(engine, reactor, call).await? {
+        return Ok("left");
+    }
     let mut outcome = Outcome {
         document: call.document.clone(),
         chain: call.chain.clone(),
@@ -169,6 +173,27 @@ async fn make(
     let word = if outcome.refused.is_some() { "refused" } else { "done" };
     conclude(engine, reactor, outcome).await?;
     Ok(word)
+}
+
+/// Whether a call may be made that may have been made before; what the role writes down of that is
+/// committed then.
+async fn may_retry(engine: &Engine, reactor: &dyn Reactor, call: &OpenCall) -> Result<bool, Error> {
+    for round in 1.. {
+        let cause = Cause::Tick { name: format!("retry/{}", call.chain.id) };
+        let work = match reactor.on_retry(engine.work(cause), call).await? {
+            Retry::Make => return Ok(true),
+            Retry::Leave => return Ok(false),
+            Retry::After(work) => *work,
+        };
+        match engine.commit(work).await {
+            Ok(_) => return Ok(true),
+            Err(StoreError::Conflict { .. }) if round < engine.options().conflict_rounds => {
+                engine.after_conflict(round).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 /// Asks until there is an answer or patience ends; always with the same key.

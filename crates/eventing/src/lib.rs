@@ -32,7 +32,7 @@ pub use calls::{CallAnswer, Caller};
 pub use engine::{Engine, Parts};
 pub use lists::ListWatcher;
 pub use options::Options;
-pub use reactor::{Outcome, Reactor, Tick};
+pub use reactor::{Outcome, Reactor, Retry, Tick};
 pub use request::{Command, Decision, MarkAt};
 pub use shelf::{SHELF, StoreShelf, shelf_collection};
 pub use wake::Watcher;

@@ -64,7 +64,7 @@ impl Metrics {
                 "calls_total",
                 "Calls made, by what became of them",
                 "result",
-                &["done", "refused", "put_off"],
+                &["done", "refused", "put_off", "left"],
             )?,
             calls_under_way: gauge("active_calls", "Calls being made now")?,
             timers: counter("timers_fired_total", "Timers that fired")?,

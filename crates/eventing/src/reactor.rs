@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bistro_core::{Error, ErrorCode, Event};
 use bistro_store::{
-    CallChain, Document, DocumentRef, DueTimer, Store, StoreError, StoreExt as _, Stored,
+    CallChain, Document, DocumentRef, DueTimer, OpenCall, Store, StoreError, StoreExt as _, Stored,
     Versioned, Work,
 };
 use parking_lot::Mutex;
@@ -44,6 +44,25 @@ impl Outcome {
     }
 }
 
+/// What becomes of a call that may have been made before.
+#[derive(Debug)]
+pub enum Retry {
+    /// It is made again, from its first step.
+    Make,
+    /// It is made again once this is committed.
+    After(Box<Work>),
+    /// It has had its outcome, and is left alone.
+    Leave,
+}
+
+impl Retry {
+    /// Makes the call again once `work` is committed.
+    #[must_use]
+    pub fn after(work: Work) -> Self {
+        Self::After(Box::new(work))
+    }
+}
+
 /// Something a role looks after every now and then.
 #[derive(Clone, Copy, Debug)]
 pub struct Tick {
@@ -69,6 +88,13 @@ pub trait Reactor: Send + Sync + 'static {
     /// A timer of one of the role's documents fired. The Work consumes it.
     async fn on_timer(&self, _work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
         Err(unexpected("timer", &timer.name))
+    }
+
+    /// A call is about to be made that may have been made before: by a process that is lost or is
+    /// slow, and may be making it still. An outcome says nothing of such attempts; a role that has
+    /// to know of them writes them down here, at the version that the outcome's Work replaces.
+    async fn on_retry(&self, _work: Work, _call: &OpenCall) -> Result<Retry, Error> {
+        Ok(Retry::Make)
     }
 
     /// A call has its outcome. The Work closes it.

@@ -1,6 +1,6 @@
 //! What a basket costs, and why it, or any of its lines, cannot be ordered.
 
-use bistro_core::{Allergen, Error, Fulfilment, GeoPoint, Id, Timestamp, kinds};
+use bistro_core::{Allergen, Error, Fulfilment, GeoPoint, Id, Principal, Timestamp, kinds};
 use bistro_proto::{catalog::v1, common};
 use bistro_store::StoreExt as _;
 
@@ -70,9 +70,10 @@ impl Wish {
 
 impl Catalog {
     /// Two reads at most, whatever the basket, unless it has what only a frame explains: every
-    /// quote comes through here.
+    /// quote comes through here. And one more for an order that is to be changed.
     pub(crate) async fn price_basket(
         &self,
+        asker: &Principal,
         message: &v1::PriceBasketRequest,
     ) -> Result<v1::PriceBasketResponse, Error> {
         let id = wire::id("restaurant_id", &message.restaurant_id)?;
@@ -82,13 +83,18 @@ impl Catalog {
             tokio::try_join!(self.recent_restaurant(id), self.recent_basket(id, &lines))?;
         let framed = basket::needs_frame(&lines, &items);
         let frame = if framed { Some(self.recent_frame(id).await?) } else { None };
+        let own = match message.order_id.as_str() {
+            "" => Quantities::new(),
+            order => self.held_by(asker, order).await?,
+        };
         let now = self.engine.now();
         let when = wish.at.map_or(now, |at| at.max(now));
         let nothing = Frame::default();
         let moment =
             Moment { frame: frame.as_deref().unwrap_or(&nothing), zone: restaurant.zone(), when };
-        let judged = basket::judge(id, &lines, &items, &Quantities::new(), &moment);
-        let priced = message.lines.iter().zip(&judged).map(|(line, judged)| priced(line, judged));
+        let judged = basket::judge(id, &lines, &items, &own, &moment);
+        let each = message.lines.iter().zip(&judged);
+        let priced = each.map(|(line, judged)| priced(line, judged, &own));
         let profile = &restaurant.profile;
         let open = restaurant.takes_orders(when);
         let opens = if open { None } else { restaurant.opens_next(when) };
@@ -131,8 +137,9 @@ impl Catalog {
     }
 }
 
-fn priced(line: &v1::BasketLine, judged: &Judged<'_>) -> v1::PricedLine {
+fn priced(line: &v1::BasketLine, judged: &Judged<'_>, own: &Quantities) -> v1::PricedLine {
     let item = judged.item;
+    let free = |item: &Item| item.free + own.get(&item.id).copied().unwrap_or(0);
     let choices = judged.choices.iter().map(|choice| v1::PricedChoice {
         choice_id: choice.id.to_string(),
         name: choice.name.clone(),
@@ -145,7 +152,7 @@ fn priced(line: &v1::BasketLine, judged: &Judged<'_>) -> v1::PricedLine {
         quantity: line.quantity,
         unit_price_minor: judged.unit_price_minor(),
         refused: refusal.map_or("", basket::Refusal::as_str).to_owned(),
-        free: item.filter(|item| item.counted).map(|item| item.free),
+        free: item.filter(|item| item.counted).map(free),
         counted: item.is_some_and(|item| item.counted),
         choices: choices.collect(),
         tax_rate: item.map_or(0, |item| item.details.tax_rate),

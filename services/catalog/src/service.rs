@@ -62,6 +62,14 @@ macro_rules! service {
                 answer(Self::get_restaurant(self, &asked.principal, &message).await)
             }
 
+            async fn price_basket(
+                &self,
+                request: Request<v1::PriceBasketRequest>,
+            ) -> Result<Response<v1::PriceBasketResponse>, Status> {
+                let (asked, message) = ask(request)?;
+                answer(Self::price_basket(self, &asked.principal, &message).await)
+            }
+
             async fn audit(
                 &self,
                 request: Request<AuditRequest>,
@@ -109,6 +117,5 @@ service! {
         list_option_groups(ListOptionGroupsRequest) -> ListOptionGroupsResponse;
         get_ingredient(GetIngredientRequest) -> Ingredient;
         list_ingredients(ListIngredientsRequest) -> ListIngredientsResponse;
-        price_basket(PriceBasketRequest) -> PriceBasketResponse;
     }
 }

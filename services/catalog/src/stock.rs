@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
+use bistro_core::{Error, ErrorCode, Id, Principal, Timestamp, kinds};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::catalog::v1;
 use bistro_runtime::Asked;
@@ -30,6 +30,8 @@ struct Wanted<'a> {
     lines: &'a [Line],
     /// None: now.
     at: Option<Timestamp>,
+    /// How many places the slot has of which the order took one; 0 if it took none.
+    slot_capacity: u32,
 }
 
 impl<'a> Wanted<'a> {
@@ -37,7 +39,7 @@ impl<'a> Wanted<'a> {
         let mut fields = Fields::default();
         let at = fields.moment("wanted_at", message.wanted_at_ms);
         let restaurant = wire::id("restaurant_id", &message.restaurant_id)?;
-        fields.done(Self { restaurant, lines, at })
+        fields.done(Self { restaurant, lines, at, slot_capacity: message.slot_capacity })
     }
 }
 
@@ -133,6 +135,7 @@ impl Catalog {
             tokio::try_join!(self.restaurant(id), self.basket_items(wanted.lines))?;
         let when = wanted.at.map_or(now, |at| at.max(now));
         require_open(&restaurant, when)?;
+        require_place(&restaurant, wanted.slot_capacity)?;
         let framed = basket::needs_frame(wanted.lines, &items);
         let frame = if framed { self.recent_frame(id).await? } else { Arc::new(Frame::default()) };
         let moment = Moment { frame: &frame, zone: restaurant.zone(), when };
@@ -201,6 +204,17 @@ impl Catalog {
         self.engine.request(&command, &mark_at, decide, replay).await
     }
 
+    /// What the order of this id holds of counted stock, for the role that knows whose it is.
+    pub(crate) async fn held_by(
+        &self,
+        asker: &Principal,
+        order_id: &str,
+    ) -> Result<Quantities, Error> {
+        asker.require_workload()?;
+        let order: Id<kinds::Order> = wire::id("order_id", order_id)?;
+        Ok(self.reservation(order).await?.map(|held| held.holds()).unwrap_or_default())
+    }
+
     async fn reservation(
         &self,
         order: Id<kinds::Order>,
@@ -243,6 +257,18 @@ fn require_open(restaurant: &Restaurant, when: Timestamp) -> Result<(), Error> {
     let message =
         format!("{} does not take orders then; try again when it is open", restaurant.name);
     Err(Error::new(ErrorCode::RestaurantClosed, message))
+}
+
+/// Passes an order that took one of `capacity` places of a slot, if the slot has as many still:
+/// orders counted to as many as the quote said, which may be from before the restaurant took fewer.
+fn require_place(restaurant: &Restaurant, capacity: u32) -> Result<(), Error> {
+    let has = restaurant.profile.slots.map_or(0, |terms| terms.capacity);
+    if capacity <= has {
+        return Ok(());
+    }
+    let message =
+        format!("{} takes fewer orders at a time by now; ask for a new quote", restaurant.name);
+    Err(Error::new(ErrorCode::SoldOut, message))
 }
 
 fn reserved(lines: usize) -> v1::ReserveResponse {

@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bistro_core::{Clock as _, Error, ErrorCode, FixedClock, Id, Principal, Timestamp, kinds};
 use bistro_proto::catalog::v1;
 use bistro_runtime::{Asked, Authority, Peers, ask};
-use bistro_store::{Cause, Document as _, StoreExt as _, Work};
+use bistro_store::{Cause, Document as _, StoreExt as _, Versioned, Work};
 use bistro_testkit::RoleEngine;
 use proptest::prelude::*;
 use tonic::Request;
 
 use crate::{
-    documents::{Import, Ingredient, Item, Menu, OptionGroup, ROLE, Restaurant},
+    documents::{
+        Import, Ingredient, Item, Menu, OptionGroup, Profile, ROLE, Restaurant, SlotTerms,
+    },
     reservations::Reservation,
     samples::{HERE, item, restaurant},
     service::Catalog,
@@ -101,6 +103,11 @@ impl Bench {
         engine.commit(work).await.unwrap();
     }
 
+    async fn restaurant(&self) -> Versioned<Restaurant> {
+        let store = self.catalog.engine.store();
+        store.load::<Restaurant>(&HERE.to_string()).await.unwrap().unwrap()
+    }
+
     async fn reserve_all(
         &self,
         number: u128,
@@ -120,6 +127,7 @@ impl Bench {
             expires_at_ms: 0,
             revision,
             wanted_at_ms: 0,
+            slot_capacity: 0,
         };
         let (asked, message) = asked(message, key);
         Ok(self.catalog.reserve(&asked, &message).await?.counted_lines)
@@ -205,8 +213,7 @@ async fn an_order_of_uncounted_dishes_leaves_no_reservation() {
 #[tokio::test]
 async fn a_closed_restaurant_takes_nothing_and_a_changed_menu_is_seen() {
     let bench = Bench::new().await;
-    let store = bench.catalog.engine.store();
-    let place = store.load::<Restaurant>(&HERE.to_string()).await.unwrap().unwrap();
+    let place = bench.restaurant().await;
     let closed = Restaurant { open: false, ..place.value.clone() };
     bench
         .put(|work| {
@@ -237,6 +244,77 @@ async fn a_change_holds_enough_for_either_until_one_is_kept() {
     bench.release(1).await;
     assert_eq!(bench.free().await, STOCK);
     assert_eq!(bench.keep(1, 2, "late").await, 0);
+}
+
+#[tokio::test]
+async fn what_an_order_holds_is_free_for_its_change() {
+    let bench = Bench::new().await;
+    let stock = u32::try_from(STOCK).unwrap();
+    bench.reserve(1, counted(), stock, "place").await.unwrap();
+    let price = async |who: &Principal, order_id: String, quantity| {
+        let line =
+            v1::BasketLine { item_id: counted().to_string(), quantity, choice_ids: Vec::new() };
+        let message = v1::PriceBasketRequest {
+            restaurant_id: HERE.to_string(),
+            lines: vec![line],
+            order_id,
+            ..v1::PriceBasketRequest::default()
+        };
+        let priced = bench.catalog.price_basket(who, &message).await?;
+        Ok::<_, Error>((priced.lines[0].refused.clone(), priced.lines[0].free))
+    };
+    let orders = Principal::Workload("orders".to_owned());
+    let (sold_out, had) = ("sold_out".to_owned(), String::new());
+    let own = || order(1).to_string();
+    let others = order(2).to_string();
+    assert_eq!(price(&orders, String::new(), 1).await.unwrap(), (sold_out.clone(), Some(0)));
+    assert_eq!(price(&orders, own(), stock).await.unwrap(), (had, Some(STOCK)));
+    assert_eq!(price(&orders, own(), stock + 1).await.unwrap().0, sold_out);
+    assert_eq!(price(&orders, others, 1).await.unwrap(), (sold_out.clone(), Some(0)));
+    // Only who knows whose order it is may ask for it.
+    let refused = price(&Principal::Anonymous, own(), 1).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Unauthenticated);
+    bench.release(1).await;
+    bench.reserve(3, counted(), stock, "other").await.unwrap();
+    assert_eq!(price(&orders, own(), 1).await.unwrap().0, sold_out, "it holds nothing any more");
+}
+
+#[tokio::test]
+async fn a_place_of_a_slot_that_has_fewer_by_now_is_refused() {
+    let bench = Bench::new().await;
+    let reserve = async |number, slot_capacity| {
+        let key = format!("{number}");
+        let message = v1::ReserveRequest {
+            order_id: order(number).to_string(),
+            restaurant_id: HERE.to_string(),
+            lines: vec![v1::BasketLine {
+                item_id: uncounted().to_string(),
+                quantity: 1,
+                choice_ids: Vec::new(),
+            }],
+            wanted_at_ms: (bench.clock.now() + Duration::from_hours(1)).as_millis(),
+            slot_capacity,
+            ..v1::ReserveRequest::default()
+        };
+        let (asked, message) = asked(message, &key);
+        bench.catalog.reserve(&asked, &message).await.map(|done| done.counted_lines)
+    };
+    assert_eq!(code(reserve(1, 5).await), ErrorCode::SoldOut);
+    for (capacity, number) in [(5, 2), (3, 3)] {
+        let place = bench.restaurant().await;
+        let slots = Some(SlotTerms { minutes: 15, capacity, ahead_hours: 24 });
+        let profile = Profile { slots, ..place.profile.clone() };
+        let after = Restaurant { profile, ..place.value.clone() };
+        bench
+            .put(|work| {
+                work.replace(&place, &after).unwrap();
+            })
+            .await;
+        assert_eq!(reserve(number, capacity).await.unwrap(), 0);
+        assert_eq!(code(reserve(number + 10, capacity + 1).await), ErrorCode::SoldOut);
+    }
+    assert_eq!(code(reserve(20, 5).await), ErrorCode::SoldOut, "quoted before it took fewer");
+    assert_eq!(reserve(21, 0).await.unwrap(), 0, "it keeps the place it has");
 }
 
 #[tokio::test]
@@ -369,7 +447,7 @@ impl Bench {
             lines: vec![line],
             ..v1::PriceBasketRequest::default()
         };
-        self.catalog.price_basket(&message).await.unwrap()
+        self.catalog.price_basket(&Principal::Anonymous, &message).await.unwrap()
     }
 
     async fn menu(&self) -> v1::FullMenu {

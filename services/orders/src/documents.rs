@@ -15,8 +15,10 @@ pub(crate) const BY_RESTAURANT: &str = "by_restaurant";
 pub(crate) const OPEN_BY_RESTAURANT: &str = "open_by_restaurant";
 /// Orders of one restaurant that have ended, by state and time.
 pub(crate) const ENDED_BY_RESTAURANT: &str = "ended_by_restaurant";
-/// Orders in one state, by the time they came into it; only those that have not ended.
-pub(crate) const OPEN_BY_STATE: &str = "open_by_state";
+/// Orders of one customer that have ended, by state and time.
+pub(crate) const ENDED_BY_CUSTOMER: &str = "ended_by_customer";
+/// Orders in one state, by time.
+pub(crate) const BY_STATE: &str = "by_state";
 /// Orders that somebody has to look at, by the time they came into their state.
 pub(crate) const WITH_PROBLEM: &str = "with_problem";
 
@@ -30,7 +32,8 @@ pub(crate) static ORDERS: Collection = Collection {
         Index::new(BY_RESTAURANT),
         Index::new(OPEN_BY_RESTAURANT),
         Index::new(ENDED_BY_RESTAURANT),
-        Index::new(OPEN_BY_STATE),
+        Index::new(ENDED_BY_CUSTOMER),
+        Index::new(BY_STATE),
         Index::new(WITH_PROBLEM),
     ],
 };
@@ -85,6 +88,9 @@ pub(crate) struct Entry {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) reason: String,
 }
+
+/// Whose reasons in an [`Entry`] are codes, and no person's words.
+const SPEAK_IN_CODES: [&str; 4] = ["catalog", "delivery", "payments", "timer"];
 
 /// What is known of the payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,10 +169,15 @@ pub(crate) struct Change {
     pub(crate) counted: bool,
     /// Whether it holds a place in another slot than the order does.
     pub(crate) slot_held: bool,
+    /// Where the order is to go from then on; none: where it goes now. Personal: erased with the
+    /// customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
 }
 
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is known by itself, and stored so")]
 pub(crate) struct Order {
     pub(crate) id: Id<kinds::Order>,
     /// The name of the principal who placed it.
@@ -192,6 +203,10 @@ pub(crate) struct Order {
     /// Whether the call that reserves and authorizes still has to bring its outcome: until then
     /// it is that outcome which makes good, since only it knows what was done.
     pub(crate) placing: bool,
+    /// Whether that call may have been made more than once: then its outcome, which is that of one
+    /// attempt, does not say what another one did.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) retried: bool,
     /// Whether counted stock is held for it. What was cooked stays held, however the order ended.
     pub(crate) stock_held: bool,
     /// Whether it holds a place in its slot.
@@ -257,6 +272,10 @@ impl Order {
     pub(crate) fn erased(&self) -> Option<Self> {
         let mut order = self.clone();
         order.address.clear();
+        order.delayed_because.clear();
+        if let Some(change) = &mut order.change {
+            change.address = None;
+        }
         let changed = order.change.as_mut().and_then(|change| change.content.as_mut());
         for content in [Some(&mut order.content), changed].into_iter().flatten() {
             content.drop_off = None;
@@ -265,8 +284,10 @@ impl Order {
             // Payments keeps what it still needs.
             content.tenders.iter_mut().for_each(|tender| tender.payment_method.clear());
         }
-        // What the customer wrote when cancelling is a person's words too.
-        for entry in order.timeline.iter_mut().filter(|entry| entry.by == self.customer) {
+        // What people wrote when they ended it may be about the customer, whoever they are. Roles
+        // and timers say codes.
+        let says_codes = |by: &str| SPEAK_IN_CODES.contains(&by);
+        for entry in order.timeline.iter_mut().filter(|entry| !says_codes(&entry.by)) {
             entry.reason.clear();
         }
         (order != *self).then_some(order)
@@ -285,14 +306,17 @@ impl Document for Order {
         let mut keys = vec![
             (BY_CUSTOMER, Key::new().text(&self.customer).time(placed)),
             (BY_RESTAURANT, Key::new().id(self.restaurant).time(placed)),
+            (BY_STATE, Key::new().text(self.state.as_str()).time(placed)),
         ];
+        // What is only kept of orders that have ended costs nothing while one is placed.
         let state = self.state.as_str();
         let of_restaurant = Key::new().id(self.restaurant);
         if self.state.is_end() {
+            let of_customer = Key::new().text(&self.customer);
             keys.push((ENDED_BY_RESTAURANT, of_restaurant.text(state).time(placed)));
+            keys.push((ENDED_BY_CUSTOMER, of_customer.text(state).time(placed)));
         } else {
             keys.push((OPEN_BY_RESTAURANT, of_restaurant.time(placed)));
-            keys.push((OPEN_BY_STATE, Key::new().text(state).time(self.since())));
         }
         if !self.problem.is_empty() {
             keys.push((WITH_PROBLEM, Key::new().time(self.since())));
@@ -307,8 +331,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn an_order_of_before_there_were_options_and_taxes_reads() {
+    /// An order as it was stored before there were options and taxes.
+    fn old_order() -> Order {
         let data = format!(
             r#"{{"id":"{order}","customer":"usr_ada","restaurant":"{restaurant}",
             "lines":[{{"item":"{item}","name":"Naan","quantity":2,"unit_price_minor":250}}],
@@ -328,7 +352,12 @@ mod tests {
             compatible_from: 1,
             data: data.as_str().into(),
         };
-        let order = Order::read(&stored).unwrap();
+        Order::read(&stored).unwrap()
+    }
+
+    #[test]
+    fn an_order_of_before_there_were_options_and_taxes_reads() {
+        let order = old_order();
         assert_eq!((order.revision, order.slot_held, order.content.has_notes()), (0, false, false));
         let bill = order.content.bill();
         assert_eq!((bill.subtotal_minor, bill.tax_minor(), bill.tip_minor), (500, 0, 0));
@@ -338,5 +367,31 @@ mod tests {
         assert_eq!(again["lines"][0]["unit_price_minor"], 250);
         assert_eq!(again["total"]["amount_minor"], 500);
         assert!(again.get("change").is_none());
+        assert!(again.get("retried").is_none());
+    }
+
+    #[test]
+    fn nobodys_words_about_a_person_stay() {
+        let words = "Ada of flat 3 shouted at us";
+        let entry = |by: &str, reason: &str| {
+            let (state, at) = (State::Cancelled, Timestamp::from_millis(6));
+            Entry { state, at, by: by.to_owned(), reason: reason.to_owned() }
+        };
+        let order = Order {
+            delayed_because: words.to_owned(),
+            timeline: vec![
+                entry("catalog", "sold_out"),
+                entry("delivery", "customer_absent"),
+                entry("usr_bob", words),
+                entry("operator", words),
+                entry("usr_ada", words),
+            ],
+            ..old_order()
+        };
+        let erased = order.erased().unwrap();
+        assert!(!serde_json::to_string(&erased).unwrap().contains(words));
+        let reasons: Vec<_> = erased.timeline.iter().map(|entry| entry.reason.as_str()).collect();
+        assert_eq!(reasons, ["sold_out", "customer_absent", "", "", ""]);
+        assert_eq!(erased.erased(), None, "once is enough");
     }
 }

@@ -22,8 +22,10 @@ use crate::{
 pub(crate) const ERASE_TIMER: &str = "erase";
 /// Documents that one Work erases.
 const BATCH: u32 = 20;
-/// When the list is gone through again.
-const AGAIN: Duration = Duration::from_mins(10);
+/// When the list is gone through again: after half as long as it was asked for ago, within these.
+/// What was open mostly ends within the hour.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_mins(10);
 /// For how long something of the person's may still come in.
 const WATCHFUL: Duration = Duration::from_hours(24);
 
@@ -123,7 +125,7 @@ pub(crate) async fn go_on(engine: &Engine, work: &mut Work, user: &str) -> Resul
         let ends_round = after.step == Step::Profile;
         // Later than the timer that fired, which it must not be taken for.
         let soon = work.time + Duration::from_millis(1);
-        let at = if ends_round { work.time + AGAIN } else { soon };
+        let at = if ends_round { work.time + after.pause(work.time) } else { soon };
         work.timer::<Erasure>(user, ERASE_TIMER, at);
     }
     erased.write(work)?;
@@ -131,6 +133,11 @@ pub(crate) async fn go_on(engine: &Engine, work: &mut Work, user: &str) -> Resul
 }
 
 impl Erasure {
+    /// How long after a round that ended at `now` the next one begins.
+    fn pause(&self, now: Timestamp) -> Duration {
+        (now.since(self.asked_at) / 2).clamp(SOONEST, LATEST)
+    }
+
     /// Begins another round, if one is due.
     fn end_round(&mut self, now: Timestamp) {
         self.done = !self.met_open && now >= self.asked_at + WATCHFUL;
@@ -172,19 +179,39 @@ impl Erased {
 mod tests {
     use super::*;
 
+    fn erasure(met_open: bool) -> Erasure {
+        Erasure {
+            user: "usr_ada".to_owned(),
+            asked_at: Timestamp::from_millis(0),
+            step: Step::Ratings,
+            cursor: None,
+            met_open,
+            done: false,
+        }
+    }
+
+    #[test]
+    fn it_goes_round_often_at_first_and_seldom_later() {
+        let erasure = erasure(true);
+        let mut now = erasure.asked_at;
+        let mut rounds = 0;
+        while now < erasure.asked_at + WATCHFUL {
+            let pause = erasure.pause(now);
+            assert!((SOONEST..=LATEST).contains(&pause), "{pause:?}");
+            now = now + pause;
+            rounds += 1;
+            if rounds == 10 {
+                assert!(now <= erasure.asked_at + Duration::from_mins(1), "{now}");
+            }
+        }
+        assert!(rounds < 180, "{rounds}");
+    }
+
     #[test]
     fn it_ends_when_nothing_can_come_any_more() {
-        let asked_at = Timestamp::from_millis(0);
         let round = |met_open, after| {
-            let mut erasure = Erasure {
-                user: "usr_ada".to_owned(),
-                asked_at,
-                step: Step::Ratings,
-                cursor: None,
-                met_open,
-                done: false,
-            };
-            erasure.end_round(asked_at + after);
+            let mut erasure = erasure(met_open);
+            erasure.end_round(erasure.asked_at + after);
             assert_eq!((erasure.step, erasure.met_open), (Step::Profile, false));
             erasure.done
         };

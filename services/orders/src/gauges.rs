@@ -7,7 +7,7 @@ use bistro_store::{Key, Query, StoreExt as _};
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::{
-    documents::{OPEN_BY_STATE, Order, WITH_PROBLEM},
+    documents::{BY_STATE, Order, WITH_PROBLEM},
     state::State,
 };
 
@@ -48,10 +48,10 @@ impl Gauges {
         let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
         for state in State::ALL.iter().filter(|state| !state.is_end()) {
             let prefix = Key::new().text(state.as_str());
-            let query = Query::prefix::<Order>(OPEN_BY_STATE, &prefix).limit(COUNTED);
+            let query = Query::prefix::<Order>(BY_STATE, &prefix).limit(COUNTED);
             let orders = engine.store().list::<Order>(query).await?.items;
-            let oldest =
-                orders.first().map_or(0, |order| engine.now().since(order.since()).as_secs());
+            let ages = orders.iter().map(|order| engine.now().since(order.since()).as_secs());
+            let oldest = ages.max().unwrap_or(0);
             let labels = &[state.as_str()];
             self.open.with_label_values(labels).set(number(orders.len()));
             self.oldest.with_label_values(labels).set(i64::try_from(oldest).unwrap_or(i64::MAX));

@@ -12,6 +12,8 @@ use jiff::{
 
 /// Minutes of a day.
 const DAY: u32 = 24 * 60;
+/// Days that are gone through for one list of slots at most: more than anybody orders ahead.
+const MOST_DAYS: usize = 400;
 
 /// The time zone of an IANA name.
 pub(crate) fn zone(name: &str) -> Result<TimeZone, Error> {
@@ -32,27 +34,41 @@ pub(crate) fn begins_slot(at: Timestamp, minutes: u32, zone: &TimeZone) -> bool 
     on_the_minute && minutes > 0 && minute_of_day(local.time()).is_multiple_of(minutes)
 }
 
+/// Minutes of a day, from the first of each pair on and before the second.
+pub(crate) type Spans = Vec<(u32, u32)>;
+
 /// Where slots of `minutes` begin within `range`, the first `most` of those that are `open`.
+///
+/// Time zones are looked into for what is open, not for whatever could be: of a restaurant that is
+/// closed for months that is nothing, and anybody may ask.
 pub(crate) fn slots(
     range: Range<Timestamp>,
     minutes: u32,
     zone: &TimeZone,
-    open: impl Fn(Date, u32) -> bool,
+    open: impl Fn(Date) -> Spans,
     most: usize,
 ) -> Vec<Timestamp> {
     let mut found = Vec::new();
     let Some(first) = local(range.start, zone).filter(|_| minutes > 0) else { return found };
     let mut day = first.date();
-    while found.len() < most {
+    for _ in 0..MOST_DAYS {
+        if found.len() >= most {
+            break;
+        }
         let Some(midnight) = day.to_zoned(zone.clone()).ok() else { break };
         if midnight.timestamp().as_millisecond() >= range.end.as_millis() {
             break;
         }
-        for minute in (0..DAY).step_by(minutes as usize) {
-            for at in moments(day, minute, zone) {
-                if range.contains(&at) && found.len() < most && open(day, minute) {
-                    found.push(at);
-                }
+        let spans = open(day);
+        let is_open =
+            |minute: u32| spans.iter().any(|(begin, end)| (*begin..*end).contains(&minute));
+        let begins = (0..DAY).step_by(minutes as usize).filter(|minute| is_open(*minute));
+        for at in begins.flat_map(|minute| moments(day, minute, zone)) {
+            if found.len() >= most {
+                break;
+            }
+            if range.contains(&at) {
+                found.push(at);
             }
         }
         let Ok(next) = day.checked_add(1.day()) else { break };
@@ -82,19 +98,20 @@ fn minute_of_day(time: Time) -> u32 {
     wide(time.hour()) * 60 + wide(time.minute())
 }
 
-/// Whether it is open in this minute of `day`: within a span of the day, or of the day before if
-/// that one goes on past midnight.
-pub(crate) fn is_open(hours: &Hours, day: Date, minute: u32) -> bool {
+/// When it is open on `day`: within the day's spans, and what is left of those of the day before
+/// that go on past midnight.
+pub(crate) fn open_on(hours: &Hours, day: Date) -> Spans {
     if hours.weekly.is_empty() && hours.exceptions.is_empty() {
-        return true;
+        return vec![(0, DAY)];
     }
-    let today = spans(hours, day).any(|(begin, end)| {
-        if begin < end { (begin..end).contains(&minute) } else { minute >= begin }
-    });
-    let yesterday = day.yesterday().is_ok_and(|yesterday| {
-        spans(hours, yesterday).any(|(begin, end)| end <= begin && minute < end)
-    });
-    today || yesterday
+    let mut open: Spans = spans(hours, day)
+        .map(|(begin, end)| if begin < end { (begin, end) } else { (begin, DAY) })
+        .collect();
+    if let Ok(yesterday) = day.yesterday() {
+        let late = spans(hours, yesterday).filter(|(begin, end)| end <= begin);
+        open.extend(late.map(|(_, end)| (0, end)));
+    }
+    open
 }
 
 /// The spans of a day: an exception's, or the weekly ones; without weekly ones, all of it.
@@ -129,7 +146,8 @@ mod tests {
 
     fn is_open_at(hours: &Hours, at: Timestamp, zone: &TimeZone) -> bool {
         let local = local(at, zone).unwrap();
-        is_open(hours, local.date(), minute_of_day(local.time()))
+        let minute = minute_of_day(local.time());
+        open_on(hours, local.date()).iter().any(|(begin, end)| (*begin..*end).contains(&minute))
     }
 
     fn london() -> TimeZone {
@@ -191,7 +209,7 @@ mod tests {
             at("2026-10-24T17:00:00Z")..at("2026-10-25T12:00:00Z"),
             at("2026-03-28T17:00:00Z")..at("2026-03-29T12:00:00Z"),
         ] {
-            let open = |day, minute| is_open(&hours, day, minute);
+            let open = |day| open_on(&hours, day);
             let listed = slots(range.clone(), 30, &london(), open, 1000);
             let mut expected = Vec::new();
             let mut moment = range.start;
@@ -209,11 +227,19 @@ mod tests {
     #[test]
     fn a_list_of_slots_has_an_end() {
         let far = at("2026-11-23T12:00:00Z")..Timestamp::from_millis(i64::MAX);
-        assert_eq!(slots(far, 5, &london(), |_, _| true, 300).len(), 300);
+        let always = |_: Date| vec![(0, DAY)];
+        assert_eq!(slots(far.clone(), 5, &london(), always, 300).len(), 300);
         let none = at("2026-11-23T12:00:00Z")..at("2026-12-23T12:00:00Z");
-        assert_eq!(slots(none, 5, &london(), |_, _| false, 300), []);
+        assert_eq!(slots(none, 5, &london(), |_| Spans::new(), 300), []);
+        let days = std::cell::Cell::new(0);
+        let never = |_: Date| {
+            days.set(days.get() + 1);
+            Spans::new()
+        };
+        assert_eq!(slots(far, 1, &london(), never, 300), []);
+        assert_eq!(days.get(), MOST_DAYS, "it is given up on");
         let odd = Timestamp::from_millis(i64::MIN)..Timestamp::from_millis(i64::MAX);
-        assert_eq!(slots(odd, 5, &london(), |_, _| true, 300), []);
+        assert_eq!(slots(odd, 5, &london(), always, 300), []);
     }
 
     #[test]

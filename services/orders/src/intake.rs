@@ -138,9 +138,14 @@ fn line(line: v1::QuoteLine) -> Result<Line, Error> {
     })
 }
 
-/// The place in a slot that `quote` asks for, if it is for later.
-pub(crate) fn place(quote: &v1::QuoteContent) -> Result<Option<Place>, Error> {
+/// The place in a slot that `quote` asks for, if it is for later; refused once the slot has begun.
+pub(crate) fn place(quote: &v1::QuoteContent, now: Timestamp) -> Result<Option<Place>, Error> {
     let Some(from) = moment(quote.scheduled_for_ms) else { return Ok(None) };
+    if from <= now {
+        let message = "the slot that was quoted has begun; ask for a quote for another one and \
+                       order with a new Idempotency-Key";
+        return Err(Error::new(ErrorCode::QuoteExpired, message));
+    }
     let restaurant = quote.restaurant_id.parse().map_err(Error::internal)?;
     Ok(Some(Place { restaurant, from, capacity: quote.slot_capacity }))
 }
@@ -158,12 +163,7 @@ pub(crate) fn order(
     let content = content(quote)?;
     let mut wrong = Wrong::default();
     let tenders = tenders::of(request, content.total.amount_minor, &mut wrong);
-    if fulfilment == Fulfilment::Delivery && request.address.trim().is_empty() {
-        wrong.push("address", "say where to deliver it to");
-    }
-    if request.address.chars().count() > MAX_TEXT {
-        wrong.push("address", format!("write at most {MAX_TEXT} characters"));
-    }
+    check_address(fulfilment, &request.address, &mut wrong);
     wrong.check()?;
     Ok(Order {
         id: work.ids().id("order"),
@@ -185,6 +185,7 @@ pub(crate) fn order(
         ready_at: None,
         delayed_because: String::new(),
         placing: true,
+        retried: false,
         stock_held: false,
         slot_held: false,
         paid: Paid::NotYet,
@@ -197,6 +198,32 @@ pub(crate) fn order(
         traceparent: work.traceparent.clone(),
         problem: String::new(),
     })
+}
+
+fn check_address(fulfilment: Fulfilment, address: &str, wrong: &mut Wrong) {
+    if fulfilment == Fulfilment::Delivery && address.trim().is_empty() {
+        wrong.push("address", "say where to deliver it to");
+    }
+    if address.chars().count() > MAX_TEXT {
+        wrong.push("address", format!("write at most {MAX_TEXT} characters"));
+    }
+}
+
+/// Where `before` is to go when it becomes `content`: to `address`, if that is given. It is needed
+/// with another drop-off, which the courier would be led to, and away from the old address.
+pub(crate) fn new_address(
+    before: &Order,
+    content: &Content,
+    address: &str,
+) -> Result<Option<String>, Error> {
+    let moved = content.drop_off != before.content.drop_off;
+    if address.is_empty() && !(moved && before.fulfilment == Fulfilment::Delivery) {
+        return Ok(None);
+    }
+    let mut wrong = Wrong::default();
+    check_address(before.fulfilment, address, &mut wrong);
+    wrong.check()?;
+    Ok(Some(address.to_owned()))
 }
 
 /// Passes a reason that somebody gives.

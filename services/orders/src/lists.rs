@@ -1,22 +1,26 @@
-//! Lists of orders: of a customer, of a restaurant or of all, each one range of one index.
+//! Lists of orders: of a customer, of a restaurant or of all, each one range of one index; but what
+//! is open of all is one range for each state.
 
 use std::str::FromStr as _;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bistro_core::{Error, Id, Page, PageRequest, Principal, StaffRole, Timestamp, kinds};
 use bistro_proto::orders::v1::{ListOrdersRequest, ListOrdersResponse};
-use bistro_store::{Key, Query, StoreError, StoreExt as _, Versioned};
+use bistro_store::{Cursor, Document as _, Key, Query, StoreError, StoreExt as _, Versioned};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    documents::{BY_CUSTOMER, BY_RESTAURANT, ENDED_BY_RESTAURANT, OPEN_BY_RESTAURANT, Order},
+    documents::{
+        BY_CUSTOMER, BY_RESTAURANT, BY_STATE, ENDED_BY_CUSTOMER, ENDED_BY_RESTAURANT,
+        OPEN_BY_RESTAURANT, Order,
+    },
     present,
     service::OrdersService,
     state::State,
 };
 
 /// Pages of an index that are read for one page of a list at most: behind them it ends, full or
-/// not.
+/// not. No restaurant has as many open orders as there are in them, and few customers any.
 const MOST_READ: usize = 20;
 /// Bytes of a cursor that say which list it is of.
 const TAG: usize = 6;
@@ -44,6 +48,15 @@ impl States {
             Self::Any => true,
             Self::Open => !state.is_end(),
             Self::One(one) => one == state,
+        }
+    }
+
+    /// Whether the range of `query` holds orders in other states too: more is read at once then.
+    fn are_sought_in(self, query: &Query) -> bool {
+        match query.index {
+            Some(BY_CUSTOMER | BY_RESTAURANT) => self != Self::Any,
+            Some(OPEN_BY_RESTAURANT) => self != Self::Open,
+            _ => false,
         }
     }
 }
@@ -90,6 +103,9 @@ impl Whose {
     /// `to`.
     fn query(&self, states: States, from: Option<Timestamp>, to: Option<Timestamp>) -> Query {
         let (index, key) = match (self, states) {
+            (Self::Customer(customer), States::One(state)) if state.is_end() => {
+                (ENDED_BY_CUSTOMER, Key::new().text(customer).text(state.as_str()))
+            }
             (Self::Customer(customer), _) => (BY_CUSTOMER, Key::new().text(customer)),
             (Self::Restaurant(restaurant), States::Any) => {
                 (BY_RESTAURANT, Key::new().id(*restaurant))
@@ -98,17 +114,23 @@ impl Whose {
                 (ENDED_BY_RESTAURANT, Key::new().id(*restaurant).text(state.as_str()))
             }
             (Self::Restaurant(restaurant), _) => (OPEN_BY_RESTAURANT, Key::new().id(*restaurant)),
+            (Self::All, States::One(state)) => (BY_STATE, Key::new().text(state.as_str())),
             (Self::All, _) => return all(from, to),
         };
-        let mut query = Query::prefix::<Order>(index, &key);
-        if let Some(from) = from {
-            query = query.from(&key.clone().time(from));
-        }
-        if let Some(to) = to {
-            query = query.before(&key.time(to));
-        }
-        query.descending()
+        within(index, &key, from, to)
     }
+}
+
+/// What begins with `key` and goes on with a time from `from` on and before `to`, newest first.
+fn within(index: &'static str, key: &Key, from: Option<Timestamp>, to: Option<Timestamp>) -> Query {
+    let mut query = Query::prefix::<Order>(index, key);
+    if let Some(from) = from {
+        query = query.from(&key.clone().time(from));
+    }
+    if let Some(to) = to {
+        query = query.before(&key.clone().time(to));
+    }
+    query.descending()
 }
 
 /// Every order: their ids begin with when they were placed.
@@ -143,6 +165,21 @@ fn unseal(text: &str, tag: [u8; TAG]) -> Result<String, StoreError> {
     String::from_utf8(cursor.to_vec()).map_err(|_| StoreError::BadCursor)
 }
 
+/// The cursor of what comes after `order` in the list of `query`.
+fn place_in(query: &Query, order: &Order) -> Option<String> {
+    let (_, key) = order.keys().into_iter().find(|(index, _)| query.index == Some(*index))?;
+    let cursor = Cursor { key: key.as_str().to_owned(), id: order.id() };
+    Some(cursor.encode_for(query))
+}
+
+/// The place that a cursor of [`OrdersService::open`] names: when the last order was placed, and its
+/// id.
+fn place(text: &str) -> Result<(Timestamp, String), StoreError> {
+    let Cursor { key, id } = Cursor::decode(text)?;
+    let millis = key.parse().map_err(|_| StoreError::BadCursor)?;
+    Ok((Timestamp::from_millis(millis), id))
+}
+
 impl OrdersService {
     pub(crate) async fn list(
         &self,
@@ -152,19 +189,59 @@ impl OrdersService {
         let states = States::parse(&request.state)?;
         let whose = Whose::of(&request, principal)?;
         let moment = crate::intake::moment;
-        let query = whose.query(states, moment(request.from_ms), moment(request.to_ms));
+        let (from, to) = (moment(request.from_ms), moment(request.to_ms));
+        let query = whose.query(states, from, to);
         let tag = tag(&query, states);
         let page = request.page.unwrap_or_default();
         let cursor = match page.cursor.as_str() {
             "" => None,
             text => Some(unseal(text, tag)?),
         };
-        let found = self.filtered(query, PageRequest::new(page.limit, cursor), states).await?;
+        let page = PageRequest::new(page.limit, cursor);
+        let found = if (&whose, states) == (&Whose::All, States::Open) {
+            self.open(page, (from, to)).await?
+        } else {
+            self.filtered(query, page, states).await?
+        };
         let shown = found.items.iter().map(|order| present::shown(order, principal));
         Ok(ListOrdersResponse {
             orders: shown.collect(),
             next_cursor: found.next.map(|next| seal(&next, tag)).unwrap_or_default(),
         })
+    }
+
+    /// A page of all that is open, whosever: what comes next of each state's list, together. They are
+    /// read in the order of a life, so that an order that goes on meanwhile is met, if twice.
+    async fn open(
+        &self,
+        page: PageRequest,
+        (from, to): (Option<Timestamp>, Option<Timestamp>),
+    ) -> Result<Page<Versioned<Order>>, Error> {
+        let after = page.cursor.as_deref().map(place).transpose()?;
+        let (mut items, mut more) = (Vec::new(), false);
+        for state in State::ALL.iter().filter(|state| !state.is_end()) {
+            let key = Key::new().text(state.as_str());
+            let mut query = within(BY_STATE, &key, from, to).limit(page.limit);
+            query.after = after.as_ref().map(|(placed_at, id)| Cursor {
+                key: key.time(*placed_at).as_str().to_owned(),
+                id: id.clone(),
+            });
+            let found = self.engine.store().list::<Order>(query).await?;
+            more |= found.next.is_some();
+            items.extend(found.items);
+        }
+        let place_of = |order: &Versioned<Order>| (order.placed_at, order.id.to_string());
+        items.sort_by_cached_key(|order| std::cmp::Reverse(place_of(order)));
+        items.dedup_by_key(|order| order.id);
+        let limit = page.limit as usize;
+        more |= items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more).map(place_of);
+        let next = last.map(|(placed_at, id)| {
+            let key = placed_at.as_millis().to_string();
+            Cursor { key, id }.encode()
+        });
+        Ok(Page { items, next })
     }
 
     /// A page of the list in `states`. Where the index holds others too, it reads on until there is
@@ -175,11 +252,19 @@ impl OrdersService {
         mut page: PageRequest,
         states: States,
     ) -> Result<Page<Versioned<Order>>, Error> {
+        let wanted = page.limit as usize;
+        if states.are_sought_in(&query) {
+            page.limit = PageRequest::MAX_LIMIT;
+        }
         let mut read = 0;
         loop {
             read += 1;
             let mut found = self.engine.store().list::<Order>(query.clone().page(&page)?).await?;
             found.items.retain(|order| states.contain(order.state));
+            if found.items.len() > wanted {
+                found.items.truncate(wanted);
+                found.next = found.items.last().and_then(|order| place_in(&query, order));
+            }
             if !found.items.is_empty() || found.next.is_none() || read >= MOST_READ {
                 return Ok(found);
             }

@@ -13,7 +13,8 @@ use prost::Message;
 
 use crate::{
     documents::{ORDERS, Order},
-    intake, present, saga,
+    intake, present,
+    saga::{self, Proposal},
     service::OrdersService,
     slots::{Place, Slot},
     state::State,
@@ -28,8 +29,8 @@ type Wanted = Option<(Place, Option<Slot>)>;
 
 impl OrdersService {
     /// The place that `quote` asks for, if it is for later.
-    async fn wanted(&self, quote: &QuoteContent) -> Result<Wanted, Error> {
-        let Some(place) = intake::place(quote)? else { return Ok(None) };
+    async fn wanted(&self, quote: &QuoteContent, now: Timestamp) -> Result<Wanted, Error> {
+        let Some(place) = intake::place(quote, now)? else { return Ok(None) };
         Ok(Some((place, self.slot(place.restaurant, place.from).await?)))
     }
 
@@ -72,7 +73,7 @@ impl OrdersService {
     ) -> Result<(String, Decision<OrderMessage>), Error> {
         let customer = asked.principal.name();
         let quote = self.signer.open(&request.quote, &customer, work.time)?;
-        let wanted = self.wanted(&quote).await?;
+        let wanted = self.wanted(&quote, work.time).await?;
         let order = intake::order(&work, customer, quote, request)?;
         let confirm_by = work.time + self.config.orders.confirm_within;
         let expires = work.time + self.config.catalog.reservation_ttl;
@@ -144,7 +145,11 @@ impl OrdersService {
             let message = "only its customer may change an order";
             return Err(Error::new(ErrorCode::PermissionDenied, message));
         }
-        if request.version != 0 && request.version != before.version {
+        if request.version == 0 {
+            let message = "say which version of the order is changed: its sequence";
+            return Err(Error::new(ErrorCode::PreconditionRequired, message));
+        }
+        if request.version != before.version {
             let message = "the order changed since it was read; read it again";
             return Err(Error::new(ErrorCode::VersionMismatch, message));
         }
@@ -155,13 +160,15 @@ impl OrdersService {
             let message = "quote the same restaurant and fulfilment as the order's";
             return Err(Error::field("quote", message));
         }
-        let wanted = self.wanted(&quote).await?;
+        let place = self.wanted(&quote, work.time).await?;
         let content = intake::content(quote)?;
+        let address = intake::new_address(&before, &content, &request.address)?;
+        let proposal = Proposal { content, address, place };
         let times: (Timestamp, Timestamp) = (
             work.time + self.config.orders.confirm_within,
             work.time + self.config.catalog.reservation_ttl,
         );
-        let after = saga::propose(&mut work, &before, content, wanted, times)?;
+        let after = saga::propose(&mut work, &before, proposal, times)?;
         let answer = present::message(&after, before.version + 1, &asked.principal);
         Ok(Decision::commit(work, answer))
     }

@@ -80,6 +80,11 @@ pub(crate) fn message(order: &Order, version: i64, principal: &Principal) -> Ord
         changing: order.change.is_some() && !order.state.is_end(),
         change_refused: order.change_refused.clone(),
         delayed_because: order.delayed_because.clone(),
+        problem: if principal.require_support().is_ok() {
+            order.problem.clone()
+        } else {
+            String::new()
+        },
     }
 }
 

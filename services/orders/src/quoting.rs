@@ -30,12 +30,21 @@ impl OrdersService {
         let request = if request.again.is_empty() {
             request
         } else {
-            again(&self.own(asked, &request.again).await?, request)?
+            again(&self.own(asked, "again", &request.again).await?, request)?
         };
         let restaurant: Id<kinds::Restaurant> = request
             .restaurant_id
             .parse()
             .map_err(|cause| Error::field("restaurant_id", format!("{cause}")))?;
+        let changed = if request.changes.is_empty() {
+            None
+        } else {
+            Some(self.own(asked, "changes", &request.changes).await?)
+        };
+        if changed.as_ref().is_some_and(|order| order.restaurant != restaurant) {
+            let message = "that order is another restaurant's; an order stays where it is";
+            return Err(Error::field("changes", message));
+        }
         let profile = async {
             match asked.principal.user() {
                 Some(user) => Ok(self.profile(user).await?),
@@ -53,7 +62,10 @@ impl OrdersService {
         };
         let advice = profile.map(|profile| advice(&profile, &priced, request.allergens_accepted));
         let advice = advice.unwrap_or_default();
-        let wrong = self.wrong(&request, &priced, &advice, (restaurant, now)).await?;
+        // Its own place is free for it.
+        let held = changed.filter(|order| order.slot_held);
+        let held = held.and_then(|order| order.content.scheduled_for);
+        let wrong = self.wrong(&request, &priced, &advice, (restaurant, held, now)).await?;
         let bill = match bill(&request, &priced) {
             Ok(bill) if wrong.is_empty() => bill,
             Ok(_) => return Err(refusal(wrong, &priced, &request)),
@@ -71,7 +83,7 @@ impl OrdersService {
                 amount_minor: bill.total_minor(),
                 currency: currency.code().to_owned(),
             }),
-            expires_at_ms: (now + self.config.orders.quote_ttl).as_millis(),
+            expires_at_ms: self.expiry(&request, now).as_millis(),
             principal: asked.principal.name(),
             amounts: Some(bill.message()),
             drop_off: request.drop_off.filter(|_| is_delivery(&request)),
@@ -95,10 +107,16 @@ impl OrdersService {
         })
     }
 
-    /// An order of the asker's; there is none of anybody else's.
-    async fn own(&self, asked: &Asked, id: &str) -> Result<Order, Error> {
+    /// Until when a quote can be ordered: one for a slot, until that begins.
+    fn expiry(&self, request: &CreateQuoteRequest, now: Timestamp) -> Timestamp {
+        let expires = now + self.config.orders.quote_ttl;
+        intake::moment(request.scheduled_for_ms).map_or(expires, |from| from.min(expires))
+    }
+
+    /// An order of the asker's, named in the field `path`; there is none of anybody else's.
+    async fn own(&self, asked: &Asked, path: &str, id: &str) -> Result<Order, Error> {
         let id: Id<kinds::Order> =
-            id.parse().map_err(|cause| Error::field("again", format!("{cause}")))?;
+            id.parse().map_err(|cause| Error::field(path, format!("{cause}")))?;
         let order = self.load(&id.to_string()).await?;
         if order.customer != asked.principal.name() {
             return Err(Error::not_found(format_args!("order {id}")));
@@ -118,18 +136,24 @@ impl OrdersService {
             fulfilment: request.fulfilment.clone(),
             wanted_at_ms: request.scheduled_for_ms,
             drop_off: request.drop_off.filter(|_| is_delivery(request)),
+            order_id: request.changes.clone(),
         };
-        let priced = CatalogClient::new(self.catalog.clone()).price_basket(basket).await;
+        // Whose order it is was seen to here: for that the role speaks for itself.
+        let as_role = !request.changes.is_empty();
+        let catalog = self.catalog.clone();
+        let catalog = if as_role { catalog.as_workload() } else { catalog };
+        let priced = CatalogClient::new(catalog).price_basket(basket).await;
         Ok(priced.map_err(|status| error_of(&status))?.into_inner())
     }
 
-    /// Every reason why the basket cannot be ordered, but for what it costs.
+    /// Every reason why the basket cannot be ordered, but for what it costs. The asker may have a
+    /// place already in the slot that begins at `held`.
     async fn wrong(
         &self,
         request: &CreateQuoteRequest,
         priced: &PriceBasketResponse,
         advice: &Advice,
-        (restaurant, now): (Id<kinds::Restaurant>, Timestamp),
+        (restaurant, held, now): (Id<kinds::Restaurant>, Option<Timestamp>, Timestamp),
     ) -> Result<Wrong, Error> {
         let mut wrong = Wrong::default();
         if let Some(wanted) = intake::moment(request.scheduled_for_ms) {
@@ -138,6 +162,7 @@ impl OrdersService {
                 None => wrong.push("scheduled_for", none),
                 Some(terms) => match slots::check(wanted, terms, &priced.time_zone, now)? {
                     Some(time) => wrong.extend([time]),
+                    None if held == Some(wanted) => {}
                     None => {
                         let place = Place { restaurant, from: wanted, capacity: terms.capacity };
                         wrong.extend(self.check_free(place).await?);

@@ -3,12 +3,18 @@
 //! A restaurant's ratings are counted by their stars, one number for each, in the Work that makes,
 //! changes or removes a rating: count and sum follow from these and are never off.
 
-use bistro_core::{Error, ErrorCode, FieldError, Fulfilment, Id, PageRequest, Timestamp, kinds};
+use std::time::Duration;
+
+use bistro_core::{
+    Error, ErrorCode, FieldError, Fulfilment, Id, IdSource, PageRequest, Principal, StaffRole,
+    Timestamp, kinds,
+};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::orders::v1;
 use bistro_runtime::Asked;
 use bistro_store::{
-    Collection, Document, DocumentRef, Index, Key, Query, StoreExt as _, Versioned, Work,
+    Collection, Cursor, Document, DocumentRef, Index, Key, Query, StoreError, StoreExt as _,
+    Versioned, Work,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,9 +63,28 @@ pub(crate) struct Rating {
 }
 
 impl Rating {
+    /// The id that others know it by. Its own is that of its order in another form, and the order
+    /// is nobody's business who only reads what people think of a restaurant.
+    fn shown_id(&self) -> Id<kinds::Rating> {
+        IdSource::from_cause(self.created_at, &self.id.to_string()).id("shown")
+    }
+
+    /// Whether `principal` is shown which order it is of: who wrote it, and the restaurant.
+    fn is_close(&self, principal: &Principal) -> bool {
+        let staff = &[StaffRole::Manager, StaffRole::Chef];
+        (principal.name() == self.customer && *principal != Principal::Anonymous)
+            || principal.require_staff(self.restaurant, staff).is_ok()
+            || principal.require_support().is_ok()
+    }
+
+    /// As anybody is shown it.
+    fn public(&self, version: i64) -> v1::Rating {
+        v1::Rating { order_id: String::new(), ..self.message(version) }
+    }
+
     fn message(&self, version: i64) -> v1::Rating {
         v1::Rating {
-            id: self.id.to_string(),
+            id: self.shown_id().to_string(),
             order_id: self.id.sibling::<kinds::Order>().to_string(),
             restaurant_id: self.restaurant.to_string(),
             stars: self.stars,
@@ -146,6 +171,26 @@ impl Opinion {
         }
         let delivery_stars = (delivery_stars > 0).then_some(delivery_stars);
         Ok(Self { stars, delivery_stars, comment: comment.to_owned() })
+    }
+}
+
+/// The cursor of what comes after `rating` in its restaurant's list. It names the rating as it is
+/// shown: anybody can read what a cursor is made of.
+fn place_of(rating: &Rating) -> String {
+    let key = format!("{}/{}", rating.restaurant, rating.created_at.as_millis());
+    Cursor { key, id: rating.shown_id().to_string() }.encode()
+}
+
+/// When the rating was made, and the id it is shown with, that a cursor in the list of `restaurant`
+/// names.
+fn place(restaurant: Id<kinds::Restaurant>, text: &str) -> Result<(Timestamp, String), StoreError> {
+    let Cursor { key, id } = Cursor::decode(text)?;
+    let (of, at) = key.split_once('/').ok_or(StoreError::BadCursor)?;
+    let at = at.parse().map_err(|_| StoreError::BadCursor)?;
+    if of == restaurant.to_string() {
+        Ok((Timestamp::from_millis(at), id))
+    } else {
+        Err(StoreError::BadCursor)
     }
 }
 
@@ -325,9 +370,39 @@ impl OrdersService {
         self.engine.request(&command, &mark_of(id), decide, replay).await
     }
 
+    /// At least `limit` ratings of `restaurant` from the place `after` on, newest first, if there are
+    /// as many.
+    async fn ratings_after(
+        &self,
+        restaurant: Id<kinds::Restaurant>,
+        after: Option<(Timestamp, String)>,
+        limit: u32,
+    ) -> Result<Vec<Versioned<Rating>>, Error> {
+        let store = self.engine.store();
+        let key = Key::new().id(restaurant);
+        let all = Query::prefix::<Rating>(BY_RESTAURANT, &key).descending();
+        let Some((at, shown)) = after else {
+            return Ok(store.list::<Rating>(all.limit(limit)).await?.items);
+        };
+        let of_that_moment = all
+            .clone()
+            .from(&key.clone().time(at))
+            .before(&key.clone().time(at + Duration::from_millis(1)))
+            .limit(PageRequest::MAX_LIMIT);
+        let mut found = store.list::<Rating>(of_that_moment).await?.items;
+        // One that was taken back since is not found: then some come again, and none is left out.
+        if let Some(last) = found.iter().position(|rating| rating.shown_id().to_string() == shown) {
+            found.drain(..=last);
+        }
+        let earlier = all.before(&key.time(at)).limit(limit);
+        found.extend(store.list::<Rating>(earlier).await?.items);
+        Ok(found)
+    }
+
     /// The ratings of a restaurant, newest first, and what they come to. Anybody may read them.
     pub(crate) async fn ratings_of(
         &self,
+        principal: &Principal,
         request: v1::ListRatingsRequest,
     ) -> Result<v1::ListRatingsResponse, Error> {
         let restaurant: Id<kinds::Restaurant> = request
@@ -335,17 +410,30 @@ impl OrdersService {
             .parse()
             .map_err(|cause| Error::field("restaurant_id", format!("{cause}")))?;
         let page = request.page.unwrap_or_default();
-        let query = Query::prefix::<Rating>(BY_RESTAURANT, &Key::new().id(restaurant))
-            .descending()
-            .page(&PageRequest::new(page.limit, Some(page.cursor)))?;
-        let found = self.engine.store().list::<Rating>(query).await?;
+        let after = match page.cursor.as_str() {
+            "" => None,
+            text => Some(place(restaurant, text)?),
+        };
+        let limit = PageRequest::new(page.limit, None).limit;
+        let mut found = self.ratings_after(restaurant, after, limit + 1).await?;
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
         let ids: Vec<String> =
             (1..=MOST).map(|stars| RatingCount::id_of(restaurant, stars)).collect();
         let counts = self.engine.store().load_many::<RatingCount>(&ids).await?;
         let (count, stars) = sums(counts.iter().map(|count| &count.value));
+        let next_cursor = found.last().filter(|_| more).map(|last| place_of(last));
+        let shown = found.iter().map(|rating| {
+            let version = rating.version;
+            if rating.is_close(principal) {
+                rating.message(version)
+            } else {
+                rating.public(version)
+            }
+        });
         Ok(v1::ListRatingsResponse {
-            ratings: found.items.iter().map(|rating| rating.message(rating.version)).collect(),
-            next_cursor: found.next.unwrap_or_default(),
+            ratings: shown.collect(),
+            next_cursor: next_cursor.unwrap_or_default(),
             count,
             stars,
         })
@@ -371,6 +459,43 @@ mod tests {
         assert_eq!(paths(1, 5, "é".repeat(MAX_COMMENT).as_str(), true), [""; 0]);
         let opinion = Opinion::check(1, 0, "", true);
         assert_eq!(opinion.ok().and_then(|opinion| opinion.delivery_stars), None);
+    }
+
+    #[test]
+    fn the_public_is_not_told_which_order_is_rated() {
+        let ada = Principal::User {
+            id: Id::from_bits(7),
+            session: Id::from_bits(1),
+            roles: Vec::new(),
+            memberships: Vec::new(),
+        };
+        let rating = Rating {
+            id: Id::from_bits(5),
+            restaurant: Id::from_bits(2),
+            customer: ada.name(),
+            stars: 4,
+            delivery_stars: None,
+            comment: String::new(),
+            created_at: Timestamp::from_millis(1_000),
+            removed: false,
+        };
+        let order = Id::<kinds::Order>::from_bits(5);
+        assert_eq!(rating.message(1).order_id, order.to_string());
+        let public = rating.public(1);
+        assert_eq!((public.order_id.as_str(), public.stars), ("", 4));
+        let shown: Id<kinds::Rating> = public.id.parse().unwrap();
+        assert_ne!(shown.sibling(), order, "the id says it too");
+        assert_eq!(shown, rating.shown_id(), "and is always the same");
+        let cursor = place_of(&rating);
+        assert_ne!(Cursor::decode(&cursor).unwrap().id, rating.id.to_string(), "a cursor too");
+        assert_eq!(place(rating.restaurant, &cursor).unwrap(), (rating.created_at, public.id));
+        for (of, text) in [(Id::from_bits(3), &*cursor), (rating.restaurant, "rubbish")] {
+            assert!(matches!(place(of, text), Err(StoreError::BadCursor)), "{text}");
+        }
+        assert!(rating.is_close(&ada) && rating.is_close(&Principal::Operator));
+        assert!(!rating.is_close(&Principal::Anonymous));
+        let nobody = Rating { customer: Principal::Anonymous.name(), ..rating };
+        assert!(!nobody.is_close(&Principal::Anonymous) && !nobody.is_close(&ada));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use bistro_config::Config;
-use bistro_core::{Error, ErrorCode, Event, Timestamp};
-use bistro_eventing::{Engine, Outcome, Reactor, Tick};
+use bistro_core::{Error, ErrorCode, Event};
+use bistro_eventing::{Engine, Outcome, Reactor, Retry, Tick};
 use bistro_proto::{
     accounts::v1::UserErased,
     catalog::v1::ReserveResponse,
@@ -12,7 +12,7 @@ use bistro_proto::{
     payments::v1::{Payment, PaymentAuthorized, PaymentCaptureFailed, PaymentFailed},
 };
 use bistro_runtime::RoleContext;
-use bistro_store::{DueTimer, StoreExt as _, Versioned, Work};
+use bistro_store::{DueTimer, OpenCall, StoreExt as _, Versioned, Work};
 use prost::{Message, Name};
 use tracing::error;
 
@@ -47,14 +47,6 @@ impl OrdersReactor {
         let found = self.engine.store().load::<Order>(id).await?;
         // Only orders that were placed are spoken of; one that is not there yet cannot be.
         found.ok_or_else(|| missing(id))
-    }
-
-    /// When `order`, confirmed at `now`, expires unless it is accepted. One for later may wait until
-    /// it would have to be begun.
-    fn accept_by(&self, order: &Order, now: Timestamp) -> Timestamp {
-        let within = self.config.orders.accept_within;
-        let begun = order.content.scheduled_for.map(|at| at - within);
-        begun.map_or(now + within, |begun| begun.max(now + within))
     }
 
     async fn kitchen(
@@ -118,8 +110,8 @@ impl Reactor for OrdersReactor {
             saga::delivery_failed(&mut work, &before, &failed.reason)?
         } else if is::<PaymentAuthorized>(event) {
             let before = self.order(&decode::<PaymentAuthorized>(event)?.order_id).await?;
-            let accept_by = self.accept_by(&before, work.time);
-            saga::authorized(&mut work, &before, sequence, accept_by)?
+            let within = self.config.orders.accept_within;
+            saga::authorized(&mut work, &before, sequence, within)?
         } else if is::<PaymentFailed>(event) {
             let failed = decode::<PaymentFailed>(event)?;
             let before = self.order(&failed.order_id).await?;
@@ -151,19 +143,37 @@ impl Reactor for OrdersReactor {
         Ok(changed.then_some(work))
     }
 
+    /// An outcome does not say whether another attempt at placing asked for payment: that there was
+    /// one is written down before it asks for anything.
+    async fn on_retry(&self, mut work: Work, call: &OpenCall) -> Result<Retry, Error> {
+        if call.chain.label != saga::PLACE_CALL {
+            return Ok(Retry::Make);
+        }
+        let before = self.order(&call.document.id).await?;
+        if !before.placing {
+            return Ok(Retry::Leave);
+        }
+        if before.retried {
+            return Ok(Retry::Make);
+        }
+        saga::note_retry(&mut work, &before)?;
+        Ok(Retry::after(work))
+    }
+
     async fn on_outcome(&self, mut work: Work, outcome: &Outcome) -> Result<Option<Work>, Error> {
         match outcome.chain.label.as_str() {
             saga::PLACE_CALL => {
                 let before = outcome.anchor(self.engine.store()).await?;
                 let before = before.ok_or_else(|| missing(&outcome.document.id))?;
-                let accept_by = self.accept_by(&before, work.time);
-                let changed = saga::placed(&mut work, &before, &what_came(outcome)?, accept_by)?;
+                let within = self.config.orders.accept_within;
+                let changed = saga::placed(&mut work, &before, &what_came(outcome)?, within)?;
                 Ok(changed.then_some(work))
             }
             saga::CHANGE_CALL => {
                 let before = outcome.anchor(self.engine.store()).await?;
                 let before = before.ok_or_else(|| missing(&outcome.document.id))?;
-                let changed = saga::taken(&mut work, &before, &what_was_taken(outcome)?)?;
+                let within = self.config.orders.accept_within;
+                let changed = saga::taken(&mut work, &before, &what_was_taken(outcome)?, within)?;
                 Ok(changed.then_some(work))
             }
             saga::SETTLE_CALL => {

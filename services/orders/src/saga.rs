@@ -7,12 +7,14 @@ mod asks;
 mod change;
 mod cooking;
 
+use std::time::Duration;
+
 use bistro_core::{Error, ErrorCode, Timestamp};
 use bistro_proto::orders::v1::{OrderConfirmed, OrderEnded};
 use bistro_store::{CallStep, Versioned, Work};
 use prost::{Message, Name};
 
-pub(crate) use change::{Taken, propose, settled, taken};
+pub(crate) use change::{Proposal, Taken, propose, settled, taken};
 pub(crate) use cooking::{Kitchen, accept, complete, delay, hand_over, kitchen_tells, picked_up};
 
 use crate::{
@@ -75,24 +77,45 @@ pub(crate) fn place(
     reservation_expires: Timestamp,
 ) -> Result<Order, Error> {
     let order = Order { confirm_by: Some(confirm_by), slot_held: place.is_some(), ..order };
+    let capacity = capacity(place.as_ref());
     work.insert_new(&order)?;
     if let Some((place, there)) = place {
         place.take(work, there.as_ref())?;
     }
     work.timer::<Order>(order.id, CONFIRM_TIMER, confirm_by);
     let steps = vec![
-        asks::reserve(&order, &order.content, order.revision, reservation_expires),
+        asks::reserve(&order, &order.content, order.revision, (reservation_expires, capacity)),
         asks::authorize(&order, &order.content, order.revision),
     ];
     work.call(PLACE_CALL, steps);
     Ok(order)
 }
 
+/// How many orders the slot holds in which a place is taken; 0 if none is.
+fn capacity(place: Option<&(Place, Option<Slot>)>) -> u32 {
+    place.map_or(0, |(place, _)| place.capacity)
+}
+
+/// When an order for `scheduled_for`, or for now, that is confirmed at `now` expires unless it is
+/// accepted `within` this time. One for later may wait until it would have to be begun.
+fn accept_by(scheduled_for: Option<Timestamp>, now: Timestamp, within: Duration) -> Timestamp {
+    let begun = scheduled_for.map(|at| at - within);
+    begun.map_or(now + within, |begun| begun.max(now + within))
+}
+
+/// Writes down that the call that [`place`] made may be made more than once. At the version that
+/// the outcome's Work replaces: the first attempt cannot conclude as if it had been the only one.
+pub(crate) fn note_retry(work: &mut Work, before: &Versioned<Order>) -> Result<(), Error> {
+    let order = Order { retried: true, ..before.value.clone() };
+    work.replace(before, &order)?;
+    Ok(())
+}
+
 /// What came of the call that [`place`] made.
 #[derive(Clone, Debug)]
 pub(crate) enum Placed {
-    /// Stock could not be reserved, and payment was not asked for after that. It may have been
-    /// before: a call that is made again begins at its first step.
+    /// Stock could not be reserved, and this attempt did not ask for payment. Another one may have:
+    /// a call that is made again begins at its first step.
     NoStock(Error),
     /// Stock was seen to (`stock_held` if any is counted), payment was refused.
     NoPayment { stock_held: bool, why: Error },
@@ -101,11 +124,13 @@ pub(crate) enum Placed {
 }
 
 impl Placed {
-    /// Whether counted stock is held, and what is known of the payment.
-    fn taken(&self) -> (bool, Paid) {
+    /// Whether counted stock is held, and what is known of the payment, if the call may have been
+    /// made more than once or not.
+    fn taken(&self, retried: bool) -> (bool, Paid) {
         match self {
-            // What comes too late of an earlier attempt to reserve is found by catalog when its
-            // time is up. An earlier attempt to authorize has no such end: it has to be voided.
+            Self::NoStock(_) if !retried => (false, Paid::NotYet),
+            // What comes too late of another attempt to reserve is found by catalog when its
+            // time is up. Another attempt to authorize has no such end: it has to be voided.
             Self::NoStock(_) => (false, Paid::Pending),
             // Nothing else says for certain that the provider holds no money.
             Self::NoPayment { stock_held, why } if why.code() == ErrorCode::CardDeclined => {
@@ -122,14 +147,14 @@ pub(crate) fn placed(
     work: &mut Work,
     before: &Versioned<Order>,
     outcome: &Placed,
-    accept_by: Timestamp,
+    accept_within: Duration,
 ) -> Result<bool, Error> {
     if !before.placing {
         return Ok(false);
     }
     let mut order = before.value.clone();
     order.placing = false;
-    (order.stock_held, order.paid) = outcome.taken();
+    (order.stock_held, order.paid) = outcome.taken(order.retried);
 
     if order.state.is_end() {
         // It was called off meanwhile: give back what the call took.
@@ -153,7 +178,7 @@ pub(crate) fn placed(
             end(work, before, order, Step::RefusePayment, by)?;
         }
         Placed::Done { paid: Paid::Authorized, .. } => {
-            confirm(work, before, order, By::role("payments"), accept_by)?;
+            confirm(work, before, order, By::role("payments"), accept_within)?;
         }
         Placed::Done { .. } => {
             work.replace(before, &order)?;
@@ -183,13 +208,13 @@ pub(crate) fn authorized(
     work: &mut Work,
     before: &Versioned<Order>,
     sequence: i64,
-    accept_by: Timestamp,
+    accept_within: Duration,
 ) -> Result<bool, Error> {
     if !awaits_payment(before)? {
-        return change::authorized(work, before, sequence);
+        return change::authorized(work, before, sequence, accept_within);
     }
     let order = Order { paid: Paid::Authorized, ..before.value.clone() };
-    confirm(work, before, order, By::role("payments"), accept_by)?;
+    confirm(work, before, order, By::role("payments"), accept_within)?;
     Ok(true)
 }
 
@@ -240,9 +265,10 @@ fn confirm(
     before: &Versioned<Order>,
     mut order: Order,
     by: By<'_>,
-    accept_by: Timestamp,
+    accept_within: Duration,
 ) -> Result<(), Error> {
     advance(&mut order, Step::Confirm, by, work.time)?;
+    let accept_by = accept_by(order.content.scheduled_for, work.time, accept_within);
     (order.confirm_by, order.accept_by) = (None, Some(accept_by));
     work.replace(before, &order)?;
     work.cancel_timer::<Order>(order.id, CONFIRM_TIMER);
@@ -336,8 +362,7 @@ fn leave_slots(order: &mut Order) -> Vec<Timestamp> {
 }
 
 /// What has to be given back that is known to be taken, or may be, from an order that `was` in
-/// this state when it ended, and that was `changing`. The money first: it is missed sooner. What
-/// was cooked does not go back on sale.
+/// this state when it ended, and that was `changing`. What was cooked does not go back on sale.
 fn owed(order: &mut Order, was: State, changing: bool, code: &str) -> Vec<CallStep> {
     let mut steps = Vec::new();
     if order.paid != Paid::NotYet || changing {
@@ -350,10 +375,12 @@ fn owed(order: &mut Order, was: State, changing: bool, code: &str) -> Vec<CallSt
     steps
 }
 
+/// Has `steps` done, each in a call of its own: stock does not wait for a card provider that is
+/// away, nor money for catalog.
 fn compensate(work: &mut Work, order: &Order, steps: Vec<CallStep>) {
-    if !steps.is_empty() {
+    for step in steps {
         join_trace(work, order);
-        work.call(COMPENSATE_CALL, steps);
+        work.call(COMPENSATE_CALL, vec![step]);
     }
 }
 
@@ -386,6 +413,26 @@ pub(crate) fn note_problem(
     let order = Order { problem, ..before.value.clone() };
     work.replace(before, &order)?;
     Ok(())
+}
+
+/// Writes down that somebody has seen to `problem`. Of another one than the order has now they
+/// cannot have known.
+pub(crate) fn resolve_problem(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    problem: &str,
+) -> Result<Order, Error> {
+    if before.problem.is_empty() {
+        let message = "the order has no problem that somebody has to see to";
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    if before.problem != problem {
+        let message = "the order has another problem by now; read the order again";
+        return Err(Error::new(ErrorCode::Conflict, message));
+    }
+    let order = Order { problem: String::new(), ..before.value.clone() };
+    work.replace(before, &order)?;
+    Ok(order)
 }
 
 fn advance(order: &mut Order, step: Step, by: By<'_>, now: Timestamp) -> Result<(), Error> {

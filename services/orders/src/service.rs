@@ -240,6 +240,18 @@ impl Orders for OrdersService {
         answer(self.modify(&asked, request).await)
     }
 
+    async fn resolve_problem(
+        &self,
+        request: Request<v1::ResolveProblemRequest>,
+    ) -> Result<Response<OrderMessage>, Status> {
+        let (asked, request) = ask(request)?;
+        let decide = |work: &mut Work, before: &Versioned<Order>| {
+            asked.principal.require_admin()?;
+            saga::resolve_problem(work, before, &request.problem)
+        };
+        answer(self.change(&asked, "orders.resolve_problem", &request.id, &request, decide).await)
+    }
+
     async fn list_slots(
         &self,
         request: Request<v1::ListSlotsRequest>,
@@ -284,8 +296,8 @@ impl Orders for OrdersService {
         &self,
         request: Request<v1::ListRatingsRequest>,
     ) -> Result<Response<v1::ListRatingsResponse>, Status> {
-        let (_, request) = ask(request)?;
-        answer(self.ratings_of(request).await)
+        let (asked, request) = ask(request)?;
+        answer(self.ratings_of(&asked.principal, request).await)
     }
 
     async fn get_allergy_profile(

@@ -186,7 +186,7 @@ impl OrdersService {
         let asked = if request.to_ms == 0 { i64::MAX } else { request.to_ms };
         let to = Timestamp::from_millis(last.min(asked));
         let week = profile.hours.unwrap_or_default();
-        let open = |day, minute| hours::is_open(&week, day, minute);
+        let open = |day| hours::open_on(&week, day);
         let zone = hours::zone(&found.time_zone)?;
         let begin = if from < to {
             hours::slots(from..to, terms.minutes, &zone, open, MOST)

@@ -54,7 +54,8 @@ pub(crate) use menus::{
     OptionGroupContent,
 };
 pub(crate) use orders::{
-    Acceptance, Delay, EndReason, NewOrder, Order, OrderChange, OrderFilter, OrderStates, has_ended,
+    Acceptance, Delay, EndReason, NewOrder, Order, OrderChange, OrderFilter, OrderStates,
+    ProblemSeenTo, has_ended,
 };
 pub(crate) use payments::{
     Balances, LedgerFilter, NewRefund, NewTip, Payment, PaymentFilter, Statement, StatementDay,

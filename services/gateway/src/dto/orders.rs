@@ -67,10 +67,22 @@ struct NewTender {
 /// What an order is to become.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"quote": "eyJ…"}))]
+#[schema(example = json!({"quote": "eyJ…", "address": "2 Station Road, London"}))]
 pub(crate) struct OrderChange {
     /// The token of a new quote, of the same restaurant and fulfilment.
     pub(crate) quote: String,
+    /// Where to, for a delivery: needed with another drop-off; without it, where it goes now.
+    #[serde(default)]
+    pub(crate) address: Option<String>,
+}
+
+/// What somebody has seen to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"problem": "capture: authorization_voided"}))]
+pub(crate) struct ProblemSeenTo {
+    /// The order's problem, as the order has it.
+    pub(crate) problem: String,
 }
 
 /// That an order takes longer.
@@ -151,6 +163,9 @@ pub(crate) struct Order {
     changing: bool,
     /// Why the last change of it was refused: a code.
     change_refused: Option<String>,
+    /// What somebody has to look at: a code. Shown to support and administrators.
+    #[schema(example = "capture: authorization_voided")]
+    problem: Option<String>,
 }
 
 /// A step of an order.
@@ -196,6 +211,7 @@ impl From<v1::Order> for Order {
             revision: order.revision,
             changing: order.changing,
             change_refused: unless_empty(order.change_refused),
+            problem: unless_empty(order.problem),
         }
     }
 }

@@ -77,6 +77,11 @@ pub(crate) struct NewQuote {
     /// Order in spite of what your allergy profile blocks.
     #[serde(default)]
     allergens_accepted: bool,
+    /// The order of yours that the quote is to change: what it holds is free for it, the last
+    /// portion and the last place of its slot too.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    changes: Option<Id<kinds::Order>>,
 }
 
 /// A line of a basket.
@@ -117,6 +122,7 @@ impl TryFrom<NewQuote> for v1::CreateQuoteRequest {
             tip_minor: quote.tip_minor,
             again: String::new(),
             allergens_accepted: quote.allergens_accepted,
+            changes: quote.changes.map(|id| id.to_string()).unwrap_or_default(),
         })
     }
 }
@@ -156,6 +162,7 @@ impl Reorder {
             tip_minor: self.tip_minor,
             again: order.to_string(),
             allergens_accepted: self.allergens_accepted,
+            changes: String::new(),
         })
     }
 }

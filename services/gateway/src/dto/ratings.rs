@@ -38,8 +38,9 @@ pub(crate) struct Opinion {
 pub(crate) struct Rating {
     #[schema(example = "rat_01jd3x8k4v9q2w7r5t6y8z0abc")]
     id: String,
+    /// Shown to who wrote it, the restaurant and support; null for anybody else.
     #[schema(example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
-    pub(crate) order_id: String,
+    order_id: Option<String>,
     #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
     restaurant_id: String,
     /// 1 to 5.
@@ -61,7 +62,7 @@ impl From<v1::Rating> for Rating {
     fn from(rating: v1::Rating) -> Self {
         Self {
             id: rating.id,
-            order_id: rating.order_id,
+            order_id: unless_empty(rating.order_id),
             restaurant_id: rating.restaurant_id,
             stars: rating.stars,
             delivery_stars: (rating.delivery_stars > 0).then_some(rating.delivery_stars),

@@ -9,7 +9,7 @@ use bistro_proto::{
     orders::v1::{
         AcceptOrderRequest, CancelOrderRequest, DelayOrderRequest, GetOrderRequest,
         HandOverRequest, ModifyOrderRequest, Order as OrderMessage, RejectOrderRequest,
-        WatchOrderRequest,
+        ResolveProblemRequest, WatchOrderRequest,
     },
     payments::v1::{GetPaymentRequest, RefundRequest},
 };
@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     dto::{
         Acceptance, Delay, EndReason, NewOrder, NewRefund, Order, OrderChange, OrderFilter, Page,
-        Payment, has_ended,
+        Payment, ProblemSeenTo, has_ended,
     },
     edge::{
         Answer, At, Command, Edge, IfNoneMatch, Json, LastEventId, Problem, Query, Reading,
@@ -37,6 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(cancel_order))
         .routes(routes!(delay_order))
         .routes(routes!(hand_over_order))
+        .routes(routes!(resolve_problem))
         .routes(routes!(watch_order))
         .routes(routes!(get_order_payment))
         .routes(routes!(refund_order))
@@ -111,7 +112,8 @@ async fn get_order(
 /// Change what an order is made of
 ///
 /// For its customer, once it is confirmed and until it is accepted: by a new quote of the same
-/// restaurant and fulfilment. Stock and money for the new lines are taken first. While that is
+/// restaurant and fulfilment, which says in `changes` which order it is for. Another drop-off needs
+/// an `address`. Stock and money for the new lines are taken first. While that is
 /// under way, `changing` is true; when either is refused the order is as it was, and
 /// `change_refused` says why. With `Prefer: wait=N` it answers when that is decided.
 #[utoipa::path(
@@ -134,6 +136,7 @@ async fn update_order(
         quote: change.quote,
         wait_ms: wait.unwrap_or(0).saturating_mul(1000),
         version,
+        address: change.address.unwrap_or_default(),
     };
     let order = edge.orders().modify_order(ask.with(request)).await?.into_inner();
     Ok(tagged(order.into()))
@@ -230,6 +233,25 @@ async fn hand_over_order(
 ) -> Result<Answer<Order>, Problem> {
     let request = ask.with(HandOverRequest { id: id.to_string() });
     let order = edge.orders().hand_over(request).await?.into_inner();
+    Ok(tagged(order.into()))
+}
+
+/// Say that an order's problem is seen to
+///
+/// For administrators. The order is as it was, but for its `problem`; it must have the one that is
+/// named, since another may have come meanwhile (`conflict`).
+#[utoipa::path(
+    post, path = "/api/v1/orders/{id}/resolve", tag = "orders", request_body = ProblemSeenTo,
+    responses((status = 200, description = "The order", body = Order))
+)]
+async fn resolve_problem(
+    State(edge): State<Edge>,
+    Command(ask): Command,
+    At(id): At<kinds::Order>,
+    Json(seen): Json<ProblemSeenTo>,
+) -> Result<Answer<Order>, Problem> {
+    let request = ResolveProblemRequest { id: id.to_string(), problem: seen.problem };
+    let order = edge.orders().resolve_problem(ask.with(request)).await?.into_inner();
     Ok(tagged(order.into()))
 }
 

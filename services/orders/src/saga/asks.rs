@@ -27,12 +27,13 @@ pub(super) fn money(content: &Content) -> MoneyMessage {
     }
 }
 
-/// Reserves stock for `content`, at most until `expires` if the order is not confirmed.
+/// Reserves stock for `content`, at most until `expires` if the order is not confirmed. It takes a
+/// place in a slot of `slot_capacity` places; of 0, it takes none.
 pub(super) fn reserve(
     order: &Order,
     content: &Content,
     revision: u32,
-    expires: Timestamp,
+    (expires, slot_capacity): (Timestamp, u32),
 ) -> CallStep {
     let lines = content.lines.iter().map(|line| BasketLine {
         item_id: line.item.to_string(),
@@ -46,6 +47,7 @@ pub(super) fn reserve(
         expires_at_ms: expires.as_millis(),
         revision,
         wanted_at_ms: content.scheduled_for.map_or(0, Timestamp::as_millis),
+        slot_capacity,
     };
     step("catalog", "/bistro.catalog.v1.Catalog/Reserve", &request)
 }

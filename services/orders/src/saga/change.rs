@@ -5,10 +5,15 @@
 //! again, so that catalog and payments never hold more than two revisions of it. If the order ends
 //! meanwhile everything is given back at once, and once more when the outcome comes.
 
+use std::time::Duration;
+
 use bistro_core::{Error, ErrorCode, Timestamp};
 use bistro_store::{Versioned, Work};
 
-use super::{CHANGE_CALL, CHANGE_TIMER, SETTLE_CALL, asks, compensate_all, join_trace};
+use super::{
+    ACCEPT_TIMER, CHANGE_CALL, CHANGE_TIMER, SETTLE_CALL, accept_by, asks, capacity,
+    compensate_all, cooking, join_trace,
+};
 use crate::{
     documents::{Change, Content, Order, Stage},
     slots::{self, Place, Slot},
@@ -41,15 +46,24 @@ pub(crate) fn must_be_settled(order: &Order) -> Result<(), Error> {
     Err(Error::new(ErrorCode::Conflict, message))
 }
 
-/// Proposes that the order become `content`, which may be in another slot: `place` and the slot as
-/// it was read.
+/// What an order is to become.
+#[derive(Clone, Debug)]
+pub(crate) struct Proposal {
+    pub(crate) content: Content,
+    /// Where it is to go; none: where it goes now.
+    pub(crate) address: Option<String>,
+    /// The place it is to have in a slot, if it is for later, and the slot as it was read.
+    pub(crate) place: Option<(Place, Option<Slot>)>,
+}
+
+/// Proposes that the order become what `proposal` says.
 pub(crate) fn propose(
     work: &mut Work,
     before: &Versioned<Order>,
-    content: Content,
-    place: Option<(Place, Option<Slot>)>,
+    proposal: Proposal,
     (give_up_at, expires): (Timestamp, Timestamp),
 ) -> Result<Order, Error> {
+    let Proposal { content, address, place } = proposal;
     if before.state != State::Confirmed {
         let message = match before.state {
             State::Placed => "the order is not confirmed yet; change it when it is".to_owned(),
@@ -57,6 +71,7 @@ pub(crate) fn propose(
         };
         return Err(Error::new(ErrorCode::WrongState, message));
     }
+    cooking::must_be_in_time(before, work.time)?;
     must_be_settled(before)?;
     if before.content.tenders.is_empty() {
         let message = "the order is from before orders could be changed; cancel it and order anew";
@@ -69,8 +84,9 @@ pub(crate) fn propose(
     let mut order = before.value.clone();
     order.proposed = order.proposed.max(order.revision) + 1;
     order.change_refused.clear();
+    let capacity = capacity(place.as_ref());
     let steps = vec![
-        asks::reserve(&order, &content, order.proposed, expires),
+        asks::reserve(&order, &content, order.proposed, (expires, capacity)),
         asks::authorize(&order, &content, order.proposed),
     ];
     order.change = Some(Change {
@@ -79,6 +95,7 @@ pub(crate) fn propose(
         content: Some(content),
         counted: false,
         slot_held: place.is_some(),
+        address,
     });
     work.replace(before, &order)?;
     work.timer::<Order>(order.id, CHANGE_TIMER, give_up_at);
@@ -95,6 +112,7 @@ pub(crate) fn taken(
     work: &mut Work,
     before: &Versioned<Order>,
     outcome: &Taken,
+    accept_within: Duration,
 ) -> Result<bool, Error> {
     let Some(change) = &before.change else { return Ok(false) };
     if !matches!(change.stage, Stage::Taking | Stage::GivenUp) {
@@ -111,7 +129,7 @@ pub(crate) fn taken(
     match outcome {
         Taken::Refused(why) => refuse(work, before, reason(why))?,
         _ if change.stage == Stage::GivenUp => refuse(work, before, TOO_LATE)?,
-        Taken::Done { counted } => adopt(work, before, *counted)?,
+        Taken::Done { counted } => adopt(work, before, *counted, accept_within)?,
         Taken::Pending { counted, seen } => {
             let stage = Stage::Authorizing { seen: *seen };
             order.change = Some(Change { stage, counted: *counted, ..change.clone() });
@@ -148,11 +166,12 @@ pub(super) fn authorized(
     work: &mut Work,
     before: &Versioned<Order>,
     sequence: i64,
+    accept_within: Duration,
 ) -> Result<bool, Error> {
     let awaited = awaits_payment(before, sequence)?;
     if awaited {
         let counted = before.change.as_ref().is_some_and(|change| change.counted);
-        adopt(work, before, counted)?;
+        adopt(work, before, counted, accept_within)?;
     }
     Ok(awaited)
 }
@@ -192,10 +211,16 @@ pub(super) fn timed_out(work: &mut Work, before: &Versioned<Order>) -> Result<bo
     }
 }
 
-/// The order becomes what was proposed.
-fn adopt(work: &mut Work, before: &Versioned<Order>, counted: bool) -> Result<(), Error> {
+/// The order becomes what was proposed. For another time it is accepted by another time.
+fn adopt(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    counted: bool,
+    accept_within: Duration,
+) -> Result<(), Error> {
     let mut order = before.value.clone();
-    let Some(Change { content: Some(content), slot_held, revision, .. }) = order.change.take()
+    let Some(Change { content: Some(content), slot_held, revision, address, .. }) =
+        order.change.take()
     else {
         return Err(undecided());
     };
@@ -203,6 +228,12 @@ fn adopt(work: &mut Work, before: &Versioned<Order>, counted: bool) -> Result<()
     let left = order.content.scheduled_for.filter(|_| moves && order.slot_held);
     if moves {
         order.slot_held = slot_held;
+        let accept_by = accept_by(content.scheduled_for, work.time, accept_within);
+        order.accept_by = Some(accept_by);
+        work.timer::<Order>(order.id, ACCEPT_TIMER, accept_by);
+    }
+    if let Some(address) = address {
+        order.address = address;
     }
     order.content = content;
     order.stock_held = counted;
@@ -240,6 +271,7 @@ fn settle(
         content: None,
         counted: false,
         slot_held: false,
+        address: None,
     });
     work.replace(before, &order)?;
     work.cancel_timer::<Order>(order.id, CHANGE_TIMER);
@@ -247,7 +279,8 @@ fn settle(
         slots::give_back(work, order.restaurant, from);
     }
     join_trace(work, &order);
-    let keep = vec![asks::keep_money(&order, revision), asks::keep_stock(&order, revision)];
+    // Stock is given back before a card provider is waited for.
+    let keep = vec![asks::keep_stock(&order, revision), asks::keep_money(&order, revision)];
     work.call(SETTLE_CALL, keep);
     Ok(())
 }

@@ -12,6 +12,16 @@ use crate::{
     state::{State, Step},
 };
 
+/// Refuses what comes after the time in which the order is accepted, whether its timer has fired by
+/// then or not.
+pub(super) fn must_be_in_time(order: &Order, now: Timestamp) -> Result<(), Error> {
+    if order.accept_by.is_none_or(|by| now < by) {
+        return Ok(());
+    }
+    let message = "the order was not accepted in time; it expires";
+    Err(Error::new(ErrorCode::WrongState, message))
+}
+
 /// The restaurant takes the order; the kitchen hears of it.
 pub(crate) fn accept(
     work: &mut Work,
@@ -21,6 +31,7 @@ pub(crate) fn accept(
 ) -> Result<Order, Error> {
     let mut order = before.value.clone();
     advance(&mut order, Step::Accept, by, work.time)?;
+    must_be_in_time(before, work.time)?;
     change::must_be_settled(before)?;
     order.accept_by = None;
     order.ready_at = ready_at;

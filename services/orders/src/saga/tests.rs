@@ -2,11 +2,12 @@
 
 mod changes;
 mod models;
+mod steps;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bistro_core::{Currency, Fulfilment, Id, Money};
-use bistro_store::{Cause, Document as _, Write};
+use bistro_store::{Cause, Write};
 use proptest::prelude::*;
 
 use super::*;
@@ -15,6 +16,8 @@ use crate::documents::{Content, Line, Tender};
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const CONFIRM_BY: Timestamp = Timestamp::from_millis(1_120_000);
 const ACCEPT_BY: Timestamp = Timestamp::from_millis(1_600_000);
+/// What comes to [`ACCEPT_BY`] for an order that is confirmed at [`NOW`].
+const ACCEPT_WITHIN: Duration = Duration::from_mins(10);
 /// What people write is nobody else's business.
 const WORDS: &str = "Ada moved to 5 High Street";
 
@@ -58,6 +61,7 @@ fn new_order(content: Content) -> Order {
         ready_at: None,
         delayed_because: String::new(),
         placing: true,
+        retried: false,
         stock_held: false,
         slot_held: false,
         paid: Paid::NotYet,
@@ -155,8 +159,16 @@ impl World {
         let (to, order) = (&mut work, &before);
         let ada = By { who: "usr_ada", reason: WORDS };
         let changed = match happening {
-            It::Outcome(outcome) => placed(to, order, &outcome.placed(), ACCEPT_BY)?,
-            It::Authorized => authorized(to, order, 2, ACCEPT_BY)?,
+            It::Outcome(outcome) => placed(to, order, &outcome.placed(), ACCEPT_WITHIN)?,
+            It::Retried => {
+                // As the reactor asks.
+                let first = order.placing && !order.retried;
+                if first {
+                    note_retry(to, order)?;
+                }
+                first
+            }
+            It::Authorized => authorized(to, order, 2, ACCEPT_WITHIN)?,
             It::Declined => payment_failed(to, order, 2, "card_declined")?,
             It::Cancel => end_early(to, order, Step::CancelByCustomer, ada).map(|_| true)?,
             It::CancelByStaff => end_early(to, order, Step::CancelByStaff, ada).map(|_| true)?,
@@ -226,15 +238,21 @@ impl Came {
         }
     }
 
-    /// Whether the provider may hold money.
-    fn may_hold_money(self) -> bool {
-        !matches!(self, Self::Declined { .. })
+    /// Whether the provider may hold money, if the call may have been made more than once or not.
+    fn may_hold_money(self, retried: bool) -> bool {
+        match self {
+            Self::SoldOut => retried,
+            Self::Declined { .. } => false,
+            Self::Refused { .. } | Self::Pending { .. } | Self::Authorized { .. } => true,
+        }
     }
 }
 
 #[derive(Clone, Debug)]
 enum Happening {
     Outcome(Came),
+    /// Another process takes the placing call up.
+    Retried,
     Authorized,
     Declined,
     Cancel,
@@ -257,7 +275,8 @@ fn check_made_good(world: &World, came: Option<Came>) -> Result<(), TestCaseErro
     // What payments told of a pending payment counts, not what was unknown before.
     let told_declined =
         matches!(came, Some(Came::Pending { .. })) && order.state == State::PaymentFailed;
-    let to_void = ended_early && came.is_some_and(Came::may_hold_money) && !told_declined;
+    let may_hold = came.is_some_and(|came| came.may_hold_money(order.retried));
+    let to_void = ended_early && may_hold && !told_declined;
     let held = came.is_some_and(Came::holds_stock);
     let to_release = ended_early && held && !cooked;
 
@@ -306,6 +325,7 @@ fn any_kitchen() -> impl Strategy<Value = Kitchen> {
 fn any_happening(came: Came) -> impl Strategy<Value = Happening> {
     prop_oneof![
         4 => Just(Happening::Outcome(came)),
+        1 => Just(Happening::Retried),
         2 => Just(Happening::Authorized),
         1 => Just(Happening::Declined),
         1 => Just(Happening::Cancel),
@@ -348,7 +368,11 @@ proptest! {
             if before.state.is_end() {
                 prop_assert_eq!(world.order.state, before.state);
                 prop_assert_eq!(&world.order.timeline, &before.timeline);
-                let awaited = matches!(happening, Happening::Outcome(_)) && before.placing;
+                let awaited = match happening {
+                    Happening::Outcome(_) => before.placing,
+                    Happening::Retried => before.placing && !before.retried,
+                    _ => false,
+                };
                 prop_assert_eq!(changed, awaited);
             }
             if let Happening::Outcome(came) = happening {
@@ -504,86 +528,4 @@ proptest! {
             prop_assert_eq!(straight.order.state, expected);
         }
     }
-}
-
-#[test]
-fn an_authorization_of_an_earlier_attempt_is_voided() {
-    // The first attempt authorized and died; by the second the item is sold out.
-    let mut world = World::new();
-    world.happen(&Happening::Outcome(Came::SoldOut)).unwrap();
-    assert_eq!((world.order.state, world.order.reason()), (State::Rejected, "sold_out"));
-    assert_eq!(world.asked("Void"), 1);
-}
-
-#[test]
-fn a_recall_that_overtakes_ready_is_not_lost() {
-    let mut world = World::new();
-    let came = Happening::Outcome(Came::Authorized { held: false });
-    let ticket = |told, sequence| Happening::Ticket(told, sequence);
-    for happening in [came, Happening::Accept, ticket(Kitchen::Cooking, 2)] {
-        assert!(world.happen(&happening).unwrap());
-    }
-    assert!(world.happen(&ticket(Kitchen::Cooking, 4)).unwrap(), "it is remembered");
-    assert!(!world.happen(&ticket(Kitchen::Ready, 3)).unwrap(), "it is stale");
-    assert_eq!((world.order.state, world.told("OrderReady")), (State::Preparing, 0));
-    assert!(world.happen(&ticket(Kitchen::Ready, 5)).unwrap());
-    assert_eq!((world.order.state, world.told("OrderReady")), (State::Ready, 1));
-}
-
-#[test]
-fn what_payments_tells_while_placing_comes_again() {
-    for told in [Happening::Authorized, Happening::Declined] {
-        let mut world = World::new();
-        let error = world.happen(&told).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Unavailable);
-        world.happen(&Happening::Outcome(Came::Pending { held: true })).unwrap();
-        assert!(world.happen(&told).unwrap());
-        assert_ne!(world.order.state, State::Placed);
-    }
-}
-
-#[test]
-fn a_problem_is_listed_also_when_the_order_has_ended() {
-    let mut world = World::new();
-    world.happen(&Happening::Cancel).unwrap();
-    let listed = |order: &Order| {
-        order.keys().iter().any(|(index, _)| *index == crate::documents::WITH_PROBLEM)
-    };
-    assert!(!listed(&world.order));
-    let mut work = world.work();
-    note_problem(&mut work, &world.order, "compensate: wrong_state".to_owned()).unwrap();
-    world.commit(work);
-    assert!(listed(&world.order));
-}
-
-#[test]
-fn a_capture_that_is_given_up_is_a_problem_of_an_order_that_stays_as_it_is() {
-    let mut world = World::new();
-    let state = world.order.state;
-    for changes in [true, false] {
-        let mut work = world.work();
-        let changed = capture_given_up(&mut work, &world.order, "authorization_voided").unwrap();
-        assert_eq!((changed, work.events.len(), work.calls.len()), (changes, 0, 0));
-        if changed {
-            world.commit(work);
-        }
-    }
-    assert_eq!(world.order.problem, "capture: authorization_voided");
-    assert_eq!(world.order.state, state);
-}
-
-#[test]
-fn a_delay_moves_when_it_is_ready_and_tells_no_words() {
-    let mut world = World::new();
-    let refused = world.happen(&Happening::Delay).unwrap_err();
-    assert_eq!(refused.code(), ErrorCode::WrongState);
-    world.happen(&Happening::Outcome(Came::Authorized { held: true })).unwrap();
-    world.happen(&Happening::Accept).unwrap();
-    for (tens, told) in [(1, 1), (2, 2)] {
-        world.happen(&Happening::Delay).unwrap();
-        let said = NOW + std::time::Duration::from_mins(10 * tens);
-        assert_eq!(world.order.ready_at, Some(said));
-        assert_eq!(world.told("OrderDelayed"), told);
-    }
-    assert_eq!((world.order.state, world.order.delayed_because.as_str()), (State::Accepted, WORDS));
 }

@@ -104,8 +104,10 @@ async fn nothing_personal_is_left_of_many_orders() {
     let rating = within(platform.service.get_rating(platform.request(&ada, asked))).await.unwrap();
     assert_eq!((rating.stars, rating.comment.as_str()), (4, ""));
 
-    // What has ended by the next round is erased then, and the last round is the last.
-    let cancel = v1::CancelOrderRequest { id: open.clone(), reason: "x".to_owned() };
+    // What has ended by the next round is erased then, whoever's words it ended with, and the last
+    // round is the last.
+    let reason = "Ada shouted at us".to_owned();
+    let cancel = v1::CancelOrderRequest { id: open.clone(), reason };
     within(platform.service.cancel_order(platform.request(&Principal::Operator, cancel)))
         .await
         .unwrap();

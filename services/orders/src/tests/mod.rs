@@ -1,5 +1,6 @@
 //! The role as others see it, over the embedded engine.
 
+mod changing;
 mod erasing;
 mod passing;
 mod platform;
@@ -320,6 +321,72 @@ async fn what_is_open_is_one_range_however_much_has_ended() {
     }
 }
 
+#[tokio::test]
+async fn every_list_by_state_is_whole_and_in_order() {
+    let (platform, ada, eve) = (Platform::new(), user(7), user(8));
+    let mut placed = Vec::new();
+    for round in 0..24 {
+        if round % 4 == 0 {
+            // Four are placed in the same moment.
+            platform.clock.advance(Duration::from_millis(1));
+        }
+        let who = if round % 3 == 0 { &eve } else { &ada };
+        let (state, order) = match round % 4 {
+            0 => {
+                let quote = platform.quote(who, basket(&[1])).await.unwrap();
+                ("placed", platform.place(who, &quote).await.unwrap())
+            }
+            1 => ("confirmed", platform.confirmed(who, basket(&[1])).await),
+            2 => ("completed", platform.ended(who, basket(&[1]), true).await),
+            _ => ("cancelled", platform.ended(who, basket(&[1]), false).await),
+        };
+        placed.push((order.placed_at_ms, order.id, state, who.name()));
+    }
+    placed.sort();
+    placed.reverse();
+    let expected = |states: &[&str], who: Option<&Principal>| {
+        let name = who.map(Principal::name);
+        let wanted = placed.iter().filter(|(_, _, state, customer)| {
+            states.contains(state) && name.as_ref().is_none_or(|name| name == customer)
+        });
+        wanted.map(|(_, id, _, _)| id.clone()).collect::<Vec<_>>()
+    };
+    let owner = staff(StaffRole::Owner);
+    let list = async |who: &Principal, state: &str, limit: u32| {
+        let restaurant_id = if *who == owner { restaurant().to_string() } else { String::new() };
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = Some(bistro_proto::common::v1::PageRequest { limit, cursor });
+            let state = state.to_owned();
+            let restaurant_id = restaurant_id.clone();
+            let request =
+                v1::ListOrdersRequest { restaurant_id, state, page, ..Default::default() };
+            let asked = platform.request(who, request);
+            let page = within(platform.service.list_orders(asked)).await.unwrap();
+            assert!(page.orders.len() <= limit as usize);
+            ids.extend(page.orders.into_iter().map(|order| order.id));
+            if page.next_cursor.is_empty() {
+                return ids;
+            }
+            cursor = page.next_cursor;
+        }
+    };
+    for limit in [1, 3, 5, 50] {
+        for state in ["placed", "confirmed", "completed", "cancelled", "failed"] {
+            let listed = list(&Principal::Operator, state, limit).await;
+            assert_eq!(listed, expected(&[state], None), "{state} by {limit}");
+            assert_eq!(list(&owner, state, limit).await, listed, "{state} here by {limit}");
+            let own = list(&eve, state, limit).await;
+            assert_eq!(own, expected(&[state], Some(&eve)), "{state} of Eve by {limit}");
+        }
+        let open = list(&Principal::Operator, "open", limit).await;
+        assert_eq!(open, expected(&["placed", "confirmed"], None), "open by {limit}");
+        assert_eq!(list(&owner, "open", limit).await, open);
+        let own = list(&eve, "open", limit).await;
+        assert_eq!(own, expected(&["placed", "confirmed"], Some(&eve)));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ratings_that_come_together_are_all_counted() {
     const CLIENTS: u32 = 20;
@@ -352,6 +419,27 @@ async fn ratings_that_come_together_are_all_counted() {
         (all.count, all.stars, all.ratings.len())
     };
     assert_eq!(sums().await, (20, 4 * (1 + 2 + 3 + 4 + 5), 20));
+    // All are of one moment: by pages of any size each is read once.
+    for limit in [1, 3, 7, 20] {
+        let (mut ids, mut cursor) = (std::collections::BTreeSet::new(), String::new());
+        for round in 1..=20 {
+            let page = Some(bistro_proto::common::v1::PageRequest { limit, cursor });
+            let restaurant_id = restaurant().to_string();
+            let asked = v1::ListRatingsRequest { restaurant_id, page };
+            let asked = platform.request(&Principal::Anonymous, asked);
+            let page = within(platform.service.list_ratings(asked)).await.unwrap();
+            for rating in page.ratings {
+                assert!(ids.insert(rating.id), "by {limit}");
+                assert_eq!(rating.order_id, "");
+            }
+            cursor = page.next_cursor;
+            assert_eq!(cursor.is_empty(), round * limit >= 20, "{round} by {limit}");
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(ids.len(), 20, "by {limit}");
+    }
     // Half of them change their minds, and a few take it back, twice over.
     for (order, who, client) in orders {
         let order_id = order.id;

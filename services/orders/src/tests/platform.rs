@@ -199,8 +199,8 @@ impl Platform {
         let quote = self.quote(who, request).await.unwrap();
         let order = self.place(who, &quote).await.unwrap();
         let came = Placed::Done { stock_held: true, paid: Paid::Authorized };
-        let later = self.service.engine.now() + Duration::from_mins(10);
-        self.react(&order.id, |work, before| saga::placed(work, before, &came, later)).await;
+        let within = Duration::from_mins(10);
+        self.react(&order.id, |work, before| saga::placed(work, before, &came, within)).await;
         order
     }
 

@@ -164,6 +164,67 @@ pub async fn a_call_made_by_two_processes_has_one_outcome(f: &impl EventingFacto
     fast.is_well();
 }
 
+/// The first attempt says nothing, and what a later one says is there when it asks.
+pub async fn who_makes_a_call_again_says_so_first(f: &impl EventingFactory) {
+    let script = Script::new().hearing_retries().replies(|method, nth| match (method, nth) {
+        ("Pay", 1) => Reply::Wait,
+        _ => Reply::Done,
+    });
+    let scene = Scene::new(f, script);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let lost = scene.open(f, quick()).await.started_on(runtime.handle());
+    let id = scene.id("order");
+    lost.ask(&id, "place", &["Reserve", "Pay"]).await;
+    is_asked(&scene, "Pay", 1).await;
+    assert_eq!(scene.script.seen("retry place"), 0);
+    runtime.shutdown_background();
+    drop(lost);
+
+    scene.clock.advance(A_MOMENT);
+    let mut heir = scene.start(f, quick()).await;
+    heir.has_effects(&id, 2).await;
+    heir.no_call_is_open().await;
+    assert_eq!(heir.effects(&id).await, ["retry place", "place done: Reserve Pay"]);
+    heir.is_well();
+}
+
+/// It was shown the anchor as it was before that: its outcome is decided again.
+pub async fn a_slow_process_meets_what_was_said(f: &impl EventingFactory) {
+    let scene = Scene::new(f, Script::new().hearing_retries().replies(|_, _| Reply::Wait));
+    let mut slow = scene.start(f, quick()).await;
+    let id = scene.id("order");
+    slow.ask(&id, "pay", &["Pay"]).await;
+    is_asked(&scene, "Pay", 1).await;
+    scene.clock.advance(A_MOMENT);
+    let mut fast = scene.start(f, quick()).await;
+    is_asked(&scene, "Pay", 2).await;
+    scene.script.open_gate();
+    fast.has_effects(&id, 2).await;
+    fast.no_call_is_open().await;
+    assert_eq!(fast.effects(&id).await, ["retry pay", "pay done: Pay"]);
+    slow.is_well();
+    fast.is_well();
+}
+
+/// Whoever has its outcome sees to it.
+pub async fn a_call_that_the_role_leaves_alone_is_not_made(f: &impl EventingFactory) {
+    let acts = |name: &str, _: usize| if name == "retry pay" { Act::Nothing } else { Act::Note };
+    let script = Script::new().hearing_retries().acts(acts);
+    let scene = Scene::new(f, script);
+    let silent = scene.open(f, quick()).await;
+    let id = scene.id("order");
+    silent.ask(&id, "pay", &["Pay"]).await;
+    drop(silent);
+    scene.clock.advance(A_MOMENT);
+    let mut heir = scene.start(f, quick()).await;
+    let ask = async || scene.script.seen("retry pay");
+    eventually("it is heard", ask, |heard| *heard > 0).await;
+    let ask = async || heir.metric("calls_total");
+    eventually("it is left", ask, |calls| *calls > 0).await;
+    assert!(scene.script.keys("Pay").is_empty() && heir.effects(&id).await.is_empty());
+    heir.is_well();
+}
+
 /// The call is closed all the same.
 pub async fn an_outcome_that_changes_nothing_closes_its_call(f: &impl EventingFactory) {
     let scene = Scene::new(f, Script::new().acts(|_, _| Act::Nothing));

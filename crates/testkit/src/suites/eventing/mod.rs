@@ -61,6 +61,9 @@ macro_rules! eventing_contract {
                 what_a_lost_process_asked_is_asked_again_with_the_same_key
                 a_chain_that_was_cut_begins_again
                 a_call_made_by_two_processes_has_one_outcome
+                who_makes_a_call_again_says_so_first
+                a_slow_process_meets_what_was_said
+                a_call_that_the_role_leaves_alone_is_not_made
                 an_outcome_that_changes_nothing_closes_its_call
                 an_outcome_finds_its_anchor_changed
                 nothing_to_change_is_said_of_an_anchor_that_was_read

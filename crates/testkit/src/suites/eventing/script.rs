@@ -4,8 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bistro_core::{Error, ErrorCode, Event};
-use bistro_eventing::{CallAnswer, Caller, Outcome, Reactor, Tick};
-use bistro_store::{CallStep, DueTimer, Store, StoreError, StoreExt as _, Versioned, Work};
+use bistro_eventing::{CallAnswer, Caller, Outcome, Reactor, Retry, Tick};
+use bistro_store::{
+    CallStep, DueTimer, OpenCall, Store, StoreError, StoreExt as _, Versioned, Work,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -69,6 +71,8 @@ pub(crate) struct Script {
     acts: Acts,
     replies: Replies,
     ticks: &'static [Tick],
+    /// Whether it is told of calls that are made again.
+    hears_retries: bool,
     seen: Mutex<HashMap<String, usize>>,
     /// Method and key of everything asked, in order.
     asked: Mutex<Vec<(String, String)>>,
@@ -82,6 +86,7 @@ impl Script {
             acts: Box::new(|_, _| Act::Note),
             replies: Box::new(|_, _| Reply::Done),
             ticks: &[],
+            hears_retries: false,
             seen: Mutex::default(),
             asked: Mutex::default(),
             gate: watch::Sender::new(false),
@@ -90,7 +95,7 @@ impl Script {
 
     /// What reactions do, from the name of their cause and how often it was reacted to, counted
     /// from 1. An event is named by its id, a timer and a tick by their names, an outcome by its
-    /// call's label.
+    /// call's label, and the retry of a call by `retry` and the label.
     pub(crate) fn acts(self, acts: impl Fn(&str, usize) -> Act + Send + Sync + 'static) -> Self {
         Self { acts: Box::new(acts), ..self }
     }
@@ -106,6 +111,11 @@ impl Script {
     /// The role has a tick, `round`.
     pub(crate) fn ticking(self) -> Self {
         Self { ticks: &TICKS, ..self }
+    }
+
+    /// The role reacts to calls that are made again; to change nothing is to leave the call alone.
+    pub(crate) fn hearing_retries(self) -> Self {
+        Self { hears_retries: true, ..self }
     }
 
     /// Lets everything go on that waits, now and later.
@@ -213,6 +223,16 @@ impl Reactor for ScriptedRole {
         let effect = format!("{label} {ended}: {answers}");
         let read = outcome.anchor(&*self.store);
         self.react(work, label, &outcome.document.id, effect, read).await
+    }
+
+    async fn on_retry(&self, work: Work, call: &OpenCall) -> Result<Retry, Error> {
+        if !self.script.hears_retries {
+            return Ok(Retry::Make);
+        }
+        let name = format!("retry {}", call.chain.label);
+        let id = &call.document.id;
+        let noted = self.react(work, &name, id, name.clone(), self.store.load(id)).await?;
+        Ok(noted.map_or(Retry::Leave, Retry::after))
     }
 
     fn ticks(&self) -> &'static [Tick] {

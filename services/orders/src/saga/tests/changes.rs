@@ -2,7 +2,7 @@
 //! whatever order calls, events, timers and people come, nothing is left held that the order does
 //! not stand for, and nothing is missing that it does.
 
-use std::collections::BTreeSet;
+mod cases;
 
 use bistro_proto::{catalog::v1 as catalog, payments::v1 as payments};
 use bistro_store::{CallChain, Write};
@@ -12,7 +12,7 @@ use super::{
     models::{Held, Money, PROVIDERS, Provider},
     *,
 };
-use crate::{documents::Stage, slots};
+use crate::documents::Stage;
 
 const CAPACITY: i64 = 1;
 const SLOTS: [Timestamp; 2] =
@@ -29,9 +29,11 @@ struct Platform {
     order: Versioned<Order>,
     works: u32,
     slots: BTreeMap<String, i64>,
-    timers: BTreeSet<&'static str>,
+    timers: BTreeMap<&'static str, Timestamp>,
     calls: Vec<Call>,
     stock: Held,
+    /// Whether what is ordered is counted; of what is not, catalog keeps no trace.
+    counted: bool,
     money: Money,
     /// What payments has told and orders has not taken in.
     events: VecDeque<(bool, i64)>,
@@ -39,15 +41,16 @@ struct Platform {
 }
 
 impl Platform {
-    fn new(slot: Option<Timestamp>) -> Self {
+    fn new(slot: Option<Timestamp>, counted: bool) -> Self {
         let order = new_order(content(500, slot));
         let mut platform = Self {
             order: Versioned { value: order.clone(), version: 0 },
             works: 0,
             slots: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            timers: BTreeMap::new(),
             calls: Vec::new(),
             stock: Held::default(),
+            counted,
             money: Money::default(),
             events: VecDeque::new(),
             adopted: 0,
@@ -99,7 +102,7 @@ impl Platform {
         self.calls.extend(work.calls.into_iter().map(|chain| Call { chain, answers: Vec::new() }));
         for timer in &work.timers {
             match timer.at {
-                Some(_) => self.timers.insert(timer.name),
+                Some(at) => self.timers.insert(timer.name, at),
                 None => self.timers.remove(timer.name),
             };
         }
@@ -119,11 +122,36 @@ impl Platform {
     }
 
     fn modify(&mut self, total: i64, slot: Option<Timestamp>) -> Result<bool, Error> {
-        let wanted = self.wanted(slot);
-        let proposed = content(total, slot);
+        self.propose(content(total, slot), None)
+    }
+
+    fn propose(&mut self, content: Content, address: Option<String>) -> Result<bool, Error> {
+        let place = self.wanted(content.scheduled_for);
+        let proposal = Proposal { content, address, place };
         self.decide(|work, before| {
-            propose(work, before, proposed, wanted, (CONFIRM_BY, ACCEPT_BY)).map(|_| true)
+            propose(work, before, proposal, (CONFIRM_BY, ACCEPT_BY)).map(|_| true)
         })
+    }
+
+    /// Another process takes call `place` up, because the one that made it died or, if not, is slow
+    /// and goes on beside it.
+    fn take_up(&mut self, place: usize, died: bool) {
+        let chain = self.calls[place].chain.clone();
+        if chain.label != PLACE_CALL {
+            self.calls[place].answers.clear();
+            return;
+        }
+        if died {
+            self.calls.remove(place);
+        }
+        // As the reactor does.
+        if !self.order.placing {
+            return;
+        }
+        if !self.order.retried {
+            self.decide(|work, before| note_retry(work, before).map(|()| true)).unwrap();
+        }
+        self.calls.push(Call { chain, answers: Vec::new() });
     }
 
     /// Makes the next step of call `place`, or brings its outcome if that was the last.
@@ -141,6 +169,8 @@ impl Platform {
                 let quantity: u32 = request.lines.iter().map(|line| line.quantity).sum();
                 if sold_out && !there {
                     Err(Error::new(ErrorCode::SoldOut, WORDS))
+                } else if !self.counted && !self.stock.ended {
+                    Ok(catalog::ReserveResponse { counted_lines: 0 }.encode_to_vec())
                 } else if self.stock.take(request.revision, quantity.into()) {
                     Ok(catalog::ReserveResponse { counted_lines: 1 }.encode_to_vec())
                 } else {
@@ -180,30 +210,32 @@ impl Platform {
     fn conclude(&mut self, place: usize, refused: Option<Error>) {
         let Call { chain, answers } = self.calls.remove(place);
         let payment = answers.get(1).map(|bytes| payments::Payment::decode(&**bytes).unwrap());
-        let held = !answers.is_empty();
+        let reserved = !answers.is_empty();
+        let reservation = answers.first().map_or(&[][..], Vec::as_slice);
+        let held = catalog::ReserveResponse::decode(reservation).unwrap().counted_lines > 0;
         let decided = match chain.label.as_str() {
             PLACE_CALL => {
                 let came = match (&refused, payment) {
-                    (Some(why), _) if !held => Placed::NoStock(why.clone()),
+                    (Some(why), _) if !reserved => Placed::NoStock(why.clone()),
                     (Some(why), _) => Placed::NoPayment { stock_held: held, why: why.clone() },
                     (None, Some(payment)) if payment.state == "authorized" => {
-                        Placed::Done { stock_held: true, paid: Paid::Authorized }
+                        Placed::Done { stock_held: held, paid: Paid::Authorized }
                     }
-                    _ => Placed::Done { stock_held: true, paid: Paid::Pending },
+                    _ => Placed::Done { stock_held: held, paid: Paid::Pending },
                 };
-                self.decide(|work, before| placed(work, before, &came, ACCEPT_BY))
+                self.decide(|work, before| placed(work, before, &came, ACCEPT_WITHIN))
             }
             CHANGE_CALL => {
                 let came = match (refused, payment) {
                     (Some(why), _) => Taken::Refused(why),
                     (None, Some(payment)) if payment.state == "authorized" => {
-                        Taken::Done { counted: true }
+                        Taken::Done { counted: held }
                     }
                     (None, payment) => {
-                        Taken::Pending { counted: true, seen: payment.unwrap().version }
+                        Taken::Pending { counted: held, seen: payment.unwrap().version }
                     }
                 };
-                self.decide(|work, before| taken(work, before, &came))
+                self.decide(|work, before| taken(work, before, &came, ACCEPT_WITHIN))
             }
             SETTLE_CALL => {
                 assert!(refused.is_none());
@@ -219,7 +251,7 @@ impl Platform {
         let Some((approved, sequence)) = self.events.pop_front() else { return };
         let heard = self.decide(|work, before| {
             if approved {
-                authorized(work, before, sequence, ACCEPT_BY)
+                authorized(work, before, sequence, ACCEPT_WITHIN)
             } else {
                 payment_failed(work, before, sequence, "card_declined")
             }
@@ -245,11 +277,7 @@ impl Platform {
                 let provider = PROVIDERS[how / 8 % 4];
                 self.go_on(how % self.calls.len(), how % 5 == 0, provider);
             }
-            // The process that made the call died: another one begins it anew.
-            6 if !self.calls.is_empty() => {
-                let place = how % self.calls.len();
-                self.calls[place].answers.clear();
-            }
+            6 if !self.calls.is_empty() => self.take_up(how % self.calls.len(), how / 8 % 2 == 0),
             7 => self.money.decide(),
             8 => {
                 // A message may be lost on its way and come again; here it comes twice.
@@ -276,7 +304,7 @@ impl Platform {
                 assert!(accepted.is_err() || self.order.change.is_none());
             }
             12 if how % 8 == 0 => {
-                let set: Vec<_> = self.timers.iter().copied().collect();
+                let set: Vec<_> = self.timers.keys().copied().collect();
                 if let Some(timer) = set.get(how / 8 % set.len().max(1)) {
                     self.timers.remove(timer);
                     self.decide(|work, before| timed_out(work, before, timer)).unwrap();
@@ -320,9 +348,9 @@ impl Platform {
         let none = Vec::new();
         prop_assert_eq!(
             revisions(&self.stock),
-            if ended && !cooked { none.clone() } else { own.clone() }
+            if !self.counted || ended && !cooked { none.clone() } else { own.clone() }
         );
-        prop_assert_eq!(order.stock_held, !ended || cooked);
+        prop_assert_eq!(order.stock_held, self.counted && (!ended || cooked));
         prop_assert_eq!(revisions(&self.money.held), if ended { none } else { own });
         if !ended {
             let amount = self.money.held.now[&order.revision];
@@ -338,7 +366,13 @@ impl Platform {
             prop_assert_eq!(balance.unwrap_or(0), expected, "slot {}", slot);
         }
         prop_assert!(order.problem.is_empty());
-        prop_assert_eq!(self.timers.contains(CHANGE_TIMER), false);
+        prop_assert_eq!(self.timers.contains_key(CHANGE_TIMER), false);
+        // It is accepted by when its time says, whichever time it had before.
+        if order.state == State::Confirmed {
+            let by = accept_by(order.content.scheduled_for, NOW, ACCEPT_WITHIN);
+            prop_assert_eq!(order.accept_by, Some(by));
+            prop_assert_eq!(self.timers.get(ACCEPT_TIMER).copied(), Some(by));
+        }
         Ok(())
     }
 }
@@ -351,9 +385,10 @@ proptest! {
     fn nothing_leaks_and_nothing_is_missing(
         slot in prop::option::of(0..2_usize),
         is_confirmed in prop::bool::weighted(0.8),
+        counted in any::<bool>(),
         picks in prop::collection::vec(any::<u16>(), 0..150),
     ) {
-        let mut platform = Platform::new(slot.map(|slot| SLOTS[slot]));
+        let mut platform = Platform::new(slot.map(|slot| SLOTS[slot]), counted);
         if is_confirmed {
             platform.come_to_rest();
         }
@@ -422,100 +457,8 @@ fn the_walks_meet_what_they_are_about() {
 
 /// A confirmed order in the first slot, at rest.
 fn confirmed() -> Platform {
-    let mut platform = Platform::new(Some(SLOTS[0]));
+    let mut platform = Platform::new(Some(SLOTS[0]), true);
     platform.come_to_rest();
     assert_eq!(platform.order.state, State::Confirmed);
     platform
-}
-
-fn stage(platform: &Platform) -> Option<Stage> {
-    platform.order.change.as_ref().map(|change| change.stage)
-}
-
-#[test]
-fn a_change_swaps_lines_money_and_slot_at_once() {
-    let mut platform = confirmed();
-    platform.modify(900, Some(SLOTS[1])).unwrap();
-    assert_eq!(platform.order.content.total.amount_minor, 500, "not before it is paid for");
-    assert_eq!(platform.slots.values().sum::<i64>(), -2, "it holds both places");
-    let refused = platform
-        .decide(|work, before| accept(work, before, By::role("bob"), None).map(|_| true))
-        .unwrap_err();
-    assert_eq!(refused.code(), ErrorCode::Conflict);
-    assert_eq!(platform.modify(200, None).unwrap_err().code(), ErrorCode::Conflict);
-    platform.come_to_rest();
-    let order = &platform.order;
-    assert_eq!((order.content.total.amount_minor, order.revision, order.changes), (900, 1, 1));
-    platform.check().unwrap();
-}
-
-#[test]
-fn a_refused_change_leaves_the_order_as_it_was_and_its_number_is_not_used_again() {
-    let mut platform = confirmed();
-    platform.modify(900, Some(SLOTS[1])).unwrap();
-    platform.go_on(0, false, Provider::Approves);
-    platform.go_on(0, false, Provider::Declines);
-    assert_eq!(stage(&platform), Some(Stage::Settling));
-    platform.come_to_rest();
-    platform.check().unwrap();
-    let order = &platform.order;
-    assert_eq!((order.content.total.amount_minor, order.changes), (500, 0));
-    assert_eq!(order.change_refused, "card_declined");
-    platform.modify(200, Some(SLOTS[0])).unwrap();
-    platform.come_to_rest();
-    platform.check().unwrap();
-    let order = &platform.order;
-    assert_eq!((order.revision, order.changes, order.change_refused.as_str()), (2, 1, ""));
-}
-
-#[test]
-fn what_is_told_of_an_earlier_revision_decides_no_change() {
-    let mut platform = confirmed();
-    let stale = platform.money.version;
-    platform.modify(900, None).unwrap();
-    platform.go_on(0, false, Provider::Approves);
-    platform.go_on(0, false, Provider::ApprovesLate);
-    platform.go_on(0, false, Provider::Approves);
-    assert!(matches!(stage(&platform), Some(Stage::Authorizing { .. })));
-    platform.events.push_back((true, stale));
-    platform.hear();
-    assert!(matches!(stage(&platform), Some(Stage::Authorizing { .. })), "it is not about this");
-    platform.come_to_rest();
-    assert_eq!(platform.order.content.total.amount_minor, 900);
-    platform.check().unwrap();
-}
-
-#[test]
-fn a_change_that_is_not_decided_in_time_is_given_up() {
-    let mut platform = confirmed();
-    platform.modify(900, Some(SLOTS[1])).unwrap();
-    platform.decide(|work, before| timed_out(work, before, CHANGE_TIMER)).unwrap();
-    assert_eq!(stage(&platform), Some(Stage::GivenUp));
-    platform.timers.remove(CHANGE_TIMER);
-    platform.come_to_rest();
-    assert_eq!(platform.order.change_refused, "not_confirmed_in_time");
-    platform.check().unwrap();
-}
-
-#[test]
-fn a_full_slot_takes_no_other_order_and_is_left_by_one_that_ends() {
-    let mut platform = confirmed();
-    let id = Slot::id_of(platform.order.restaurant, SLOTS[1]);
-    platform.slots.insert(id.clone(), -CAPACITY);
-    let refused = platform.modify(500, Some(SLOTS[1])).unwrap_err();
-    assert_eq!(refused.code(), ErrorCode::SoldOut);
-    platform.slots.insert(id, 0);
-    let by = By { who: "usr_ada", reason: WORDS };
-    platform
-        .decide(|work, before| end_early(work, before, Step::Reject, by).map(|_| true))
-        .unwrap();
-    platform.come_to_rest();
-    platform.check().unwrap();
-}
-
-#[test]
-fn places_are_given_back_by_number() {
-    let mut work = confirmed().work();
-    slots::give_back(&mut work, Id::from_bits(2), SLOTS[0]);
-    assert_eq!(work.writes.len(), 1);
 }
