@@ -216,6 +216,7 @@ section! {
     /// See [`crate::RawPayments`]. `stripe` is there where its secrets are.
     Payments {
         provider: PaymentProvider,
+        hold_time: Duration,
         stripe: Option<Stripe>,
     }
 }
@@ -224,6 +225,7 @@ section! {
     /// See [`crate::RawStripe`].
     Stripe {
         url: String,
+        timeout: Duration,
         secret_key: Secret,
         webhook_secret: Secret,
     }

@@ -108,6 +108,9 @@ pub(crate) struct Tender {
     pub(crate) captures: u32,
     /// Why it failed, is given back, or was asked for in vain.
     pub(crate) reason: String,
+    /// Since when the provider may have been asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked_at: Option<Timestamp>,
     /// When the provider said that it is authorized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) authorized_at: Option<Timestamp>,
@@ -124,6 +127,9 @@ pub(crate) struct Part {
     /// Whether the provider has given it back.
     #[serde(default)]
     pub(crate) done: bool,
+    /// The provider's name for it, once it has said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
 }
 
 /// A refund that is decided and not known to be done.
@@ -137,6 +143,9 @@ pub(crate) struct RefundIntent {
     pub(crate) reason: String,
     /// In the order in which the provider is asked.
     pub(crate) parts: Vec<Part>,
+    /// Since when the provider may have been asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked_at: Option<Timestamp>,
 }
 
 /// A refund that the provider has answered for good.
@@ -176,6 +185,9 @@ pub(crate) struct Payment {
     /// When the provider is asked again.
     pub(crate) due_at: Option<Timestamp>,
     pub(crate) changed_at: Timestamp,
+    /// Whether who paid it was erased: it keeps no card and nobody's words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) erased: bool,
 }
 
 impl Payment {
@@ -192,6 +204,11 @@ impl Payment {
     /// When it was made: with its order.
     pub(crate) fn created_at(&self) -> Timestamp {
         self.id.time()
+    }
+
+    /// Since when the provider may have been asked for the tender, at the earliest.
+    pub(crate) fn asked_at(&self, tender: &Tender) -> Timestamp {
+        tender.asked_at.unwrap_or_else(|| self.created_at())
     }
 }
 

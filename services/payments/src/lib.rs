@@ -85,7 +85,7 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let configured = &context.config.payments;
     let mut stripe_webhooks = None;
     if let Some(stripe) = &configured.stripe {
-        let provider = Stripe::new(&stripe.url, &stripe.secret_key)?;
+        let provider = Stripe::new(&stripe.url, &stripe.secret_key, stripe.timeout)?;
         providers.push((ProviderName::Stripe, Arc::new(provider)));
         stripe_webhooks = Some(WebhookSecret::new(stripe.webhook_secret.clone()));
     }

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ use crate::{
     charges::Charges,
     documents::{Entry, Payment, ProviderName, ROLE},
     metrics::Metrics,
-    provider::{Answer, Hold, Provider},
+    provider::{Answer, Hold, Provider, Repayment},
     service::Payments,
     webhook::WebhookSecret,
 };
@@ -139,7 +140,7 @@ impl Provider for Bank {
         })
     }
 
-    async fn void(&self, key: &str, _: Option<&Hold<'_>>) -> Answer {
+    async fn void(&self, key: &str, _: Duration, _: Option<&Hold<'_>>) -> Answer {
         self.heard(|| {
             if self.taken.lock().contains_key(key) {
                 return Answer::Declined("taken".to_owned());
@@ -150,13 +151,14 @@ impl Provider for Bank {
         })
     }
 
-    async fn refund(&self, key: &str, authorization: &str, amount: Money) -> Answer {
+    async fn refund(&self, repayment: &Repayment<'_>) -> Answer {
         self.heard(|| {
             if is(&self.refuses_refunds) {
                 return Answer::Declined("refund_declined".to_owned());
             }
-            self.refunded.lock().insert(key.to_owned(), amount.amount_minor);
-            Answer::Approved(authorization.to_owned())
+            let (key, minor) = (repayment.key.to_owned(), repayment.amount.amount_minor);
+            self.refunded.lock().insert(key.clone(), minor);
+            Answer::Approved(key)
         })
     }
 }

@@ -5,6 +5,7 @@ use bistro_proto::payments::v1;
 use bistro_store::Cause;
 
 use super::{
+    NOW,
     bench::{Bank, Bench, asked_by, authorization, customer, manager, set, user},
     one_card, order,
 };
@@ -15,14 +16,15 @@ const ONE: &[(&str, i64)] = &[("card_ok", 1000)];
 /// What a process does that asks the provider and dies before it commits.
 async fn authorize_and_die(bench: &Bench, bank: &Bank) {
     let payment = one_card(1000);
-    let answer = bench.payments.charges.authorize(&payment, &payment.tenders[0]).await.unwrap();
+    let answer =
+        bench.payments.charges.authorize(&payment, &payment.tenders[0], NOW).await.unwrap();
     assert!(matches!(answer, Answer::Approved(_)));
     assert_eq!(bank.held(), 1000);
 }
 
 /// The same of a void.
 async fn void_and_die(bench: &Bench, bank: &Bank) {
-    let answer = bench.payments.charges.void_unknown(order().sibling()).await;
+    let answer = bench.payments.charges.void_unknown(order().sibling(), NOW).await;
     assert!(matches!(answer, Answer::Approved(_)));
     assert_eq!(bank.held(), 0);
 }
