@@ -4,6 +4,7 @@ mod asking;
 mod bench;
 mod commands;
 mod entries;
+mod forgetting;
 mod lapses;
 mod money;
 mod revisions;

@@ -19,31 +19,30 @@ use crate::{
     webhook::WebhookSecret,
 };
 
-const VISA: &[(&str, i64)] = &[("pm_visa_ada", 1000)];
+pub(super) const VISA: &[(&str, i64)] = &[("pm_visa_ada", 1000)];
 /// For each of Stripe's answers.
-const TIMEOUT: Duration = Duration::from_millis(500);
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const TIMEOUT: Duration = Duration::from_millis(500);
 
-async fn bench() -> (Bench, StripeStandIn) {
+pub(super) async fn bench() -> (Bench, StripeStandIn) {
     let stand_in = StripeStandIn::start().await.unwrap();
     let stripe = provider(&stand_in);
     let secret = WebhookSecret::new(Secret::new(StripeStandIn::WEBHOOK_SECRET));
     (Bench::with(ProviderName::Stripe, Arc::new(stripe), Some(secret)), stand_in)
 }
 
-fn provider(stand_in: &StripeStandIn) -> Stripe {
+pub(super) fn provider(stand_in: &StripeStandIn) -> Stripe {
     Stripe::new(&stand_in.url(), &Secret::new(StripeStandIn::SECRET_KEY), TIMEOUT).unwrap()
 }
 
 /// What is asked for the first time.
-fn hold(key: &str) -> Hold<'_> {
+pub(super) fn hold(key: &str) -> Hold<'_> {
     let amount = Money::new(1000, Currency::GBP);
     let (method, age) = ("pm_card_visa", Duration::ZERO);
     Hold { key, amount, method, name: None, like: None, age }
 }
 
 /// What each intent was made for, its amount, where it stands, and what was given back of it.
-fn standing(intents: &[Intent]) -> Vec<String> {
+pub(super) fn standing(intents: &[Intent]) -> Vec<String> {
     let shown = |intent: &Intent| {
         let key = intent.key.split_once('/').map_or("", |(_, key)| key);
         format!("{key}: {} {}, {} back", intent.amount, intent.status, intent.refunded)
@@ -51,7 +50,7 @@ fn standing(intents: &[Intent]) -> Vec<String> {
     intents.iter().map(shown).collect()
 }
 
-async fn webhook(bench: &Bench, webhook: &Webhook) -> Result<(), ErrorCode> {
+pub(super) async fn webhook(bench: &Bench, webhook: &Webhook) -> Result<(), ErrorCode> {
     let message = v1::ReceiveWebhookRequest {
         provider: "stripe".to_owned(),
         body: webhook.body.clone(),
