@@ -281,6 +281,7 @@ pub(crate) fn refunding(
     }
     let parts = parts(payment, minor, of);
     let number = payment.refunds + 1;
+    let reason = if payment.erased { String::new() } else { reason };
     Ok(Payment {
         refund: Some(RefundIntent { number, minor, reason, parts, asked_at: Some(now) }),
         refunds: number,

@@ -27,6 +27,7 @@ mod changes;
 mod charges;
 mod commands;
 mod documents;
+mod erasure;
 mod errands;
 mod ledger;
 mod metrics;
@@ -50,15 +51,18 @@ mod wire;
 
 use std::sync::Arc;
 
+use bistro_bus::Queue;
 use bistro_config::PaymentProvider;
 use bistro_core::{Error, ErrorCode};
+use bistro_eventing::shelf_collection;
 use bistro_proto::payments::v1::payments_server::{self, PaymentsServer};
 use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
-use bistro_store::Document as _;
+use bistro_store::{Collection, Document as _};
 
 use crate::{
     charges::Charges,
     documents::{Entry, Payment, ProviderName, ROLE},
+    erasure::Erasure,
     metrics::Metrics,
     provider::Provider,
     reactor::PaymentsReactor,
@@ -68,13 +72,25 @@ use crate::{
     webhook::WebhookSecret,
 };
 
+/// The queue of what accounts tells payments.
+const QUEUE: Queue =
+    Queue { name: "payments.events", role: ROLE, kinds: &["bistro.accounts.v1.UserErased"] };
+
+static SHELF: Collection = shelf_collection(ROLE);
+
 /// The role's row in the table of roles.
 pub static SPEC: RoleSpec = RoleSpec {
     name: ROLE,
     about: "card payments, refunds and the ledger",
     needs: &["orders", "catalog"],
-    collections: &[Payment::COLLECTION, Entry::COLLECTION, SandboxRecord::COLLECTION],
-    queues: &[],
+    collections: &[
+        Payment::COLLECTION,
+        Entry::COLLECTION,
+        SandboxRecord::COLLECTION,
+        Erasure::COLLECTION,
+        &SHELF,
+    ],
+    queues: &[QUEUE],
     build,
 };
 

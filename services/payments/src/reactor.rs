@@ -3,15 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bistro_core::{Error, Id, Timestamp, kinds};
+use bistro_core::{Error, ErrorCode, Event, Id, Timestamp, kinds};
 use bistro_eventing::{Reactor, Tick};
+use bistro_proto::accounts::v1::UserErased;
 use bistro_store::{Cursor, DueTimer, Key, Query, StoreExt as _, Work};
 use parking_lot::Mutex;
+use prost::{Message as _, Name as _};
 use tracing::error;
 
 use crate::{
     documents::{BY_TIME, Entry, Payment, UNSETTLED},
-    ledger,
+    erasure, ledger,
     metrics::Metrics,
     service::Payments,
     standing::Waits,
@@ -82,7 +84,26 @@ impl PaymentsReactor {
 
 #[async_trait]
 impl Reactor for PaymentsReactor {
-    async fn on_timer(&self, work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
+    async fn on_event(&self, mut work: Work, event: &Event) -> Result<Option<Work>, Error> {
+        if event.kind != UserErased::full_name() {
+            let message = format!("payments does not know the event {}", event.kind);
+            return Err(Error::new(ErrorCode::InvalidArgument, message));
+        }
+        let unreadable = || Error::new(ErrorCode::MalformedBody, "the event cannot be read");
+        let erased = UserErased::decode(&*event.data);
+        let erased = erased.map_err(|cause| unreadable().caused_by(cause))?;
+        let user = erased.user_id.parse();
+        let user = user.map_err(|cause: bistro_core::IdError| unreadable().caused_by(cause))?;
+        let begun = erasure::begin(&self.payments.engine, &mut work, user).await?;
+        Ok(begun.then_some(work))
+    }
+
+    async fn on_timer(&self, mut work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
+        if erasure::is_of(&timer.document) {
+            let user = &timer.document.id;
+            let goes_on = erasure::go_on(&self.payments.engine, &mut work, user).await?;
+            return Ok(goes_on.then_some(work));
+        }
         self.payments.on_timer(work, timer).await
     }
 

@@ -23,6 +23,7 @@ use super::{NOW, asking::FakeOrders, order};
 use crate::{
     charges::Charges,
     documents::{Entry, Payment, ProviderName, ROLE},
+    erasure::Erasure,
     metrics::Metrics,
     provider::{Answer, Hold, Provider, Repayment},
     service::Payments,
@@ -165,7 +166,7 @@ impl Provider for Bank {
 
 /// The role, the clock that it reads, and the orders that it asks.
 pub(super) struct Bench {
-    pub(super) payments: Payments,
+    pub(super) payments: Arc<Payments>,
     pub(super) clock: Arc<FixedClock>,
     pub(super) orders: FakeOrders,
     pub(super) authority: Arc<Authority>,
@@ -244,13 +245,13 @@ impl Bench {
         let registry = Registry::new();
         let orders = FakeOrders::default();
         orders.answer_at(&peers, &authority, &clock, &registry);
-        let collections = [Payment::COLLECTION, Entry::COLLECTION];
+        let collections = [Payment::COLLECTION, Entry::COLLECTION, Erasure::COLLECTION];
         let caller = Arc::new(peers.clone());
         let role = RoleEngine::open(ROLE, &collections, caller, clock.clone()).unwrap();
         let engine = role.engine.clone();
         let metrics = Arc::new(Metrics::register(&registry).unwrap());
         let charges = Charges::new(name, vec![(name, provider)], metrics);
-        let payments = Payments { engine, peers, charges, stripe_webhooks };
+        let payments = Arc::new(Payments { engine, peers, charges, stripe_webhooks });
         Self { payments, clock, orders, authority, _role: role }
     }
 

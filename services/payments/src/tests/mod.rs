@@ -4,6 +4,7 @@ mod asking;
 mod bench;
 mod commands;
 mod entries;
+mod erasing;
 mod forgetting;
 mod lapses;
 mod money;
@@ -16,6 +17,12 @@ use crate::{
     changes::{self, Wanted},
     documents::{Bill, Payment, ProviderName, Revision},
 };
+
+#[test]
+fn the_queue_names_kinds_as_the_protocols_do() {
+    use prost::Name as _;
+    assert_eq!(crate::QUEUE.kinds, [bistro_proto::accounts::v1::UserErased::full_name()]);
+}
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
