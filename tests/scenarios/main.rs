@@ -35,5 +35,6 @@ mod rpcs;
 mod rude;
 mod slots;
 mod stopping;
+mod stripe;
 mod timers;
 mod traces;

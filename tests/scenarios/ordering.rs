@@ -484,13 +484,17 @@ async fn an_erased_person_leaves_no_words(topology: Topology) {
         })
         .await;
     }
-    wait::until("why money was given back is forgotten, and that it was is not", SOON, async || {
-        let path = format!("/orders/{}/payment", text(&done, "/id"));
-        let payment = get(owner, &path).await.map_err(|error| error.to_string())?;
-        let back = &payment["refunds"][0]["amount"]["amount_minor"];
-        let forgotten = !payment.to_string().contains("Ada") && *back == 50;
-        if forgotten { Ok(()) } else { Err(payment.to_string()) }
-    })
+    wait::until(
+        "why money was given back is forgotten, and that it was is not",
+        SOON,
+        async || {
+            let path = format!("/orders/{}/payment", text(&done, "/id"));
+            let payment = get(owner, &path).await.map_err(|error| error.to_string())?;
+            let back = &payment["refunds"][0]["amount"]["amount_minor"];
+            let forgotten = !payment.to_string().contains("Ada") && *back == 50;
+            if forgotten { Ok(()) } else { Err(payment.to_string()) }
+        },
+    )
     .await;
     wait::until("the comment is gone, and its stars are not", SOON, async || {
         let list = format!("/restaurants/{}/ratings", restaurant.id);

@@ -100,6 +100,11 @@ impl StripeStandIn {
         self.state.lock().faults.extend(faults);
     }
 
+    /// Forgets the faults that are left.
+    pub fn recover(&self) {
+        self.state.lock().faults.clear();
+    }
+
     /// Takes this long for each answer.
     pub fn slow_down(&self, slowness: Duration) {
         self.state.lock().slowness = slowness;
