@@ -23,6 +23,7 @@
 
 mod audit;
 mod authorizing;
+mod books;
 mod changes;
 mod charges;
 mod commands;
@@ -60,6 +61,7 @@ use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
 use bistro_store::{Collection, Document as _};
 
 use crate::{
+    books::Book,
     charges::Charges,
     documents::{Entry, Payment, ProviderName, ROLE},
     erasure::Erasure,
@@ -88,6 +90,7 @@ pub static SPEC: RoleSpec = RoleSpec {
         Entry::COLLECTION,
         SandboxRecord::COLLECTION,
         Erasure::COLLECTION,
+        Book::COLLECTION,
         &SHELF,
     ],
     queues: &[QUEUE],

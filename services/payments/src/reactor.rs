@@ -12,14 +12,20 @@ use prost::{Message as _, Name as _};
 use tracing::error;
 
 use crate::{
-    documents::{BY_TIME, Entry, Payment, UNSETTLED},
+    books::{self, Book},
+    documents::{Entry, Payment, UNSETTLED},
     erasure, ledger,
     metrics::Metrics,
     service::Payments,
     standing::Waits,
 };
 
-const TICKS: &[Tick] = &[Tick { name: "gauges", every: Duration::from_secs(15) }];
+const TICKS: &[Tick] = &[
+    Tick { name: "gauges", every: Duration::from_secs(15) },
+    Tick { name: "books", every: Duration::from_mins(1) },
+];
+/// Batches of entries that are summed up at once, at most.
+const BATCHES: u32 = 50;
 /// Entries read at once.
 const ENTRIES_PER_PAGE: u32 = 500;
 /// Payments counted at most, per thing they wait for.
@@ -33,11 +39,15 @@ pub(crate) struct PaymentsReactor {
     payments: Arc<Payments>,
     metrics: Arc<Metrics>,
     checked: Mutex<Checked>,
+    /// When the books were looked after last.
+    books_at: Mutex<Option<Timestamp>>,
 }
 
-/// How much of the ledger this process has checked, and which entries do not balance.
+/// How much of the ledger this process has checked, and which entries do not balance. What had been
+/// entered into the platform's book when it began was checked by whoever did that.
 #[derive(Clone, Default)]
 struct Checked {
+    book: Option<Book>,
     until: Timestamp,
     unbalanced: BTreeMap<Id<kinds::LedgerEntry>, i64>,
 }
@@ -45,7 +55,7 @@ struct Checked {
 impl PaymentsReactor {
     /// Reactions that keep `metrics`' gauges.
     pub(crate) fn new(payments: Arc<Payments>, metrics: Arc<Metrics>) -> Self {
-        Self { payments, metrics, checked: Mutex::default() }
+        Self { payments, metrics, checked: Mutex::default(), books_at: Mutex::default() }
     }
 
     async fn count_unsettled(&self) -> Result<(), Error> {
@@ -58,12 +68,32 @@ impl PaymentsReactor {
         Ok(())
     }
 
+    /// Sums up the entries that are old. How old they are goes by when this was done last: a process
+    /// that was stopped in between may have commits under way that are as old as that.
+    async fn close_books(&self) -> Result<(), Error> {
+        let engine = &self.payments.engine;
+        let Some(before) = self.books_at.lock().replace(engine.now()) else { return Ok(()) };
+        for _ in 0..BATCHES {
+            if !books::close(engine, before - books::OPEN, books::BATCH).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Checks the entries that came since the last time.
     async fn check_ledger(&self) -> Result<(), Error> {
         let mut checked = self.checked.lock().clone();
-        let from = Key::new().time(checked.until - OVERLAP);
-        let mut query =
-            Query::prefix::<Entry>(BY_TIME, &Key::new()).from(&from).limit(ENTRIES_PER_PAGE);
+        let book = match checked.book.take() {
+            Some(book) => book,
+            None => Book::read(&self.payments.engine, None).await?,
+        };
+        let mut query = book.rest().limit(ENTRIES_PER_PAGE);
+        let overlap = checked.until - OVERLAP;
+        if book.until().is_none_or(|place| place.at < overlap) {
+            query = query.from(&Key::new().time(overlap));
+            query.after = None;
+        }
         loop {
             let page = self.payments.engine.store().list::<Entry>(query.clone()).await?;
             for entry in &page.items {
@@ -76,7 +106,9 @@ impl PaymentsReactor {
             let Some(next) = page.next else { break };
             query.after = Some(Cursor::decode(&next)?);
         }
-        self.metrics.imbalance.set(checked.unbalanced.values().sum());
+        let off_by = checked.unbalanced.values().map(|off_by| off_by.saturating_abs());
+        self.metrics.imbalance.set(off_by.fold(book.off_minor(), i64::saturating_add));
+        checked.book = Some(book);
         *self.checked.lock() = checked;
         Ok(())
     }
@@ -111,7 +143,10 @@ impl Reactor for PaymentsReactor {
         TICKS
     }
 
-    async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
+    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
+        if tick == "books" {
+            return self.close_books().await;
+        }
         self.count_unsettled().await?;
         self.check_ledger().await
     }

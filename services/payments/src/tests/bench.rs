@@ -21,6 +21,7 @@ use tonic::Request;
 
 use super::{NOW, asking::FakeOrders, order};
 use crate::{
+    books::Book,
     charges::Charges,
     documents::{Entry, Payment, ProviderName, ROLE},
     erasure::Erasure,
@@ -245,7 +246,8 @@ impl Bench {
         let registry = Registry::new();
         let orders = FakeOrders::default();
         orders.answer_at(&peers, &authority, &clock, &registry);
-        let collections = [Payment::COLLECTION, Entry::COLLECTION, Erasure::COLLECTION];
+        let collections =
+            [Payment::COLLECTION, Entry::COLLECTION, Erasure::COLLECTION, Book::COLLECTION];
         let caller = Arc::new(peers.clone());
         let role = RoleEngine::open(ROLE, &collections, caller, clock.clone()).unwrap();
         let engine = role.engine.clone();

@@ -2,6 +2,7 @@
 
 mod asking;
 mod bench;
+mod books;
 mod commands;
 mod entries;
 mod erasing;
