@@ -59,7 +59,9 @@ fn nothing(order: Id<kinds::Order>, bill: Option<Bill>, now: Timestamp) -> Payme
 /// A new payment of `order`, before the provider has answered.
 pub(crate) fn pending(order: Id<kinds::Order>, wanted: &Wanted, now: Timestamp) -> Payment {
     let payment = nothing(order, Some(wanted.bill.clone()), now);
-    with_revision(Payment { kept: wanted.revision.number, ..payment }, wanted, now)
+    // Whoever asks may have asked before, and died before it was written down.
+    let asked_at = payment.created_at();
+    with_revision(Payment { kept: wanted.revision.number, ..payment }, wanted, asked_at, now)
 }
 
 /// The payment with another total to be authorized beside the one that is held.
@@ -87,14 +89,19 @@ pub(crate) fn revised(
         let message = format!("an order has {MAX_REVISIONS} totals at most; place a new order");
         return Err(Error::new(ErrorCode::WrongState, message));
     }
-    Ok(with_revision(payment.clone(), wanted, now))
+    Ok(with_revision(payment.clone(), wanted, now, now))
 }
 
-fn with_revision(mut payment: Payment, wanted: &Wanted, now: Timestamp) -> Payment {
+fn with_revision(
+    mut payment: Payment,
+    wanted: &Wanted,
+    asked_at: Timestamp,
+    now: Timestamp,
+) -> Payment {
     payment.revisions.push(wanted.revision);
     for (method, minor) in &wanted.cards {
         let purpose = Purpose::Order(wanted.revision.number);
-        push(&mut payment, purpose, (method, *minor), wanted.provider, now);
+        push(&mut payment, purpose, (method, *minor), wanted.provider, asked_at);
     }
     payment.changed_at = now;
     payment
@@ -105,7 +112,7 @@ fn push(
     purpose: Purpose,
     (method, minor): (&str, i64),
     provider: ProviderName,
-    now: Timestamp,
+    asked_at: Timestamp,
 ) -> u32 {
     // A tip is given after the meal: it is taken as soon as it is set aside.
     let wish = if purpose == Purpose::Tip { Wish::Capture } else { Wish::Hold };
@@ -124,7 +131,7 @@ fn push(
         authorizations: 0,
         captures: 0,
         reason: String::new(),
-        asked_at: Some(now),
+        asked_at: Some(asked_at),
         authorized_at: None,
         captured_at: None,
     });

@@ -369,7 +369,8 @@ mod tests {
         let slow = Slow { answers: Mutex::new(answers), takes: SOON + Duration::from_millis(1) };
         let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
         let sandbox = ProviderName::Sandbox;
-        let charges = Charges::new(sandbox, vec![(sandbox, Arc::new(slow))], metrics);
+        let provider: Arc<dyn Provider> = Arc::new(slow);
+        let charges = Charges::new(sandbox, vec![(sandbox, provider)], metrics);
         let payment = one_card(5);
         let answer = charges.authorize(&payment, &payment.tenders[0], NOW).await.unwrap();
         assert_eq!(answer, unknown());

@@ -124,8 +124,8 @@ impl Reactor for PaymentsReactor {
         let unreadable = || Error::new(ErrorCode::MalformedBody, "the event cannot be read");
         let erased = UserErased::decode(&*event.data);
         let erased = erased.map_err(|cause| unreadable().caused_by(cause))?;
-        let user = erased.user_id.parse();
-        let user = user.map_err(|cause: bistro_core::IdError| unreadable().caused_by(cause))?;
+        let user: Result<Id<kinds::User>, bistro_core::IdError> = erased.user_id.parse();
+        let user = user.map_err(|cause| unreadable().caused_by(cause))?;
         let begun = erasure::begin(&self.payments.engine, &mut work, user).await?;
         Ok(begun.then_some(work))
     }

@@ -128,6 +128,21 @@ async fn a_void_days_later_finds_what_nobody_wrote_down() {
 }
 
 #[tokio::test]
+async fn whoever_asks_again_days_later_finds_what_a_lost_process_authorized() {
+    let (bench, stand_in) = bench().await;
+    let payment = one_card(1000);
+    let visa = Tender {
+        method: "pm_visa_ada".to_owned(),
+        provider: ProviderName::Stripe,
+        ..payment.tenders[0].clone()
+    };
+    bench.payments.charges.authorize(&payment, &visa, NOW).await.unwrap();
+    pass(&bench, &stand_in);
+    assert_eq!(bench.authorize(0, VISA, "a").await.unwrap().state, "authorized");
+    assert_eq!(standing(&stand_in.intents()), ["authorize: 1000 requires_capture, 0 back"]);
+}
+
+#[tokio::test]
 async fn what_is_asked_for_again_after_the_key_is_forgotten_is_not_made_again() {
     let (_bench, stand_in) = bench().await;
     let stripe = provider(&stand_in);

@@ -27,8 +27,9 @@ fn the_queue_names_kinds_as_the_protocols_do() {
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
+/// An order that was placed now.
 pub(crate) fn order() -> Id<kinds::Order> {
-    Id::from_bits(1)
+    Id::from_bits((1_800_000_000_000 << 80) | 1)
 }
 
 /// What is to be set aside at `revision`, of which `tip` is a tip, by the sandbox's good card.
