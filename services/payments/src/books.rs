@@ -93,6 +93,13 @@ impl Book {
         Ok(found.map_or_else(|| Self::empty(restaurant), |book| book.value))
     }
 
+    /// The platform's book as it is stored, found by a list: its id comes before all others.
+    pub(crate) async fn of_all(engine: &Engine) -> Result<Self, StoreError> {
+        let found = engine.store().first::<Self>(Query::all::<Self>()).await?;
+        let found = found.filter(|book| book.restaurant.is_none());
+        Ok(found.map_or_else(|| Self::empty(None), |book| book.value))
+    }
+
     /// The last entry that is summed up.
     pub(crate) const fn until(&self) -> Option<Place> {
         self.until

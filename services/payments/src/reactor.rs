@@ -86,7 +86,7 @@ impl PaymentsReactor {
         let mut checked = self.checked.lock().clone();
         let book = match checked.book.take() {
             Some(book) => book,
-            None => Book::read(&self.payments.engine, None).await?,
+            None => Book::of_all(&self.payments.engine).await?,
         };
         let mut query = book.rest().limit(ENTRIES_PER_PAGE);
         let overlap = checked.until - OVERLAP;
