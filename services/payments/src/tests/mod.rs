@@ -10,6 +10,7 @@ mod forgetting;
 mod lapses;
 mod money;
 mod revisions;
+mod strict;
 mod stripe;
 
 use bistro_core::{Currency, Id, Timestamp, kinds};
