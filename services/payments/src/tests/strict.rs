@@ -132,7 +132,7 @@ async fn play(card: &str, happenings: &[Happening]) -> Result<Option<(State, i64
         bench.settle().await;
     }
     let intents = stand_in.intents();
-    let of = |status: &str| intents.iter().filter(move |intent| intent.status == status);
+    let of = |status: &'static str| intents.iter().filter(move |intent| intent.status == status);
     let Some(payment) = bench.stored().await else {
         prop_assert_eq!(of("requires_capture").count() + of("succeeded").count(), 0);
         return Ok(None);
