@@ -49,5 +49,6 @@ mod rude;
 mod slots;
 mod staff;
 mod stopping;
+mod stripe;
 mod timers;
 mod traces;

@@ -1,13 +1,8 @@
-//! Money beyond one card and one capture: several tenders, tips after the fact, lists, statements,
-//! and a second provider with its signed messages.
-
-use std::time::Duration;
+//! Money beyond one card and one capture: several tenders, tips after the fact, lists, statements.
 
 use bistro_client::{Insistence, Request};
 use bistro_core::{Clock as _, SystemClock, Timestamp};
-use bistro_testkit::{StripeFault, StripeStandIn, Webhook, wait};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use bistro_testkit::wait;
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,12 +16,10 @@ on_every_topology!(
     split_over_tenders,
     one_refused_tender_gives_the_others_back,
     voided_before_it_was_captured,
-    charged_by_stripe,
-    late_answers_of_stripe,
 );
 
 /// Two of the first item, paid by what `paying` says, and where that leaves the order.
-async fn ordered(restaurant: &Restaurant, customer: &Person, paying: Value) -> Value {
+pub(crate) async fn ordered(restaurant: &Restaurant, customer: &Person, paying: Value) -> Value {
     let quote = restaurant.quote(customer, &[(0, 2)], "dine_in").await.unwrap();
     let mut body = json!({ "quote": text(&quote, "/token") });
     for (name, value) in paying.as_object().expect("fields") {
@@ -38,7 +31,7 @@ async fn ordered(restaurant: &Restaurant, customer: &Person, paying: Value) -> V
 }
 
 /// The order cooked, handed over and captured.
-async fn eaten(restaurant: &Restaurant, customer: &Person, order: &Value) -> Value {
+pub(crate) async fn eaten(restaurant: &Restaurant, customer: &Person, order: &Value) -> Value {
     restaurant.cook(order).await;
     in_state(&customer.client, order, "ready").await;
     let path = format!("/orders/{}/hand-over", text(order, "/id"));
@@ -46,12 +39,12 @@ async fn eaten(restaurant: &Restaurant, customer: &Person, order: &Value) -> Val
     paid(&customer.client, order, "captured").await
 }
 
-fn of(order: &Value, what: &str) -> String {
+pub(crate) fn of(order: &Value, what: &str) -> String {
     format!("/orders/{}/{what}", text(order, "/id"))
 }
 
 /// Purpose, state and amount of each of the payment's tenders.
-fn tenders(payment: &Value) -> Vec<(&str, &str, i64)> {
+pub(crate) fn tenders(payment: &Value) -> Vec<(&str, &str, i64)> {
     let one = |tender| {
         let minor = Value::pointer(tender, "/amount/amount_minor").and_then(Value::as_i64);
         (text(tender, "/purpose"), text(tender, "/state"), minor.expect("an amount"))
@@ -119,7 +112,7 @@ async fn tipped_after_the_fact(topology: Topology) {
     assert_eq!(balance(&restaurant, "tips_payable").await, -200);
     assert_eq!(balance(&restaurant, "restaurant_payable").await, -1000);
 
-    // Of the tip alone, and then of everything, the last tender first.
+    // Of the tip alone, and then of everything: what paid the meal first.
     let refunds = of(&order, "refunds");
     let ask = |minor: Option<i64>, tender: Option<u32>| json!({ "amount_minor": minor, "tender": tender, "reason": "the wrong card" });
     for wrong in [ask(Some(201), Some(3)), ask(None, Some(9)), ask(None, Some(0))] {
@@ -128,12 +121,19 @@ async fn tipped_after_the_fact(topology: Topology) {
     }
     let payment = post(&restaurant.owner.client, &refunds, &ask(Some(50), Some(3))).await.unwrap();
     assert_eq!(payment["refunds"][0]["parts"][0]["tender"], 3, "{payment}");
+    assert_eq!(balance(&restaurant, "tips_payable").await, -150);
+    let payment = post(&restaurant.owner.client, &refunds, &ask(Some(300), None)).await.unwrap();
+    assert_eq!(payment["refunds"][1]["parts"][0]["tender"], 1, "the meal before the tip");
+    assert_eq!(balance(&restaurant, "tips_payable").await, -150);
     let payment = post(&restaurant.owner.client, &refunds, &ask(None, None)).await.unwrap();
-    let parts = payment["refunds"][1]["parts"].as_array().expect("parts");
+    let parts = payment["refunds"][2]["parts"].as_array().expect("parts");
     let parts: Vec<_> =
         parts.iter().map(|part| (&part["tender"], &part["amount"]["amount_minor"])).collect();
-    assert_eq!(parts, [(&json!(3), &json!(150)), (&json!(1), &json!(1000))]);
+    assert_eq!(parts, [(&json!(1), &json!(700)), (&json!(3), &json!(150))]);
     assert_eq!(payment["state"], "refunded");
+    // A tip that is given back is owed no more.
+    assert_eq!(balance(&restaurant, "tips_payable").await, 0);
+    assert_eq!(balance(&restaurant, "refunds").await, 1000);
     assert_eq!(balance(&restaurant, "cards_receivable").await, 0);
     assert_eq!(code(post(&customer.client, &path, &tip(1)).await), "wrong_state");
 }
@@ -178,7 +178,7 @@ async fn told_in_statements_and_lists(topology: Topology) {
         json!({
             "restaurant_id": restaurant.id, "day": day, "time_zone": zone, "captures": 3,
             "captured": pence(2150), "tips": pence(150), "refunds": 1, "refunded": pence(400),
-            "net": pence(1750),
+            "refunded_tips": pence(0), "net": pence(1750),
         })
     );
     let long_ago = get(owner, &format!("{path}?day=2026-03-29")).await.unwrap();
@@ -333,113 +333,4 @@ async fn voided_before_it_was_captured(topology: Topology) {
         if problems < 1.0 { Ok(()) } else { Err(problems) }
     })
     .await;
-}
-
-/// A platform that has Stripe charge the cards, or rather its stand-in.
-async fn with_stripe(topology: Topology) -> (Platform, StripeStandIn) {
-    let stand_in = StripeStandIn::start().await.expect("a stand-in");
-    let platform = Platform::start(
-        topology,
-        &[
-            ("BISTRO__PAYMENTS__PROVIDER", "stripe"),
-            ("BISTRO__PAYMENTS__STRIPE__URL", &stand_in.url()),
-            ("BISTRO__PAYMENTS__STRIPE__SECRET_KEY", StripeStandIn::SECRET_KEY),
-            ("BISTRO__PAYMENTS__STRIPE__WEBHOOK_SECRET", StripeStandIn::WEBHOOK_SECRET),
-        ],
-    )
-    .await;
-    (platform, stand_in)
-}
-
-async fn charged_by_stripe(topology: Topology) {
-    let (platform, stand_in) = with_stripe(topology).await;
-    let restaurant = Restaurant::open(&platform, &[("Dal", 500, None)]).await;
-    let customer = Person::new(&platform, "ada", &[]).await;
-    let visa = || json!({ "payment_method": "pm_card_visa" });
-
-    let order = ordered(&restaurant, &customer, visa()).await;
-    assert_eq!(order["state"], "confirmed", "{order}");
-    let payment = eaten(&restaurant, &customer, &order).await;
-    assert_eq!(payment["tenders"][0]["provider"], "stripe");
-    let refund = json!({ "amount_minor": 400, "reason": "cold soup" });
-    let refunded = post(&restaurant.owner.client, &of(&order, "refunds"), &refund).await.unwrap();
-    assert_eq!(refunded["refunded"]["amount_minor"], 400);
-
-    let declined = json!({ "payment_method": "pm_card_chargeDeclined" });
-    let declined = ordered(&restaurant, &customer, declined).await;
-    in_state(&customer.client, &declined, "payment_failed").await;
-    let payment = paid(&customer.client, &declined, "failed").await;
-    assert_eq!(payment["reason"], "generic_decline");
-
-    // Both answers to the first ask are lost: what was done is found again, and not done twice.
-    stand_in.fail(&[StripeFault::LoseAnswer; 2]);
-    let lost = ordered(&restaurant, &customer, visa()).await;
-    in_state(&customer.client, &lost, "confirmed").await;
-    let (path, why) = (of(&lost, "reject"), json!({ "reason": "no more dal" }));
-    let rejected = post(&restaurant.owner.client, &path, &why);
-    rejected.await.expect("a rejection");
-    paid(&customer.client, &lost, "voided").await;
-
-    let intents = stand_in.intents();
-    let seen: Vec<_> = intents.iter().map(|one| (one.amount, one.status, one.refunded)).collect();
-    let expected =
-        [(1000, "succeeded", 400), (1000, "requires_payment_method", 0), (1000, "canceled", 0)];
-    assert_eq!(seen, expected);
-}
-
-async fn late_answers_of_stripe(topology: Topology) {
-    let (platform, stand_in) = with_stripe(topology).await;
-    let restaurant = Restaurant::open(&platform, &[("Dal", 500, None)]).await;
-    let customer = Person::new(&platform, "ada", &[]).await;
-    let slow = json!({ "payment_method": "pm_processing" });
-    let quote = restaurant.quote(&customer, &[(0, 2)], "dine_in").await.unwrap();
-    let mut body = json!({ "quote": text(&quote, "/token") });
-    body["payment_method"] = slow["payment_method"].clone();
-    let request = Request::post("/api/v1/orders", fresh("order"), &body);
-    let order = customer.client.send(&request).await.expect("an order").body;
-    paid(&customer.client, &order, "pending").await;
-    let intent = stand_in.intents()[0].id.clone();
-
-    let now = SystemClock.now();
-    let kind = "payment_intent.amount_capturable_updated";
-    let good = stand_in.webhook("evt_1", kind, &intent, now).expect("a message");
-    let mut forged = good.clone();
-    forged.signature = forged.signature.replace("v1=", "v1=00");
-    assert_eq!(deliver(&platform, &forged).await, (403, "permission_denied".to_owned()));
-    let old = now - Duration::from_mins(6);
-    let old = stand_in.webhook("evt_1", kind, &intent, old).expect("a message");
-    assert_eq!(deliver(&platform, &old).await.0, 403);
-    let unsigned = Webhook { body: good.body.clone(), signature: String::new() };
-    assert_eq!(deliver(&platform, &unsigned).await.0, 403);
-    let unknown = stand_in.webhook("evt_2", "customer.created", &intent, now).expect("a message");
-    assert_eq!(deliver(&platform, &unknown).await.0, 204);
-    paid(&customer.client, &order, "pending").await;
-
-    stand_in.finish(&intent);
-    for _ in 0..2 {
-        assert_eq!(deliver(&platform, &good).await.0, 204);
-    }
-    in_state(&customer.client, &order, "confirmed").await;
-    paid(&customer.client, &order, "authorized").await;
-    assert_eq!(stand_in.intents().len(), 1);
-
-    // Where Stripe is not configured, nobody takes its messages.
-    let plain = Platform::shared(topology).await;
-    assert_eq!(deliver(plain, &good).await.0, 404);
-}
-
-/// Sends a message as Stripe does; gives the status and the problem's code.
-async fn deliver(platform: &Platform, message: &Webhook) -> (u16, String) {
-    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
-        .build_http::<Full<Bytes>>();
-    let request = http::Request::post(format!("{}/api/v1/webhooks/stripe", platform.url()))
-        .header("content-type", "application/json; charset=utf-8")
-        .header("stripe-signature", &message.signature)
-        .body(Full::new(Bytes::from(message.body.clone())))
-        .expect("a request");
-    let response = client.request(request).await.expect("an answer");
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.expect("a body").to_bytes();
-    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-    (status, problem["code"].as_str().unwrap_or_default().to_owned())
 }

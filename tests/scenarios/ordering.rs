@@ -456,6 +456,10 @@ async fn an_erased_person_leaves_no_words(topology: Topology) {
     let rating = json!({ "stars": 1, "comment": "Ada was not amused" });
     let rating_of = format!("/orders/{}/rating", text(&done, "/id"));
     post(&ada.client, &rating_of, &rating).await.expect("a rating");
+    paid(&ada.client, &done, "captured").await;
+    let refunds = format!("/orders/{}/refunds", text(&done, "/id"));
+    let refund = json!({ "amount_minor": 50, "reason": "Ada's naan was cold" });
+    post(&restaurant.owner.client, &refunds, &refund).await.expect("a refund");
     let mut lost = Vec::new();
     for _ in 0..3 {
         let body = with(
@@ -489,6 +493,18 @@ async fn an_erased_person_leaves_no_words(topology: Topology) {
         })
         .await;
     }
+    wait::until(
+        "why money was given back is forgotten, and that it was is not",
+        SOON,
+        async || {
+            let path = format!("/orders/{}/payment", text(&done, "/id"));
+            let payment = get(owner, &path).await.map_err(|error| error.to_string())?;
+            let back = &payment["refunds"][0]["amount"]["amount_minor"];
+            let forgotten = !payment.to_string().contains("Ada") && *back == 50;
+            if forgotten { Ok(()) } else { Err(payment.to_string()) }
+        },
+    )
+    .await;
     wait::until("the comment is gone, and its stars are not", SOON, async || {
         let list = format!("/restaurants/{}/ratings", restaurant.id);
         let all = get(owner, &list).await.map_err(|error| error.to_string())?;

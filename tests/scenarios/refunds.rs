@@ -8,7 +8,7 @@ use crate::{
     platform::{Platform, SOON, Topology, on_every_topology},
 };
 
-on_every_topology!(refunded_in_parts, refused_by_the_provider);
+on_every_topology!(refunded_in_parts, two_at_once_of_what_is_left, refused_by_the_provider);
 
 async fn refunded_in_parts(topology: Topology) {
     let platform = Platform::shared(topology).await;
@@ -45,6 +45,31 @@ async fn refunded_in_parts(topology: Topology) {
     );
     assert_eq!(balance(&restaurant, "refunds").await, 1000);
     assert_eq!(balance(&restaurant, "restaurant_payable").await, -1000);
+    assert_eq!(balance(&restaurant, "cards_receivable").await, 0);
+}
+
+async fn two_at_once_of_what_is_left(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let order = eaten(&restaurant, &customer, "card_ok").await;
+    let (owner, path) = (&restaurant.owner.client, refunds(&order));
+    let part = json!({ "amount_minor": 400, "reason": "cold soup" });
+    post(owner, &path, &part).await.expect("a refund");
+    // Each is right by itself, under a key of its own.
+    let rest = json!({ "amount_minor": 600, "reason": "no dal at all" });
+    let asked = tokio::join!(post(owner, &path, &rest), post(owner, &path, &rest));
+    let (given, refused) = match asked {
+        (Ok(given), Err(refused)) | (Err(refused), Ok(given)) => (given, refused),
+        other => panic!("one of them is given back: {other:?}"),
+    };
+    let why = refused.code().unwrap_or_default();
+    assert!(["conflict", "wrong_state"].contains(&why), "{refused}");
+    assert_eq!((text(&given, "/state"), &given["refunded"]), ("refunded", &given["captured"]));
+    let payment = get(&customer.client, &payment(&order)).await.unwrap();
+    let expected = [(400, "done", "cold soup", None), (600, "done", "no dal at all", None)];
+    assert_eq!(told(&payment), expected);
+    assert_eq!(balance(&restaurant, "refunds").await, 1000);
     assert_eq!(balance(&restaurant, "cards_receivable").await, 0);
 }
 

@@ -217,6 +217,7 @@ section! {
     /// See [`crate::RawPayments`]. `stripe` is there where its secrets are.
     Payments {
         provider: PaymentProvider,
+        hold_time: Duration,
         stripe: Option<Stripe>,
     }
 }
@@ -225,6 +226,7 @@ section! {
     /// See [`crate::RawStripe`].
     Stripe {
         url: String,
+        timeout: Duration,
         secret_key: Secret,
         webhook_secret: Secret,
     }

@@ -71,8 +71,10 @@ impl RawConfig {
             catalog: RawCatalog { reservation_ttl: text("15m") },
             payments: RawPayments {
                 provider: text("sandbox"),
+                hold_time: text("6d"),
                 stripe: RawStripe {
                     url: text("https://api.stripe.com"),
+                    timeout: text("3s"),
                     secret_key: None,
                     secret_key_file: None,
                     webhook_secret: None,

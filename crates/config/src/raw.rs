@@ -320,6 +320,11 @@ pub struct RawPayments {
     #[schemars(extend("enum" = ["sandbox", "stripe", null]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// How long a card holds what is set aside for an order. Orders are scheduled no further ahead.
+    /// Stay a day below what the provider says, so that the meal can be cooked and brought.
+    #[schemars(with = "Option<written::Duration>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_time: Option<String>,
     /// Stripe. Needed where it charges the cards, or has charged some.
     #[serde(skip_serializing_if = "is_default")]
     pub stripe: RawStripe,
@@ -331,6 +336,10 @@ section! {
         /// Where its API answers. Plain http is for a stand-in on this machine only.
         #[schemars(with = "Option<written::Peer>")]
         url: String,
+        /// How long each of its answers is waited for. What it has done but not answered by then
+        /// is asked about again, so be patient where it is slow: 4s at most.
+        #[schemars(with = "Option<written::Duration>")]
+        timeout: String,
         /// The secret key of the account, sk_… or rk_…. Better given as a file.
         #[schemars(extend("examples" = ["(the key that Stripe's dashboard shows)"]))]
         secret_key: Secret,

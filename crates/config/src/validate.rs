@@ -281,7 +281,11 @@ fn payments(check: &mut Checker<'_>, written: Written<'_>) -> Option<Payments> {
         &key!(written, payments.provider),
         &[("sandbox", PaymentProvider::Sandbox), ("stripe", PaymentProvider::Stripe)],
     );
+    let hold_time = check.duration(&key!(written, payments.hold_time), HOUR..=60 * DAY);
     let url = check.text(&key!(written, payments.stripe.url), stripe_url);
+    // Two of these, and a second, fit in the deadline of a call.
+    let timeout =
+        check.duration(&key!(written, payments.stripe.timeout), 100 * MILLISECOND..=4 * SECOND);
     let secret_key = check.credential(
         &key!(written, payments.stripe.secret_key),
         &key!(written, payments.stripe.secret_key_file),
@@ -292,14 +296,15 @@ fn payments(check: &mut Checker<'_>, written: Written<'_>) -> Option<Payments> {
         &key!(written, payments.stripe.webhook_secret_file),
         &["whsec_"],
     );
-    let stripe = match (url?, secret_key.ok()?, webhook_secret.ok()?) {
-        (url, Some(secret_key), Some(webhook_secret)) => {
-            Some(Stripe { url, secret_key, webhook_secret })
+    let (url, timeout) = (url?, timeout?);
+    let stripe = match (secret_key.ok()?, webhook_secret.ok()?) {
+        (Some(secret_key), Some(webhook_secret)) => {
+            Some(Stripe { url, timeout, secret_key, webhook_secret })
         }
         // A rule between keys says which one is missing.
         _ => None,
     };
-    Some(Payments { provider: provider?, stripe })
+    Some(Payments { provider: provider?, hold_time: hold_time?, stripe })
 }
 
 /// Checks where Stripe answers: the secret key must not cross a network in the open.

@@ -132,6 +132,14 @@ fn a_mistake_about_card_payments_says_where_and_what_to_write() {
             r#"configuration:1: payments.provider: "cash" is not one of sandbox, stripe; write: payments: { provider: "sandbox" }"#,
         ),
         (
+            "payments: { hold_time: 90d }",
+            r#"configuration:1: payments.hold_time: 90d is not between 1h and 60d; write: payments: { hold_time: "60d" }"#,
+        ),
+        (
+            "payments: { stripe: { timeout: 10s } }",
+            r#"configuration:1: payments.stripe.timeout: 10s is not between 100ms and 4s; write: payments: { stripe: { timeout: "4s" } }"#,
+        ),
+        (
             "payments: { stripe: { url: 'http://stripe.example' } }",
             r#"configuration:1: payments.stripe.url: "http://stripe.example" would send the secret key in the open: begin with https://; write: payments: { stripe: { url: "https://api.stripe.com" } }"#,
         ),

@@ -211,6 +211,7 @@ fn stripe_is_there_where_its_secrets_are() {
     let config = Config::parse(text, &Environment::new(), &["payments"], &files).unwrap();
     let stripe = config.payments.stripe.as_ref().unwrap();
     assert_eq!(stripe.url, "http://127.0.0.1:1");
+    assert_eq!(stripe.timeout, Duration::from_secs(3));
     assert_eq!(stripe.secret_key.expose(), "sk_test_hunter2");
     assert_eq!(stripe.webhook_secret.expose(), "whsec_hunter2");
     assert!(!format!("{config:?}").contains("hunter2"));

@@ -4,7 +4,7 @@
 //!   restart. `shared()` gives all tests of a process the same one.
 //! - [`OtlpReceiver`]: collects the traces that a program sends.
 //! - [`FaultProxy`]: a TCP proxy that refuses, cuts, stalls or delays.
-//! - [`StripeStandIn`]: speaks Stripe's HTTP, keeps intents, and fails as it is told.
+//! - [`StripeStandIn`]: speaks Stripe's HTTP, is as strict as Stripe, and fails as it is told.
 //! - [`wait::until`]: polls for a value with a deadline.
 //! - [`RoleEngine`]: the embedded engine for the tests of one role.
 //! - [`Sandbox`] and [`Process`]: the same guarantees for any other program.
@@ -34,4 +34,4 @@ pub use proxy::{Direction, Fault, FaultProxy};
 pub use role::RoleEngine;
 pub use sandbox::Sandbox;
 pub use servers::{Engine, Mongo, MongoServer, Rabbit, RabbitServer, Server};
-pub use stripe::{Intent, StripeFault, StripeStandIn, Webhook};
+pub use stripe::{Intent, Refund as StripeRefund, StripeFault, StripeStandIn, Webhook};

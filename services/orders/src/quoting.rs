@@ -158,9 +158,10 @@ impl OrdersService {
         let mut wrong = Wrong::default();
         if let Some(wanted) = intake::moment(request.scheduled_for_ms) {
             let none = "the restaurant takes no orders for later; leave this out";
-            match &priced.slots {
+            let hold_time = self.config.payments.hold_time;
+            match priced.slots.as_ref().map(|terms| slots::held(terms, hold_time)) {
                 None => wrong.push("scheduled_for", none),
-                Some(terms) => match slots::check(wanted, terms, &priced.time_zone, now)? {
+                Some(terms) => match slots::check(wanted, &terms, &priced.time_zone, now)? {
                     Some(time) => wrong.extend([time]),
                     None if held == Some(wanted) => {}
                     None => {

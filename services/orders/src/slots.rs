@@ -138,6 +138,12 @@ pub(crate) fn check(
     Ok(None)
 }
 
+/// The terms, but for what cards would not hold the money for.
+pub(crate) fn held(terms: &SlotTerms, hold_time: Duration) -> SlotTerms {
+    let hours = u32::try_from(hold_time.as_secs() / 3600).unwrap_or(u32::MAX);
+    SlotTerms { ahead_hours: terms.ahead_hours.min(hours), ..*terms }
+}
+
 fn ahead(terms: &SlotTerms) -> Duration {
     Duration::from_hours(terms.ahead_hours.min(MOST_AHEAD_HOURS).into())
 }
@@ -179,6 +185,7 @@ impl OrdersService {
         let Some(terms) = profile.slots.filter(|_| found.open) else {
             return Ok(v1::ListSlotsResponse::default());
         };
+        let terms = held(&terms, self.config.payments.hold_time);
         let now = self.engine.now();
         // A slot that has begun cannot be ordered for any more.
         let from = Timestamp::from_millis(request.from_ms.max(now.as_millis().saturating_add(1)));
@@ -304,5 +311,20 @@ mod tests {
         assert!(wrong("2026-11-24T12:15:00Z").unwrap().contains("24 hours"));
         assert!(wrong("2026-11-23T12:00:00Z").unwrap().contains("passed"));
         assert!(wrong("2026-11-23T12:20:00Z").unwrap().contains("15 minutes"));
+    }
+
+    #[test]
+    fn nobody_orders_further_ahead_than_cards_hold_money() {
+        let terms = SlotTerms { minutes: 15, capacity: 5, ahead_hours: 60 * 24 };
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        let held = held(&terms, Duration::from_hours(6 * 24));
+        let wrong = |when: &str| {
+            let when = when.parse().unwrap();
+            check(when, &held, "Europe/London", now).unwrap().map(|wrong| wrong.message)
+        };
+        assert_eq!(wrong("2026-11-29T12:00:00Z"), None);
+        assert!(wrong("2026-11-29T12:15:00Z").unwrap().contains("144 hours"));
+        let soon = SlotTerms { ahead_hours: 24, ..terms };
+        assert_eq!(super::held(&soon, Duration::from_hours(6 * 24)), soon);
     }
 }

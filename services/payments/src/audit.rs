@@ -2,18 +2,19 @@
 //!
 //! What holds when nothing is under way: each tender of a payment was authorized and captured once
 //! at most, and has one entry if it was captured (`captured_tenders`); the lines of every entry sum
-//! to 0; and over an order's entries `account:restaurant_payable` and `account:tips_payable` are
-//! together minus its payment's `captured_minor`, `account:refunds` its `refunded_minor`.
+//! to 0; over an order's entries of captures and tips, `account:restaurant_payable` and
+//! `account:tips_payable` are together minus its payment's `captured_minor`; and over those of
+//! refunds, `account:refunds` and `account:tips_payable` are together its `refunded_minor`.
 
 use std::collections::HashMap;
 
 use bistro_core::{Error, Page, PageRequest, Principal, Timestamp};
 use bistro_eventing::Engine;
-use bistro_proto::common::v1::{AuditBacklog, AuditPage, AuditRequest, AuditRow};
+use bistro_proto::common::v1::{AuditPage, AuditRequest, AuditRow};
 use bistro_store::{Document, Query, StoreExt as _, Versioned};
 
 use crate::{
-    documents::{Entry, Payment, ROLE, Tender},
+    documents::{Entry, Payment, Tender},
     wire,
 };
 
@@ -30,7 +31,7 @@ pub(crate) async fn page(
     principal.require_workload().or_else(|_| principal.require_admin())?;
     let asked = wire::page(request.page.as_ref());
     let backlog = match asked.cursor {
-        None => Some(backlog(engine).await?),
+        None => Some(engine.audit_backlog(&[crate::QUEUE.name]).await?),
         Some(_) => None,
     };
     let cursor = asked.cursor.as_deref().unwrap_or(PAYMENTS);
@@ -101,20 +102,4 @@ fn entry_row(entry: &Entry) -> AuditRow {
         currency: entry.currency.to_string(),
         ..AuditRow::default()
     }
-}
-
-/// What the role has left undone. It consumes no queue.
-async fn backlog(engine: &Engine) -> Result<AuditBacklog, Error> {
-    let left = engine.store().backlog(ROLE).await?;
-    let millis = |at: Option<Timestamp>| at.map_or(0, Timestamp::as_millis);
-    Ok(AuditBacklog {
-        unpublished: left.events,
-        oldest_unpublished_ms: millis(left.oldest_event),
-        open_calls: left.calls,
-        oldest_call_ms: millis(left.oldest_call),
-        timers: left.timers,
-        next_timer_ms: millis(left.next_timer),
-        now_ms: engine.now().as_millis(),
-        ..AuditBacklog::default()
-    })
 }

@@ -81,7 +81,9 @@ impl Payments {
             // approve it and then died before it could say so.
             let pending = changes::pending(order, wanted, now);
             if let [only] = pending.tenders.as_slice() {
-                self.void_at_provider(&pending, only).await?;
+                self.void_at_provider(&pending, only, now).await?;
+                // By whom it was asked for is nowhere written down.
+                self.void_everywhere(order, now).await?;
             }
             let answer = standing(&present, present.version, revision);
             return Ok(Decision::Answer(Some(answer)));

@@ -1,9 +1,12 @@
 //! What commands make of a payment before the provider is asked: new totals, wishes and intents.
 
+use std::time::Duration;
+
 use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
 
 use crate::{
     documents::{Bill, Part, Payment, ProviderName, Purpose, RefundIntent, Revision, Tender, Wish},
+    ledger,
     states::{self, State},
 };
 
@@ -15,6 +18,10 @@ pub(crate) const MAX_TIPS: usize = 20;
 const MAX_REFUNDS: u32 = 100;
 /// The reason of a tender of a total that another one took the place of.
 const NOT_KEPT: &str = "not_kept";
+/// For how long the provider is asked about a tip that it does not answer.
+pub(crate) const TIP_PATIENCE: Duration = Duration::from_mins(15);
+/// The reason of a tip that was given up.
+pub(crate) const NOT_ANSWERED: &str = "not_answered";
 
 /// A total to be authorized, and what pays it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +52,16 @@ fn nothing(order: Id<kinds::Order>, bill: Option<Bill>, now: Timestamp) -> Payme
         attempts: 0,
         due_at: None,
         changed_at: now,
+        erased: false,
     }
 }
 
 /// A new payment of `order`, before the provider has answered.
 pub(crate) fn pending(order: Id<kinds::Order>, wanted: &Wanted, now: Timestamp) -> Payment {
     let payment = nothing(order, Some(wanted.bill.clone()), now);
-    with_revision(Payment { kept: wanted.revision.number, ..payment }, wanted, now)
+    // Whoever asks may have asked before, and died before it was written down.
+    let asked_at = payment.created_at();
+    with_revision(Payment { kept: wanted.revision.number, ..payment }, wanted, asked_at, now)
 }
 
 /// The payment with another total to be authorized beside the one that is held.
@@ -79,14 +89,19 @@ pub(crate) fn revised(
         let message = format!("an order has {MAX_REVISIONS} totals at most; place a new order");
         return Err(Error::new(ErrorCode::WrongState, message));
     }
-    Ok(with_revision(payment.clone(), wanted, now))
+    Ok(with_revision(payment.clone(), wanted, now, now))
 }
 
-fn with_revision(mut payment: Payment, wanted: &Wanted, now: Timestamp) -> Payment {
+fn with_revision(
+    mut payment: Payment,
+    wanted: &Wanted,
+    asked_at: Timestamp,
+    now: Timestamp,
+) -> Payment {
     payment.revisions.push(wanted.revision);
     for (method, minor) in &wanted.cards {
         let purpose = Purpose::Order(wanted.revision.number);
-        push(&mut payment, purpose, method, *minor, wanted.provider, Wish::Hold);
+        push(&mut payment, purpose, (method, *minor), wanted.provider, asked_at);
     }
     payment.changed_at = now;
     payment
@@ -95,11 +110,12 @@ fn with_revision(mut payment: Payment, wanted: &Wanted, now: Timestamp) -> Payme
 fn push(
     payment: &mut Payment,
     purpose: Purpose,
-    method: &str,
-    minor: i64,
+    (method, minor): (&str, i64),
     provider: ProviderName,
-    wish: Wish,
+    asked_at: Timestamp,
 ) -> u32 {
+    // A tip is given after the meal: it is taken as soon as it is set aside.
+    let wish = if purpose == Purpose::Tip { Wish::Capture } else { Wish::Hold };
     let number = payment.tenders.iter().map(|tender| tender.number).max().unwrap_or(0) + 1;
     payment.tenders.push(Tender {
         number,
@@ -115,6 +131,7 @@ fn push(
         authorizations: 0,
         captures: 0,
         reason: String::new(),
+        asked_at: Some(asked_at),
         authorized_at: None,
         captured_at: None,
     });
@@ -129,10 +146,15 @@ pub(crate) fn knows(payment: &Payment, wanted: &Wanted) -> Result<bool, Error> {
         return Ok(false);
     };
     let tenders = payment.tenders.iter().filter(|tender| tender.is_of(number));
-    let cards: Vec<_> = tenders.map(|tender| (tender.method.clone(), tender.minor)).collect();
+    let cards: Vec<_> = tenders.collect();
+    // Which cards paid is forgotten with the person.
+    let is_like = |tender: &Tender, (method, minor): &(String, i64)| {
+        (payment.erased || tender.method == *method) && tender.minor == *minor
+    };
     let same = *revision == wanted.revision
         && (bill.restaurant, bill.currency) == (wanted.bill.restaurant, wanted.bill.currency)
-        && cards == wanted.cards;
+        && cards.len() == wanted.cards.len()
+        && cards.iter().zip(&wanted.cards).all(|(tender, card)| is_like(tender, card));
     if same {
         return Ok(true);
     }
@@ -209,8 +231,23 @@ pub(crate) fn voided(payment: &Payment, reason: &str, now: Timestamp) -> Result<
     Ok(after)
 }
 
+/// The payment whose tips are given up that the provider has not answered for long: what it may
+/// hold of them is to be given back.
+pub(crate) fn without_silent_tips(mut payment: Payment, now: Timestamp) -> Payment {
+    let created_at = payment.created_at();
+    let tips = payment.tenders.iter_mut().filter(|tender| tender.purpose == Purpose::Tip);
+    for tip in tips.filter(|tip| tip.state == State::Pending && tip.wish != Wish::Release) {
+        if now >= tip.asked_at.unwrap_or(created_at) + TIP_PATIENCE {
+            tip.wish = Wish::Release;
+            NOT_ANSWERED.clone_into(&mut tip.reason);
+            payment.changed_at = now;
+        }
+    }
+    payment
+}
+
 /// The payment with the intent to give `minor` back, for `reason`; 0 means what is left. Of one
-/// tender, or of all in turn, the last first.
+/// tender, or of all in turn, the last first: what was paid for the meal before any tip.
 pub(crate) fn refunding(
     payment: &Payment,
     minor: i64,
@@ -249,23 +286,41 @@ pub(crate) fn refunding(
         let message = format!("write 1 to {left} minor units, or 0 for all that is left");
         return Err(Error::field("amount_minor", message));
     }
-    let mut rest = minor;
-    let mut parts = Vec::new();
-    for tender in payment.tenders.iter().rev().filter(|one| of.is_none_or(|of| of == one.number)) {
-        let share = rest.min(tender.refundable());
-        if share > 0 {
-            parts.push(Part { tender: tender.number, minor: share, done: false });
-            rest -= share;
-        }
-    }
+    let parts = parts(payment, minor, of);
     let number = payment.refunds + 1;
+    let reason = if payment.erased { String::new() } else { reason };
     Ok(Payment {
-        refund: Some(RefundIntent { number, minor, reason, parts }),
+        refund: Some(RefundIntent { number, minor, reason, parts, asked_at: Some(now) }),
         refunds: number,
         attempts: 0,
         changed_at: now,
         ..payment.clone()
     })
+}
+
+/// What a refund of `minor` takes of each tender: first of what was paid for the meal, then of
+/// tips; each time of the last tender first.
+fn parts(payment: &Payment, minor: i64, of: Option<u32>) -> Vec<Part> {
+    let chosen = || payment.tenders.iter().rev().filter(|one| of.is_none_or(|of| of == one.number));
+    let mut rest = minor;
+    let mut take = |left: i64| {
+        let share = rest.min(left);
+        rest -= share;
+        share
+    };
+    let meals: Vec<i64> = chosen().map(|one| take(ledger::meal_left(payment, one))).collect();
+    let mut parts = Vec::new();
+    for (tender, meal) in chosen().zip(meals) {
+        let tip = take(tender.refundable() - ledger::meal_left(payment, tender));
+        if meal + tip > 0 {
+            parts.push(Part { tender: tender.number, minor: meal + tip, done: false, name: None });
+        }
+    }
+    // Cards that were asked for a tip only are asked last.
+    parts.sort_by_key(|part| {
+        payment.tender(part.tender).is_ok_and(|one| one.purpose == Purpose::Tip)
+    });
+    parts
 }
 
 /// The payment with a tip to be authorized and taken, and the number of its tender.
@@ -299,10 +354,11 @@ pub(crate) fn tipping(
         return Err(Error::field("amount_minor", message));
     }
     let first = payment.tenders.iter().find(|tender| tender.is_of(payment.kept));
-    let Some(method) = method.or(first.map(|tender| tender.method.as_str())) else {
+    let paid_with = first.map(|tender| tender.method.as_str()).filter(|one| !one.is_empty());
+    let Some(method) = method.or(paid_with) else {
         return Err(Error::field("payment_method", "say what the tip is paid with"));
     };
     let mut after = Payment { changed_at: now, attempts: 0, ..payment.clone() };
-    let number = push(&mut after, Purpose::Tip, method, minor, provider, Wish::Capture);
+    let number = push(&mut after, Purpose::Tip, (method, minor), provider, now);
     Ok((after, number))
 }

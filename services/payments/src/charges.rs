@@ -1,19 +1,20 @@
-//! Asks the provider: one key per thing asked, a deadline, and one repetition when there is no
-//! answer.
+//! Asks the provider: one key per thing asked, and one repetition when an answer is lost at once.
 
 use std::{sync::Arc, time::Duration};
 
-use bistro_core::{Error, Id, Money, kinds};
+use bistro_core::{Error, Id, Money, Timestamp, kinds};
+use tokio::time::Instant;
 
 use crate::{
     documents::{Payment, ProviderName, Tender},
     errands::Errand,
     metrics::Metrics,
-    provider::{Answer, Hold, Provider},
+    provider::{Answer, Hold, Provider, Repayment},
 };
 
-/// How long an answer is waited for. Two of these fit in the deadline of a call.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How soon no answer has to be known for it to be asked for once more at once. A provider that
+/// takes longer is asked again later: whoever waits for us has a deadline.
+const SOON: Duration = Duration::from_secs(1);
 /// How often it is asked before the answer is taken to be unknown.
 const ASKS: u32 = 2;
 
@@ -50,16 +51,16 @@ impl Charges {
         payment: &Payment,
         errand: Errand,
         again: bool,
+        now: Timestamp,
     ) -> Result<Answer, Error> {
-        Ok(match errand {
-            Errand::Authorize(number) if again => {
-                self.follow_up(payment, payment.tender(number)?).await?
-            }
-            Errand::Authorize(number) => self.authorize(payment, payment.tender(number)?).await?,
-            Errand::Void(number) => self.void(payment, payment.tender(number)?).await?,
-            Errand::Capture(number) => self.capture(payment, payment.tender(number)?).await?,
-            Errand::Refund(number) => self.refund(payment, payment.tender(number)?).await?,
-        })
+        let tender = payment.tender(errand.tender())?;
+        match errand {
+            Errand::Authorize(_) if again => self.follow_up(payment, tender, now).await,
+            Errand::Authorize(_) => self.authorize(payment, tender, now).await,
+            Errand::Void(_) => self.void(payment, tender, now).await,
+            Errand::Capture(_) => self.capture(payment, tender).await,
+            Errand::Refund(_) => self.refund(payment, tender, now).await,
+        }
     }
 
     /// Has the tender's amount set aside.
@@ -67,22 +68,28 @@ impl Charges {
         &self,
         payment: &Payment,
         tender: &Tender,
+        now: Timestamp,
     ) -> Result<Answer, Error> {
         if tender.minor == 0 {
             return Ok(Answer::Approved(FREE.to_owned()));
         }
         let key = key(payment.id, tender, "authorize");
-        let hold = hold(payment, tender, &key)?;
+        let hold = hold(payment, tender, &key, now)?;
         Ok(self.ask("authorize", tender.provider, |provider| provider.authorize(&hold)).await)
     }
 
     /// What became of an authorization that was pending or not answered.
-    async fn follow_up(&self, payment: &Payment, tender: &Tender) -> Result<Answer, Error> {
+    async fn follow_up(
+        &self,
+        payment: &Payment,
+        tender: &Tender,
+        now: Timestamp,
+    ) -> Result<Answer, Error> {
         if tender.minor == 0 {
             return Ok(Answer::Approved(FREE.to_owned()));
         }
         let key = key(payment.id, tender, "authorize");
-        let hold = &hold(payment, tender, &key)?;
+        let hold = &hold(payment, tender, &key, now)?;
         let found = self.ask("lookup", tender.provider, |provider| async move {
             match provider.lookup(hold).await {
                 Some(answer) => answer,
@@ -106,36 +113,59 @@ impl Charges {
     }
 
     /// Gives back whatever was authorized for the tender.
-    pub(crate) async fn void(&self, payment: &Payment, tender: &Tender) -> Result<Answer, Error> {
+    pub(crate) async fn void(
+        &self,
+        payment: &Payment,
+        tender: &Tender,
+        now: Timestamp,
+    ) -> Result<Answer, Error> {
         if tender.minor == 0 {
             return Ok(Answer::Approved(FREE.to_owned()));
         }
         let key = key(payment.id, tender, "authorize");
-        let hold = hold(payment, tender, &key)?;
-        Ok(self.ask("void", tender.provider, |provider| provider.void(&key, Some(&hold))).await)
+        let hold = hold(payment, tender, &key, now)?;
+        let whom = tender.provider;
+        Ok(self.ask("void", whom, |provider| provider.void(&key, hold.age, Some(&hold))).await)
     }
 
     /// Gives back whatever was authorized for the first tender of a payment of which nothing is
-    /// written down: other tenders are asked for only once they are.
-    pub(crate) async fn void_unknown(&self, payment: Id<kinds::Payment>) -> Answer {
-        let key = format!("{payment}/authorize");
-        self.ask("void", self.chosen, |provider| provider.void(&key, None)).await
+    /// written down: other tenders are asked for only once they are. Nor is it written down who was
+    /// asked, so every provider is that could have been.
+    pub(crate) async fn void_unknown(&self, payment: Id<kinds::Payment>, now: Timestamp) -> Answer {
+        let key = &format!("{payment}/authorize");
+        let age = now.since(payment.time());
+        for (name, _) in &self.providers {
+            let answer = self.ask("void", *name, |provider| provider.void(key, age, None)).await;
+            if !matches!(answer, Answer::Approved(_) | Answer::Voided) {
+                return answer;
+            }
+        }
+        Answer::Approved(String::new())
     }
 
     /// Gives back what the refund under way takes from the tender.
-    async fn refund(&self, payment: &Payment, tender: &Tender) -> Result<Answer, Error> {
+    async fn refund(
+        &self,
+        payment: &Payment,
+        tender: &Tender,
+        now: Timestamp,
+    ) -> Result<Answer, Error> {
         let mut part = payment.refund.iter().filter_map(|intent| {
             let of_tender = intent.parts.iter().find(|part| part.tender == tender.number);
-            of_tender.map(|part| (intent.number, part.minor))
+            of_tender.map(|part| (intent, part))
         });
-        let Some((number, minor)) = part.next() else {
+        let Some((intent, part)) = part.next() else {
             return Ok(Answer::Declined("no_refund".to_owned()));
         };
-        let reference = tender.authorization.as_deref().unwrap_or(FREE);
-        let amount = Money::new(minor, payment.bill()?.currency);
-        let key = &key(payment.id, tender, &format!("refund/{number}"));
-        let whom = tender.provider;
-        Ok(self.ask("refund", whom, |provider| provider.refund(key, reference, amount)).await)
+        let asked_at = intent.asked_at.unwrap_or_else(|| payment.created_at());
+        let repayment = &Repayment {
+            key: &key(payment.id, tender, &format!("refund/{}", intent.number)),
+            authorization: tender.authorization.as_deref().unwrap_or(FREE),
+            amount: Money::new(part.minor, payment.bill()?.currency),
+            name: part.name.as_deref(),
+            age: now.since(asked_at),
+        };
+        Ok(self.ask("refund", tender.provider, |provider| provider.refund(repayment)).await)
     }
 
     async fn ask<'a, F: Future<Output = Answer>>(
@@ -149,13 +179,11 @@ impl Charges {
             let name = whom.as_str();
             return Answer::Unknown(format!("{name} is not configured; set payments.{name}"));
         };
+        let began = Instant::now();
         let mut asked = 0;
         loop {
             asked += 1;
-            let answer = tokio::time::timeout(PATIENCE, ask(&**provider)).await;
-            let answer = answer.unwrap_or_else(|_| {
-                Answer::Unknown("the provider did not answer in time".to_owned())
-            });
+            let answer = ask(&**provider).await;
             let word = match &answer {
                 Answer::Approved(_) => "approved",
                 Answer::Declined(_) => "declined",
@@ -164,7 +192,8 @@ impl Charges {
                 Answer::Unknown(_) => "unknown",
             };
             self.metrics.answers.with_label_values(&[operation, word]).inc();
-            if asked >= ASKS || !matches!(answer, Answer::Unknown(_)) {
+            let is_known = !matches!(answer, Answer::Unknown(_));
+            if is_known || asked >= ASKS || began.elapsed() > SOON {
                 return answer;
             }
         }
@@ -180,10 +209,25 @@ fn key(payment: Id<kinds::Payment>, tender: &Tender, what: &str) -> String {
     }
 }
 
-fn hold<'a>(payment: &Payment, tender: &'a Tender, key: &'a str) -> Result<Hold<'a>, Error> {
+fn hold<'a>(
+    payment: &'a Payment,
+    tender: &'a Tender,
+    key: &'a str,
+    now: Timestamp,
+) -> Result<Hold<'a>, Error> {
     let amount = Money::new(tender.minor, payment.bill()?.currency);
     let (method, name) = (&tender.method, tender.authorization.as_deref());
-    Ok(Hold { key, amount, method, name })
+    let age = now.since(payment.asked_at(tender));
+    Ok(Hold { key, amount, method, name, like: like(payment, tender), age })
+}
+
+/// The provider's name for what the tender's card was asked for before.
+fn like<'a>(payment: &'a Payment, tender: &Tender) -> Option<&'a str> {
+    let others = payment.tenders.iter().filter(|other| {
+        other.number != tender.number
+            && (other.provider, &other.method) == (tender.provider, &tender.method)
+    });
+    others.filter_map(|other| other.authorization.as_deref()).find(|name| *name != FREE)
 }
 
 #[cfg(test)]
@@ -193,7 +237,7 @@ mod tests {
     use prometheus::Registry;
 
     use super::*;
-    use crate::tests::one_card;
+    use crate::tests::{NOW, one_card};
 
     /// Gives the scripted answers, the last one last, and keeps what it was asked.
     struct Scripted {
@@ -227,12 +271,12 @@ mod tests {
             self.known("capture", key)
         }
 
-        async fn void(&self, key: &str, _: Option<&Hold<'_>>) -> Answer {
+        async fn void(&self, key: &str, _: Duration, _: Option<&Hold<'_>>) -> Answer {
             self.known("void", key)
         }
 
-        async fn refund(&self, key: &str, _: &str, _: Money) -> Answer {
-            self.known("refund", key)
+        async fn refund(&self, repayment: &Repayment<'_>) -> Answer {
+            self.known("refund", repayment.key)
         }
     }
 
@@ -257,7 +301,7 @@ mod tests {
     async fn no_answer_is_asked_for_once_more_with_the_same_key() {
         let (charges, provider) = charges(vec![Some(unknown()), Some(approved())]);
         let payment = one_card(5);
-        let answer = charges.authorize(&payment, &payment.tenders[0]).await.unwrap();
+        let answer = charges.authorize(&payment, &payment.tenders[0], NOW).await.unwrap();
         assert_eq!(answer, approved());
         assert_eq!(*provider.asked.lock(), ["authorize authorize"; 2]);
     }
@@ -266,14 +310,14 @@ mod tests {
     async fn a_refusal_is_not_asked_for_again() {
         let (charges, provider) = charges(vec![Some(Answer::Declined("no".to_owned()))]);
         let payment = one_card(5);
-        charges.authorize(&payment, &payment.tenders[0]).await.unwrap();
+        charges.authorize(&payment, &payment.tenders[0], NOW).await.unwrap();
         assert_eq!(provider.asked.lock().len(), 1);
     }
 
     #[tokio::test]
     async fn what_the_provider_does_not_know_is_authorized_under_the_same_key() {
         let (charges, provider) = charges(vec![None, Some(approved())]);
-        let answer = charges.run(&one_card(5), Errand::Authorize(1), true).await.unwrap();
+        let answer = charges.run(&one_card(5), Errand::Authorize(1), true, NOW).await.unwrap();
         assert_eq!(answer, approved());
         assert_eq!(*provider.asked.lock(), ["lookup authorize", "authorize authorize"]);
     }
@@ -282,7 +326,7 @@ mod tests {
     async fn what_costs_nothing_is_not_asked_for() {
         let (charges, provider) = charges(Vec::new());
         let payment = one_card(0);
-        let answer = charges.authorize(&payment, &payment.tenders[0]).await.unwrap();
+        let answer = charges.authorize(&payment, &payment.tenders[0], NOW).await.unwrap();
         assert_eq!(answer, Answer::Approved(FREE.to_owned()));
         assert!(provider.asked.lock().is_empty());
     }
@@ -292,7 +336,7 @@ mod tests {
         let (charges, provider) = charges(Vec::new());
         let mut payment = one_card(5);
         payment.tenders[0].provider = ProviderName::Stripe;
-        let answer = charges.authorize(&payment, &payment.tenders[0]).await.unwrap();
+        let answer = charges.authorize(&payment, &payment.tenders[0], NOW).await.unwrap();
         assert!(matches!(answer, Answer::Unknown(why) if why.contains("payments.stripe")));
         assert!(provider.asked.lock().is_empty());
     }
@@ -304,10 +348,10 @@ mod tests {
         let second = Tender { number: 2, ..payment.tenders[0].clone() };
         payment.tenders.push(second);
         for number in [1, 2] {
-            charges.run(&payment, Errand::Authorize(number), false).await.unwrap();
-            charges.run(&payment, Errand::Void(number), false).await.unwrap();
+            charges.run(&payment, Errand::Authorize(number), false, NOW).await.unwrap();
+            charges.run(&payment, Errand::Void(number), false, NOW).await.unwrap();
         }
-        charges.void_unknown(payment.id).await;
+        charges.void_unknown(payment.id, NOW).await;
         let keys = [
             "authorize authorize",
             "void authorize",
@@ -316,5 +360,83 @@ mod tests {
             "void authorize",
         ];
         assert_eq!(*provider.asked.lock(), keys);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_answer_that_takes_its_time_is_asked_for_later() {
+        let mut answers = vec![Some(unknown()), Some(approved())];
+        answers.reverse();
+        let slow = Slow { answers: Mutex::new(answers), takes: SOON + Duration::from_millis(1) };
+        let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
+        let sandbox = ProviderName::Sandbox;
+        let provider: Arc<dyn Provider> = Arc::new(slow);
+        let charges = Charges::new(sandbox, vec![(sandbox, provider)], metrics);
+        let payment = one_card(5);
+        let answer = charges.authorize(&payment, &payment.tenders[0], NOW).await.unwrap();
+        assert_eq!(answer, unknown());
+        let answer = charges.authorize(&payment, &payment.tenders[0], NOW).await.unwrap();
+        assert_eq!(answer, approved());
+    }
+
+    /// Takes its time with each answer.
+    struct Slow {
+        answers: Mutex<Vec<Option<Answer>>>,
+        takes: Duration,
+    }
+
+    #[async_trait]
+    impl Provider for Slow {
+        async fn authorize(&self, _: &Hold<'_>) -> Answer {
+            tokio::time::sleep(self.takes).await;
+            self.answers.lock().pop().flatten().unwrap_or(Answer::Pending(None))
+        }
+
+        async fn lookup(&self, _: &Hold<'_>) -> Option<Answer> {
+            None
+        }
+
+        async fn capture(&self, _: &str, _: &str, _: Money) -> Answer {
+            unknown()
+        }
+
+        async fn void(&self, _: &str, _: Duration, _: Option<&Hold<'_>>) -> Answer {
+            unknown()
+        }
+
+        async fn refund(&self, _: &Repayment<'_>) -> Answer {
+            unknown()
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_may_have_been_asked_voids_what_is_not_written_down() {
+        let ((_, one), (_, other)) = (charges(Vec::new()), charges(Vec::new()));
+        let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
+        let scripted = |provider: &Arc<Scripted>| Arc::clone(provider) as Arc<dyn Provider>;
+        *one.answers.lock() = vec![Some(approved()); 2];
+        let providers =
+            vec![(ProviderName::Sandbox, scripted(&one)), (ProviderName::Stripe, scripted(&other))];
+        let charges = Charges::new(ProviderName::Sandbox, providers, metrics);
+        // The one that is not chosen now has nothing to say at first.
+        *other.answers.lock() = vec![Some(approved()), Some(unknown()), Some(unknown())];
+        let id = one_card(5).id;
+        assert_eq!(charges.void_unknown(id, NOW).await, unknown());
+        assert!(matches!(charges.void_unknown(id, NOW).await, Answer::Approved(_)));
+        assert_eq!(*one.asked.lock(), ["void authorize"; 2]);
+        assert_eq!(*other.asked.lock(), ["void authorize"; 3]);
+    }
+
+    #[test]
+    fn a_card_is_known_by_what_it_was_asked_for_before() {
+        let mut payment = one_card(5);
+        let card = payment.tenders[0].clone();
+        payment.tenders[0].authorization = Some("pi_1".to_owned());
+        payment.tenders.push(Tender { number: 2, ..card.clone() });
+        payment.tenders.push(Tender { number: 3, method: "card_late".to_owned(), ..card.clone() });
+        payment.tenders.push(Tender { number: 4, provider: ProviderName::Stripe, ..card });
+        let found: Vec<_> = payment.tenders.iter().map(|one| like(&payment, one)).collect();
+        assert_eq!(found, [None, Some("pi_1"), None, None]);
+        payment.tenders[0].authorization = Some(FREE.to_owned());
+        assert_eq!(like(&payment, &payment.tenders[1]), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The commands that end what was set aside: capture and void, each one Work.
 
-use bistro_core::{Error, ErrorCode, Id, kinds};
+use bistro_core::{Error, ErrorCode, Id, Timestamp, kinds};
 use bistro_eventing::{Decision, MarkAt};
 use bistro_proto::payments::v1;
 use bistro_runtime::Asked;
@@ -76,7 +76,7 @@ impl Payments {
         let Some(before) = self.payment(order).await? else {
             // The provider may have approved an authorization whose Work was never committed,
             // because whoever asked for it died: it is nowhere but there.
-            is_voided(self.charges.void_unknown(order.sibling()).await)?;
+            self.void_everywhere(order, work.time).await?;
             let stone = changes::tombstone(order, reason.to_owned(), work.time);
             work.insert(&stone)?;
             return Ok(Decision::commit(work, None));
@@ -88,7 +88,7 @@ impl Payments {
             return Ok(Decision::Answer(None));
         }
         for tender in open() {
-            self.void_at_provider(&before, tender).await?;
+            self.void_at_provider(&before, tender, work.time).await?;
         }
         let mut after = changes::voided(&before, reason, work.time)?;
         // Of tenders that pay one order, some may be taken although others could not be.
@@ -108,8 +108,19 @@ impl Payments {
         &self,
         payment: &Payment,
         tender: &Tender,
+        now: Timestamp,
     ) -> Result<(), Error> {
-        is_voided(self.charges.void(payment, tender).await?)
+        is_voided(self.charges.void(payment, tender, now).await?)
+    }
+
+    /// Has every provider void what it may have authorized for an order of whose payment nothing
+    /// is written down; an error unless it is known to be done.
+    pub(crate) async fn void_everywhere(
+        &self,
+        order: Id<kinds::Order>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        is_voided(self.charges.void_unknown(order.sibling(), now).await)
     }
 
     /// The order's payment, if it has one.

@@ -19,6 +19,8 @@ pub(crate) const UNSETTLED: &str = "unsettled";
 pub(crate) const BY_RESTAURANT: &str = "restaurant";
 /// Payments by restaurant, state and when they were made.
 pub(crate) const BY_STATE: &str = "state";
+/// Payments that say something of a person's, by whose they are.
+pub(crate) const PERSONAL: &str = "personal";
 /// Ledger entries by time.
 pub(crate) const BY_TIME: &str = "time";
 
@@ -93,7 +95,7 @@ pub(crate) struct Tender {
     pub(crate) number: u32,
     pub(crate) purpose: Purpose,
     pub(crate) minor: i64,
-    /// The provider's token for the card.
+    /// The provider's token for the card. Personal: forgotten with the customer.
     pub(crate) method: String,
     pub(crate) provider: ProviderName,
     pub(crate) state: State,
@@ -108,6 +110,9 @@ pub(crate) struct Tender {
     pub(crate) captures: u32,
     /// Why it failed, is given back, or was asked for in vain.
     pub(crate) reason: String,
+    /// Since when the provider may have been asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked_at: Option<Timestamp>,
     /// When the provider said that it is authorized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) authorized_at: Option<Timestamp>,
@@ -124,6 +129,9 @@ pub(crate) struct Part {
     /// Whether the provider has given it back.
     #[serde(default)]
     pub(crate) done: bool,
+    /// The provider's name for it, once it has said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
 }
 
 /// A refund that is decided and not known to be done.
@@ -132,11 +140,15 @@ pub(crate) struct RefundIntent {
     /// Counts the payment's refunds from 1; part of the provider's key.
     pub(crate) number: u32,
     pub(crate) minor: i64,
-    /// Why, in the words of who asked. It may hold personal data, so it stays in this document.
+    /// Why, in the words of who asked. Personal: it stays in this document, and is forgotten with
+    /// the customer.
     #[serde(default)]
     pub(crate) reason: String,
     /// In the order in which the provider is asked.
     pub(crate) parts: Vec<Part>,
+    /// Since when the provider may have been asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked_at: Option<Timestamp>,
 }
 
 /// A refund that the provider has answered for good.
@@ -176,6 +188,9 @@ pub(crate) struct Payment {
     /// When the provider is asked again.
     pub(crate) due_at: Option<Timestamp>,
     pub(crate) changed_at: Timestamp,
+    /// Whether who paid it was erased: it keeps no card and nobody's words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) erased: bool,
 }
 
 impl Payment {
@@ -193,6 +208,11 @@ impl Payment {
     pub(crate) fn created_at(&self) -> Timestamp {
         self.id.time()
     }
+
+    /// Since when the provider may have been asked for the tender, at the earliest.
+    pub(crate) fn asked_at(&self, tender: &Tender) -> Timestamp {
+        tender.asked_at.unwrap_or_else(|| self.created_at())
+    }
 }
 
 impl Document for Payment {
@@ -202,7 +222,12 @@ impl Document for Payment {
         // 2: several tenders. A program that knows one card only would misread them.
         schema: 2,
         compatible_from: 2,
-        indexes: &[Index::new(UNSETTLED), Index::new(BY_RESTAURANT), Index::new(BY_STATE)],
+        indexes: &[
+            Index::new(UNSETTLED),
+            Index::new(BY_RESTAURANT),
+            Index::new(BY_STATE),
+            Index::new(PERSONAL),
+        ],
     };
 
     fn id(&self) -> String {
@@ -219,6 +244,9 @@ impl Document for Payment {
             let of_state = of_restaurant.clone().text(self.state().as_str());
             keys.push((BY_RESTAURANT, of_restaurant.time(self.created_at())));
             keys.push((BY_STATE, of_state.time(self.created_at())));
+            if let Some(customer) = bill.customer.filter(|_| self.is_personal()) {
+                keys.push((PERSONAL, Key::new().id(customer)));
+            }
         }
         keys
     }

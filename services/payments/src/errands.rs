@@ -26,6 +26,17 @@ pub(crate) enum Errand {
     Refund(u32),
 }
 
+impl Errand {
+    /// The number of the tender that it is about.
+    pub(crate) const fn tender(self) -> u32 {
+        let (Self::Authorize(number)
+        | Self::Void(number)
+        | Self::Capture(number)
+        | Self::Refund(number)) = self;
+        number
+    }
+}
+
 /// All that may be asked now. The tenders of one revision are authorized one after the other, and
 /// the parts of a refund are given back one after the other.
 pub(crate) fn errands(payment: &Payment) -> Vec<Errand> {
@@ -214,7 +225,7 @@ fn refunded(
     let part = intent.parts.iter().find(|part| part.tender == number && !part.done);
     let Some(part) = part else { return Ok((payment.clone(), None)) };
     let reason = match answer {
-        Answer::Approved(_) => {
+        Answer::Approved(name) => {
             let (refund, minor) = (intent.number, part.minor);
             let mut after = with(payment, number, |tender| {
                 let left = tender.refundable();
@@ -222,11 +233,12 @@ fn refunded(
                 let refunded_minor = tender.refunded_minor + minor;
                 Ok(Tender { refunded_minor, ..stepped(tender, step)? })
             })?;
-            let entry = ledger::refund(&after, number, refund, minor, now)?;
+            let entry = ledger::refund(payment, number, refund, minor, now)?;
             after.changed_at = now;
             let parts = after.refund.iter_mut().flat_map(|intent| &mut intent.parts);
             for part in parts.filter(|part| part.tender == number) {
                 part.done = true;
+                part.name = Some(name.clone());
             }
             let is_done = after.refund.iter().all(|one| one.parts.iter().all(|part| part.done));
             let after = if is_done { concluded(&after, None, now) } else { after };
@@ -234,8 +246,16 @@ fn refunded(
         }
         Answer::Declined(reason) => reason,
         Answer::Voided => VOIDED.to_owned(),
-        // It is asked again.
-        Answer::Pending(_) | Answer::Unknown(_) => return Ok((payment.clone(), None)),
+        // It is asked again, and by its name: providers forget keys.
+        Answer::Pending(Some(name)) => {
+            let mut after = payment.clone();
+            let parts = after.refund.iter_mut().flat_map(|intent| &mut intent.parts);
+            for part in parts.filter(|part| part.tender == number) {
+                part.name = Some(name.clone());
+            }
+            return Ok((after, None));
+        }
+        Answer::Pending(None) | Answer::Unknown(_) => return Ok((payment.clone(), None)),
     };
     Ok((concluded(payment, Some(reason), now), None))
 }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | capture | `cards_receivable`: the provider owes us | `restaurant_payable`: we owe the restaurant; `tips_payable` for the part that is a tip |
 //! | tip after the fact | `cards_receivable` | `tips_payable`: we owe the restaurant, for its people |
-//! | refund | `refunds`: what the restaurant bears | `cards_receivable`: the provider owes us less |
+//! | refund | `refunds`: what the restaurant bears; `tips_payable` for the part that was a tip | `cards_receivable`: the provider owes us less |
 //!
 //! What a restaurant is to be paid is therefore `-(restaurant_payable + tips_payable + refunds)`.
 
@@ -25,9 +25,9 @@ pub(crate) enum Account {
     CardsReceivable,
     /// What the platform owes restaurants for what was captured.
     RestaurantPayable,
-    /// What the platform owes restaurants for tips that were captured.
+    /// What the platform owes restaurants for tips that were captured and not given back.
     TipsPayable,
-    /// What restaurants bear of what was given back.
+    /// What restaurants bear of what was given back, but for tips.
     Refunds,
 }
 
@@ -106,20 +106,30 @@ fn tip_share(payment: &Payment, tender: &Tender) -> i64 {
     0
 }
 
-/// The entry of what refund `number` gives back of a tender.
+/// What can still be given back of a tender before its tip is touched.
+pub(crate) fn meal_left(payment: &Payment, tender: &Tender) -> i64 {
+    (tender.refundable() - tip_share(payment, tender)).max(0)
+}
+
+/// The entry of what refund `number` gives back of a tender, as it was `before`: first what paid
+/// the meal, then the tip.
 pub(crate) fn refund(
-    payment: &Payment,
+    before: &Payment,
     tender: u32,
     number: u32,
     minor: i64,
     at: Timestamp,
 ) -> Result<Entry, Error> {
-    let id = refund_id(payment, tender, number);
-    let lines = vec![
-        Line { account: Account::Refunds, minor },
-        Line { account: Account::CardsReceivable, minor: -minor },
-    ];
-    entry(id, Kind::Refund, payment, lines, at)
+    let meal = minor.min(meal_left(before, before.tender(tender)?));
+    let mut lines = Vec::new();
+    if meal > 0 {
+        lines.push(Line { account: Account::Refunds, minor: meal });
+    }
+    if meal < minor {
+        lines.push(Line { account: Account::TipsPayable, minor: minor - meal });
+    }
+    lines.push(Line { account: Account::CardsReceivable, minor: -minor });
+    entry(refund_id(before, tender, number), Kind::Refund, before, lines, at)
 }
 
 /// The ids of the payment's entries: what moved money says which there are.
@@ -216,6 +226,8 @@ pub(crate) struct Day {
     pub(crate) tips_minor: i64,
     pub(crate) refunds: u64,
     pub(crate) refunded_minor: i64,
+    /// Of what was refunded.
+    pub(crate) refunded_tips_minor: i64,
 }
 
 impl Day {
@@ -234,7 +246,10 @@ impl Day {
             }
             Kind::Refund => {
                 self.refunds += 1;
-                self.refunded_minor = self.refunded_minor.saturating_add(on(Account::Refunds));
+                let given = on(Account::CardsReceivable);
+                self.refunded_minor = self.refunded_minor.saturating_sub(given);
+                let tips = on(Account::TipsPayable);
+                self.refunded_tips_minor = self.refunded_tips_minor.saturating_add(tips);
             }
         }
     }

@@ -23,10 +23,12 @@
 
 mod audit;
 mod authorizing;
+mod books;
 mod changes;
 mod charges;
 mod commands;
 mod documents;
+mod erasure;
 mod errands;
 mod ledger;
 mod metrics;
@@ -50,15 +52,19 @@ mod wire;
 
 use std::sync::Arc;
 
+use bistro_bus::Queue;
 use bistro_config::PaymentProvider;
 use bistro_core::{Error, ErrorCode};
+use bistro_eventing::shelf_collection;
 use bistro_proto::payments::v1::payments_server::{self, PaymentsServer};
 use bistro_runtime::{RoleContext, RoleParts, RoleSpec};
-use bistro_store::Document as _;
+use bistro_store::{Collection, Document as _};
 
 use crate::{
+    books::Book,
     charges::Charges,
     documents::{Entry, Payment, ProviderName, ROLE},
+    erasure::Erasure,
     metrics::Metrics,
     provider::Provider,
     reactor::PaymentsReactor,
@@ -68,13 +74,26 @@ use crate::{
     webhook::WebhookSecret,
 };
 
+/// The queue of what accounts tells payments.
+const QUEUE: Queue =
+    Queue { name: "payments.events", role: ROLE, kinds: &["bistro.accounts.v1.UserErased"] };
+
+static SHELF: Collection = shelf_collection(ROLE);
+
 /// The role's row in the table of roles.
 pub static SPEC: RoleSpec = RoleSpec {
     name: ROLE,
     about: "card payments, refunds and the ledger",
     needs: &["orders", "catalog"],
-    collections: &[Payment::COLLECTION, Entry::COLLECTION, SandboxRecord::COLLECTION],
-    queues: &[],
+    collections: &[
+        Payment::COLLECTION,
+        Entry::COLLECTION,
+        SandboxRecord::COLLECTION,
+        Erasure::COLLECTION,
+        Book::COLLECTION,
+        &SHELF,
+    ],
+    queues: &[QUEUE],
     build,
 };
 
@@ -85,7 +104,7 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let configured = &context.config.payments;
     let mut stripe_webhooks = None;
     if let Some(stripe) = &configured.stripe {
-        let provider = Stripe::new(&stripe.url, &stripe.secret_key)?;
+        let provider = Stripe::new(&stripe.url, &stripe.secret_key, stripe.timeout)?;
         providers.push((ProviderName::Stripe, Arc::new(provider)));
         stripe_webhooks = Some(WebhookSecret::new(stripe.webhook_secret.clone()));
     }

@@ -9,7 +9,8 @@ pub(crate) struct Metrics {
     pub(crate) answers: IntCounterVec,
     /// Payments that wait for the provider, by what for.
     pub(crate) unsettled: IntGaugeVec,
-    /// Sum of the ledger's unbalanced entries, minor units; anything but 0 is a mistake.
+    /// By how much the ledger's entries do not balance, signs left out, in minor units; anything but
+    /// 0 is a mistake.
     pub(crate) imbalance: IntGauge,
 }
 
@@ -32,7 +33,7 @@ impl Metrics {
             .map_err(Error::internal)?,
             imbalance: IntGauge::new(
                 "bistro_payments_ledger_imbalance_minor",
-                "Sum of the ledger entries that do not balance, in minor units; must be 0",
+                "By how much ledger entries do not balance, signs left out, in minor units; must be 0",
             )
             .map_err(Error::internal)?,
         };

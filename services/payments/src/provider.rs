@@ -1,5 +1,7 @@
 //! The port to whoever charges cards.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bistro_core::Money;
 
@@ -12,8 +14,7 @@ pub(crate) enum Answer {
     Declined(String),
     /// What it is about was voided before, and holds no money any more.
     Voided,
-    /// It is taken up, under the provider's name if it said one; ask [`Provider::lookup`] for the
-    /// outcome.
+    /// It is taken up, under the provider's name if it said one. Whoever asks again brings the name.
     Pending(Option<String>),
     /// It may have been done or not: ask again with the same key.
     Unknown(String),
@@ -29,6 +30,24 @@ pub(crate) struct Hold<'a> {
     pub(crate) method: &'a str,
     /// The provider's name for it, if it is known.
     pub(crate) name: Option<&'a str>,
+    /// The provider's name for what the same card was asked for before, for the same order.
+    pub(crate) like: Option<&'a str>,
+    /// How long ago it may have been asked for the first time: providers forget keys.
+    pub(crate) age: Duration,
+}
+
+/// Money to be given back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repayment<'a> {
+    /// The same whenever the same is asked for.
+    pub(crate) key: &'a str,
+    /// The provider's name for the authorization of which it was taken.
+    pub(crate) authorization: &'a str,
+    pub(crate) amount: Money,
+    /// The provider's name for the repayment, if it is known.
+    pub(crate) name: Option<&'a str>,
+    /// How long ago it may have been asked for the first time.
+    pub(crate) age: Duration,
 }
 
 /// A card provider.
@@ -48,10 +67,10 @@ pub(crate) trait Provider: Send + Sync {
 
     /// Gives back whatever was authorized under `key`, and declines it from now on. Approved also
     /// if nothing was, but not if it was taken: a capture whose answer was lost has to be asked
-    /// about again, and the money refunded. `hold` is what would have been asked for, where that is
-    /// known.
-    async fn void(&self, key: &str, hold: Option<&Hold<'_>>) -> Answer;
+    /// about again, and the money refunded. `age` is how long ago it may have been authorized, and
+    /// `hold` what would have been asked for, where that is known.
+    async fn void(&self, key: &str, age: Duration, hold: Option<&Hold<'_>>) -> Answer;
 
-    /// Gives `amount` of what was taken of `authorization` back.
-    async fn refund(&self, key: &str, authorization: &str, amount: Money) -> Answer;
+    /// Gives some of what was taken back. Approved and pending name the repayment.
+    async fn refund(&self, repayment: &Repayment<'_>) -> Answer;
 }

@@ -10,6 +10,7 @@ use bistro_store::{Cursor, Key, Query, StoreExt as _};
 
 use crate::{
     authorizing::shown,
+    books::Book,
     commands::missing,
     documents::{BY_RESTAURANT, BY_STATE, Entry, Payment},
     ledger::{self, Balances},
@@ -100,29 +101,28 @@ impl Payments {
         }
     }
 
-    /// Sums of a restaurant's accounts, or of all. Reads every entry there is, page by page.
+    /// Sums of a restaurant's accounts, or of all: of a book, and of the entries since, which are
+    /// those of the last hour or so. See `books`.
     ///
-    /// Sums that were kept beside the entries would have to be adjusted by the Work that inserts
-    /// them: on MongoDB one more command in the transaction of every capture, on the one document
-    /// that every other capture wants at that moment. Sums that were brought up to date later could
-    /// disagree with the entries, and the proof is that these, and nothing else, come to 0. People
-    /// ask for balances now and then.
+    /// Sums that the Work which inserts an entry adjusted would be one more command in the
+    /// transaction of every capture, on the one document that every other capture wants at that
+    /// moment.
     pub(crate) async fn get_balances(
         &self,
         asked: &Asked,
         message: &v1::GetBalancesRequest,
     ) -> Result<v1::GetBalancesResponse, Error> {
-        let query = if message.restaurant_id.is_empty() {
+        let whose = if message.restaurant_id.is_empty() {
             asked.principal.require_workload().or_else(|_| asked.principal.require_admin())?;
-            Query::all::<Entry>()
+            None
         } else {
             let restaurant = wire::id("restaurant_id", &message.restaurant_id)?;
             if asked.principal.require_workload().is_err() {
                 asked.principal.require_staff(restaurant, &[StaffRole::Manager])?;
             }
-            Query::prefix::<Entry>(BY_RESTAURANT, &Key::new().id(restaurant))
+            Some(restaurant)
         };
-        let balances = self.sum(query).await?;
+        let balances = self.balances(whose).await?;
         let balance = |(currency, account): (_, crate::ledger::Account),
                        sum: crate::ledger::Sum| {
             v1::Balance {
@@ -139,9 +139,14 @@ impl Payments {
         })
     }
 
-    async fn sum(&self, query: Query) -> Result<Balances, Error> {
-        let mut query = query.limit(ENTRIES_PER_PAGE);
-        let mut balances = Balances::default();
+    /// The sums of the accounts of a restaurant, or of all.
+    pub(crate) async fn balances(
+        &self,
+        whose: Option<Id<kinds::Restaurant>>,
+    ) -> Result<Balances, Error> {
+        let book = Book::read(&self.engine, whose).await?;
+        let mut query = book.rest().limit(ENTRIES_PER_PAGE);
+        let mut balances = book.balances();
         loop {
             let page = self.engine.store().list::<Entry>(query.clone()).await?;
             for entry in &page.items {

@@ -3,21 +3,29 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bistro_core::{Error, Id, Timestamp, kinds};
+use bistro_core::{Error, ErrorCode, Event, Id, Timestamp, kinds};
 use bistro_eventing::{Reactor, Tick};
+use bistro_proto::accounts::v1::UserErased;
 use bistro_store::{Cursor, DueTimer, Key, Query, StoreExt as _, Work};
 use parking_lot::Mutex;
+use prost::{Message as _, Name as _};
 use tracing::error;
 
 use crate::{
-    documents::{BY_TIME, Entry, Payment, UNSETTLED},
-    ledger,
+    books::{self, Book},
+    documents::{Entry, Payment, UNSETTLED},
+    erasure, ledger,
     metrics::Metrics,
     service::Payments,
     standing::Waits,
 };
 
-const TICKS: &[Tick] = &[Tick { name: "gauges", every: Duration::from_secs(15) }];
+const TICKS: &[Tick] = &[
+    Tick { name: "gauges", every: Duration::from_secs(15) },
+    Tick { name: "books", every: Duration::from_mins(1) },
+];
+/// Batches of entries that are summed up at once, at most.
+const BATCHES: u32 = 50;
 /// Entries read at once.
 const ENTRIES_PER_PAGE: u32 = 500;
 /// Payments counted at most, per thing they wait for.
@@ -31,11 +39,15 @@ pub(crate) struct PaymentsReactor {
     payments: Arc<Payments>,
     metrics: Arc<Metrics>,
     checked: Mutex<Checked>,
+    /// When the books were looked after last.
+    books_at: Mutex<Option<Timestamp>>,
 }
 
-/// How much of the ledger this process has checked, and which entries do not balance.
+/// How much of the ledger this process has checked, and which entries do not balance. What had been
+/// entered into the platform's book when it began was checked by whoever did that.
 #[derive(Clone, Default)]
 struct Checked {
+    book: Option<Book>,
     until: Timestamp,
     unbalanced: BTreeMap<Id<kinds::LedgerEntry>, i64>,
 }
@@ -43,7 +55,7 @@ struct Checked {
 impl PaymentsReactor {
     /// Reactions that keep `metrics`' gauges.
     pub(crate) fn new(payments: Arc<Payments>, metrics: Arc<Metrics>) -> Self {
-        Self { payments, metrics, checked: Mutex::default() }
+        Self { payments, metrics, checked: Mutex::default(), books_at: Mutex::default() }
     }
 
     async fn count_unsettled(&self) -> Result<(), Error> {
@@ -56,12 +68,32 @@ impl PaymentsReactor {
         Ok(())
     }
 
+    /// Sums up the entries that are old. How old they are goes by when this was done last: a process
+    /// that was stopped in between may have commits under way that are as old as that.
+    async fn close_books(&self) -> Result<(), Error> {
+        let engine = &self.payments.engine;
+        let Some(before) = self.books_at.lock().replace(engine.now()) else { return Ok(()) };
+        for _ in 0..BATCHES {
+            if !books::close(engine, before - books::OPEN, books::BATCH).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Checks the entries that came since the last time.
     async fn check_ledger(&self) -> Result<(), Error> {
         let mut checked = self.checked.lock().clone();
-        let from = Key::new().time(checked.until - OVERLAP);
-        let mut query =
-            Query::prefix::<Entry>(BY_TIME, &Key::new()).from(&from).limit(ENTRIES_PER_PAGE);
+        let book = match checked.book.take() {
+            Some(book) => book,
+            None => Book::of_all(&self.payments.engine).await?,
+        };
+        let mut query = book.rest().limit(ENTRIES_PER_PAGE);
+        let overlap = checked.until - OVERLAP;
+        if book.until().is_none_or(|place| place.at < overlap) {
+            query = query.from(&Key::new().time(overlap));
+            query.after = None;
+        }
         loop {
             let page = self.payments.engine.store().list::<Entry>(query.clone()).await?;
             for entry in &page.items {
@@ -74,7 +106,9 @@ impl PaymentsReactor {
             let Some(next) = page.next else { break };
             query.after = Some(Cursor::decode(&next)?);
         }
-        self.metrics.imbalance.set(checked.unbalanced.values().sum());
+        let off_by = checked.unbalanced.values().map(|off_by| off_by.saturating_abs());
+        self.metrics.imbalance.set(off_by.fold(book.off_minor(), i64::saturating_add));
+        checked.book = Some(book);
         *self.checked.lock() = checked;
         Ok(())
     }
@@ -82,7 +116,26 @@ impl PaymentsReactor {
 
 #[async_trait]
 impl Reactor for PaymentsReactor {
-    async fn on_timer(&self, work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
+    async fn on_event(&self, mut work: Work, event: &Event) -> Result<Option<Work>, Error> {
+        if event.kind != UserErased::full_name() {
+            let message = format!("payments does not know the event {}", event.kind);
+            return Err(Error::new(ErrorCode::InvalidArgument, message));
+        }
+        let unreadable = || Error::new(ErrorCode::MalformedBody, "the event cannot be read");
+        let erased = UserErased::decode(&*event.data);
+        let erased = erased.map_err(|cause| unreadable().caused_by(cause))?;
+        let user: Result<Id<kinds::User>, bistro_core::IdError> = erased.user_id.parse();
+        let user = user.map_err(|cause| unreadable().caused_by(cause))?;
+        let begun = erasure::begin(&self.payments.engine, &mut work, user).await?;
+        Ok(begun.then_some(work))
+    }
+
+    async fn on_timer(&self, mut work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
+        if erasure::is_of(&timer.document) {
+            let user = &timer.document.id;
+            let goes_on = erasure::go_on(&self.payments.engine, &mut work, user).await?;
+            return Ok(goes_on.then_some(work));
+        }
         self.payments.on_timer(work, timer).await
     }
 
@@ -90,7 +143,10 @@ impl Reactor for PaymentsReactor {
         TICKS
     }
 
-    async fn on_tick(&self, _tick: &str) -> Result<(), Error> {
+    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
+        if tick == "books" {
+            return self.close_books().await;
+        }
         self.count_unsettled().await?;
         self.check_ledger().await
     }

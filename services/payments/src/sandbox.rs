@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     documents::ROLE,
-    provider::{Answer, Hold, Provider},
+    provider::{Answer, Hold, Provider, Repayment},
 };
 
 /// How a card answers one kind of thing.
@@ -248,7 +248,7 @@ impl Provider for Sandbox {
         self.ask(card.capture, key, card.token).await
     }
 
-    async fn void(&self, key: &str, _hold: Option<&Hold<'_>>) -> Answer {
+    async fn void(&self, key: &str, _age: Duration, _hold: Option<&Hold<'_>>) -> Answer {
         // Remembered also when nothing was authorized, since the authorization may still come.
         // Cards without a record do not look, and approve when they are asked again; nobody asks,
         // because the payment is voided.
@@ -258,9 +258,9 @@ impl Provider for Sandbox {
         }
     }
 
-    async fn refund(&self, key: &str, authorization: &str, _amount: Money) -> Answer {
-        let card = card_of(authorization);
-        self.ask(card.refund, key, card.token).await
+    async fn refund(&self, repayment: &Repayment<'_>) -> Answer {
+        let card = card_of(repayment.authorization);
+        self.ask(card.refund, repayment.key, card.token).await
     }
 }
 

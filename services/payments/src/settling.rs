@@ -10,6 +10,7 @@ use prost::{Message, Name};
 use tracing::{error, warn};
 
 use crate::{
+    changes,
     documents::{Entry, Payment},
     errands::{self, AUTHORIZATION_VOIDED, Errand},
     provider::Answer,
@@ -87,13 +88,14 @@ impl Payments {
         run: Run,
     ) -> Result<Settled, Error> {
         let mut tried: HashSet<Errand> = HashSet::new();
+        let payment = changes::without_silent_tips(payment, now);
         let mut settled = Settled { payment, entries: Vec::new() };
         while let Some(errand) =
             (errands::errands(&settled.payment).into_iter()).find(|errand| !tried.contains(errand))
         {
             tried.insert(errand);
             let payment = &settled.payment;
-            let answer = self.charges.run(payment, errand, run == Run::Again).await?;
+            let answer = self.charges.run(payment, errand, run == Run::Again, now).await?;
             if let Answer::Unknown(reason) = &answer {
                 warn!(payment = %payment.id, ?errand, reason, "the card provider has not answered");
             }

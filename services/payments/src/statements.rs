@@ -55,6 +55,7 @@ impl Payments {
             tips_minor: day.tips_minor,
             refunds: day.refunds,
             refunded_minor: day.refunded_minor,
+            refunded_tips_minor: day.refunded_tips_minor,
             net_minor: day.captured_minor.saturating_sub(day.refunded_minor),
         })
     }

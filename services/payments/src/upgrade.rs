@@ -57,8 +57,9 @@ struct OneAnswer {
 
 impl OneRefund {
     fn intent(self, done: bool) -> RefundIntent {
-        let parts = vec![Part { tender: 1, minor: self.minor, done }];
-        RefundIntent { number: self.number, minor: self.minor, reason: self.reason, parts }
+        let parts = vec![Part { tender: 1, minor: self.minor, done, name: None }];
+        let (number, minor, reason) = (self.number, self.minor, self.reason);
+        RefundIntent { number, minor, reason, parts, asked_at: None }
     }
 }
 
@@ -92,6 +93,7 @@ fn upgraded(old: OneCard) -> Payment {
         authorizations: old.authorizations,
         captures: old.captures,
         reason: old.reason,
+        asked_at: None,
         authorized_at: None,
         captured_at: None,
     });
@@ -115,6 +117,7 @@ fn upgraded(old: OneCard) -> Payment {
         attempts: old.attempts,
         due_at: old.due_at,
         changed_at: old.changed_at,
+        erased: false,
     }
 }
 
@@ -151,7 +154,7 @@ mod tests {
         assert_eq!(tender.authorization.as_deref(), Some("sandbox:card_ok:k"));
         assert_eq!((tender.authorizations, tender.captures), (1, 1));
         let intent = payment.refund.as_ref().unwrap();
-        assert_eq!(intent.parts, [Part { tender: 1, minor: 50, done: false }]);
+        assert_eq!(intent.parts, [Part { tender: 1, minor: 50, done: false, name: None }]);
         assert_eq!(payment.answered[1].refused.as_deref(), Some("no"));
         assert_eq!(payment.timer(), Some(("refund", Timestamp::from_millis(99))));
     }

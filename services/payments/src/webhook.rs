@@ -25,14 +25,17 @@ const MAX_SIGNATURES: usize = 8;
 /// The longest id of an event, in bytes.
 const MAX_EVENT_ID: usize = 255;
 /// What makes us ask; other messages are taken and change nothing.
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 8] = [
     "payment_intent.succeeded",
     "payment_intent.amount_capturable_updated",
     "payment_intent.payment_failed",
     "payment_intent.canceled",
     "charge.refunded",
+    "charge.refund.updated",
+    "refund.updated",
+    "refund.failed",
 ];
-/// Where an intent, and the charge made of it, says which of our keys it was made for.
+/// Where an intent, the charge made of it, or a refund says which of our keys it was made for.
 pub(crate) const KEY_FIELD: &str = "bistro_key";
 
 /// What Stripe signs its messages with.
@@ -72,6 +75,10 @@ impl WebhookSecret {
         let mut signatures = Vec::new();
         for part in header.split(',') {
             match part.trim().split_once('=') {
+                // Which of two would count is for nobody to guess.
+                Some(("t", text)) if time.is_some_and(|first| first != text) => {
+                    return Err(forged());
+                }
                 Some(("t", text)) => time = Some(text),
                 Some(("v1", text)) if signatures.len() < MAX_SIGNATURES => signatures.push(text),
                 _ => {}
@@ -224,6 +231,12 @@ mod tests {
             format!("t=1800000000,v1={}", &right[1..]),
             format!("t=1800000000,v1={}", signature("whsec_other", 1_800_000_000, b"{}")),
             format!("t={old},v1={late}"),
+            // Signed, but old: a second time does not make it fresh, wherever it stands.
+            format!("t={old},v1={late},t=1800000000"),
+            format!("t=1800000000,t={old},v1={late}"),
+            format!("t={old},t=1800000000,v1={right}"),
+            // Of the right length, and wrong.
+            format!("t=1800000000,v1={}", "0".repeat(64)),
         ];
         for header in &forged {
             let refused = secret().check(header, b"{}", NOW).unwrap_err();

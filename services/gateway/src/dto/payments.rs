@@ -169,7 +169,8 @@ pub(crate) struct NewRefund {
     /// Why. It stays with the payment, where the customer reads it.
     #[schema(min_length = 1, max_length = 200)]
     pub(crate) reason: String,
-    /// Of the tender with this number only; without it, of all in turn, the last first.
+    /// Of the tender with this number only; without it, of all in turn, the last first, and tips
+    /// only when all that was paid for the meal is given back.
     #[serde(default)]
     #[schema(minimum = 1)]
     tender: Option<u32>,
@@ -283,6 +284,8 @@ pub(crate) struct Statement {
     refunds: u64,
     /// What was given back.
     refunded: Money,
+    /// Of what was refunded.
+    refunded_tips: Money,
     /// Captured less refunded.
     net: Money,
 }
@@ -294,6 +297,7 @@ impl From<v1::Statement> for Statement {
             captured: minor(statement.captured_minor),
             tips: minor(statement.tips_minor),
             refunded: minor(statement.refunded_minor),
+            refunded_tips: minor(statement.refunded_tips_minor),
             net: minor(statement.net_minor),
             restaurant_id: statement.restaurant_id,
             day: statement.day,
@@ -318,6 +322,7 @@ impl Statement {
             ("refunds", self.refunds.to_string()),
             ("refunded_minor", self.refunded.amount_minor.to_string()),
             ("net_minor", self.net.amount_minor.to_string()),
+            ("refunded_tips_minor", self.refunded_tips.amount_minor.to_string()),
         ];
         let names = columns.each_ref().map(|(name, _)| *name).join(",");
         let values = columns.map(|(_, value)| value).join(",");

@@ -3,7 +3,7 @@
 use bistro_core::Money;
 use serde_json::Value;
 
-use crate::{provider::Answer, wire};
+use crate::{provider::Answer, webhook::KEY_FIELD, wire};
 
 /// The longest id of Stripe's, in bytes.
 const MAX_ID: usize = 255;
@@ -39,7 +39,7 @@ impl Reply {
         }
     }
 
-    /// Whether Stripe has only repeated its first answer.
+    /// Whether it says how things stood before: Stripe repeats its first answer to a key.
     pub(super) const fn is_repeated(&self) -> bool {
         self.repeated
     }
@@ -54,10 +54,23 @@ impl Reply {
         text(&self.body, "status")
     }
 
-    /// The first objects of a list.
+    /// The first objects of a list, which may be behind what the objects say themselves.
     pub(super) fn list(self, most: usize) -> Vec<Self> {
         let Value::Array(found) = self.body["data"].clone() else { return Vec::new() };
-        found.into_iter().take(most).map(|body| Self { body, repeated: false }).collect()
+        found.into_iter().take(most).map(|body| Self { body, repeated: true }).collect()
+    }
+
+    /// The key of ours that the object was made under.
+    pub(super) fn key(&self) -> &str {
+        text(&self.body["metadata"], KEY_FIELD)
+    }
+
+    /// The Customer whose it is; none if it is nobody's.
+    pub(super) fn customer(&self) -> Result<Option<&str>, Trouble> {
+        match text(&self.body, "customer") {
+            "" => Ok(None),
+            name => id(name).map(Some),
+        }
     }
 
     /// Why a refund failed.

@@ -40,10 +40,12 @@ pub(super) struct Client {
     http: legacy::Client<Connector, Full<Bytes>>,
     base: String,
     authorization: HeaderValue,
+    /// How long one answer is waited for.
+    timeout: Duration,
 }
 
 impl Client {
-    pub(super) fn new(url: &str, secret_key: &Secret) -> Result<Self, Error> {
+    pub(super) fn new(url: &str, secret_key: &Secret, timeout: Duration) -> Result<Self, Error> {
         let text = format!("Bearer {}", secret_key.expose());
         let mut authorization = HeaderValue::from_str(&text).map_err(|_| {
             let message = "payments.stripe.secret_key has characters that no header may have";
@@ -54,10 +56,11 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(Connector::trusting_browsers(CONNECTING).map_err(Error::internal)?);
-        Ok(Self { http, base: url.trim_end_matches('/').to_owned(), authorization })
+        Ok(Self { http, base: url.trim_end_matches('/').to_owned(), authorization, timeout })
     }
 
-    /// Asks for `path`, under `key` if it is to be done once.
+    /// Asks for `path`, under `key` if it is to be done once, and waits for the answer as long as is
+    /// configured.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -89,13 +92,17 @@ impl Client {
         let request = request
             .body(Full::new(Bytes::from(body)))
             .map_err(|cause| unknown("cannot be asked", &cause))?;
-        let response = self.http.request(request).await;
-        let response = response.map_err(|cause| unknown("did not answer", &cause))?;
-        let status = response.status().as_u16();
-        let repeated = response.headers().get("idempotent-replayed");
-        let repeated = repeated.is_some_and(|value| value.as_bytes() == b"true");
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|cause| unknown("broke off", &cause))?.to_bytes();
-        Reply::read(status, repeated, &body)
+        let answered = async {
+            let response = self.http.request(request).await;
+            let response = response.map_err(|cause| unknown("did not answer", &cause))?;
+            let status = response.status().as_u16();
+            let repeated = response.headers().get("idempotent-replayed");
+            let repeated = repeated.is_some_and(|value| value.as_bytes() == b"true");
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+            let body = body.map_err(|cause| unknown("broke off", &cause))?.to_bytes();
+            Reply::read(status, repeated, &body)
+        };
+        let late = |_| Err(Trouble::Unknown("Stripe did not answer in time".to_owned()));
+        tokio::time::timeout(self.timeout, answered).await.unwrap_or_else(late)
     }
 }

@@ -3,28 +3,37 @@
 //!
 //! What makes each thing happen once:
 //! * An intent is made under our key as the `Idempotency-Key`, so that asking again is answered
-//!   with the intent that was made the first time. The key is in its metadata too.
+//!   with the intent that was made the first time. The key is in its metadata too. Stripe forgets
+//!   keys after a day; its search knows of what was made a minute ago. So what may have been asked
+//!   for long ago is looked for before it is asked for: one of the two finds it.
 //! * An intent is captured and cancelled once at most, whatever the key. These two bring none:
 //!   Stripe would repeat the first refusal for a day, and a capture is to be tried again.
-//! * A refund is made under our key, and then looked at by the id that Stripe gave it.
+//! * A refund is made under our key, and from then on looked at by the id that Stripe gave it. If
+//!   that was lost, long ago, it is found among the intent's refunds.
 //! * A void that knows no intent uses our key up, with an intent that is not confirmed: whoever
 //!   brings the key later is refused by Stripe. If it was used before, what it made is looked for
 //!   and cancelled.
+//!
+//! A card that belongs to nobody is taken once only. So each belongs to a Customer, which is made
+//! for the first intent of the card, and found by that one for the next: a changed order, a tip.
 
 mod answers;
 mod client;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bistro_config::Secret;
 use bistro_core::{Error, Money};
 use http::Method;
+use tokio::time::Instant;
 
 use self::{
     answers::{Reply, Trouble, units},
     client::{Client, Form},
 };
 use crate::{
-    provider::{Answer, Hold, Provider},
+    provider::{Answer, Hold, Provider, Repayment},
     webhook::KEY_FIELD,
 };
 
@@ -32,16 +41,35 @@ use crate::{
 const PLACEHOLDER: (&str, &str) = ("100", "usd");
 /// Intents of one key that are cancelled; there is one, or none.
 const MAX_FOUND: usize = 10;
+/// Refunds of an intent that are looked through: as many as a payment may have.
+const MAX_REFUNDS: usize = 100;
+/// For how long Stripe is taken to remember a key. It says a day.
+const MEMORY: Duration = Duration::from_hours(20);
 
 /// Stripe.
 pub(crate) struct Stripe {
     client: Client,
+    timeout: Duration,
 }
 
 impl Stripe {
-    /// Stripe at `url`, with its secret key.
-    pub(crate) fn new(url: &str, secret_key: &Secret) -> Result<Self, Error> {
-        Ok(Self { client: Client::new(url, secret_key)? })
+    /// Stripe at `url`, with its secret key, which has `timeout` for each answer.
+    pub(crate) fn new(url: &str, secret_key: &Secret, timeout: Duration) -> Result<Self, Error> {
+        Ok(Self { client: Client::new(url, secret_key, timeout)?, timeout })
+    }
+
+    /// The Customer whose the card of `hold` is, or is going to be.
+    async fn customer(&self, hold: &Hold<'_>) -> Result<String, Trouble> {
+        if let Some(name) = hold.like
+            && let Some(customer) = self.intent(name).await?.customer()?
+        {
+            return Ok(customer.to_owned());
+        }
+        let mut form = Form::default();
+        form.add(format!("metadata[{KEY_FIELD}]"), hold.key);
+        let key = format!("{}/customer", hold.key);
+        let made = self.client.ask(Method::POST, "/v1/customers", form, Some(&key)).await?;
+        Ok(made.id()?.to_owned())
     }
 
     /// Makes the intent of `hold`, or gets the one that was made under its key.
@@ -49,10 +77,18 @@ impl Stripe {
         let Some(amount) = units(hold.amount) else {
             return Err(Trouble::Refused("currency_not_supported".to_owned()));
         };
+        let customer = self.customer(hold).await.map_err(|trouble| match trouble {
+            // It says nothing of the card.
+            Trouble::Refused(why) => Trouble::Unknown(format!("Stripe makes no Customer: {why}")),
+            other => other,
+        })?;
         let mut form = Form::default();
         form.add("amount", amount.to_string());
         form.add("currency", hold.amount.currency.code().to_ascii_lowercase());
+        form.add("customer", customer);
         form.add("payment_method", hold.method);
+        // Approved, the card is the Customer's.
+        form.add("setup_future_usage", "on_session");
         form.add("payment_method_types[]", "card");
         form.add("capture_method", "manual");
         form.add("confirm", "true");
@@ -74,6 +110,22 @@ impl Stripe {
         form.add("query", format!("metadata['{KEY_FIELD}']:'{key}'"));
         let path = "/v1/payment_intents/search";
         Ok(self.client.ask(Method::GET, path, form, None).await?.list(MAX_FOUND))
+    }
+
+    /// One of the intents that search finds under `key`; one that may hold money, if there is one.
+    async fn found(&self, key: &str) -> Result<Option<Reply>, Trouble> {
+        let mut found = self.search(key).await?;
+        let live = found.iter().position(|intent| intent.status() != "canceled").unwrap_or(0);
+        Ok((live < found.len()).then(|| found.swap_remove(live)))
+    }
+
+    /// Cancels every intent that search finds under `key`; false if there is none.
+    async fn cancel_found(&self, key: &str) -> Result<bool, Trouble> {
+        let found = self.search(key).await?;
+        for intent in found.iter().filter(|intent| intent.status() != "canceled") {
+            self.cancel(intent.id()?).await?;
+        }
+        Ok(!found.is_empty())
     }
 
     async fn cancel(&self, name: &str) -> Result<(), Trouble> {
@@ -108,9 +160,17 @@ impl Stripe {
         }
     }
 
-    async fn try_void(&self, key: &str, hold: Option<&Hold<'_>>) -> Result<(), Trouble> {
+    async fn try_void(
+        &self,
+        key: &str,
+        age: Duration,
+        hold: Option<&Hold<'_>>,
+    ) -> Result<(), Trouble> {
         if let Some(name) = hold.and_then(|hold| hold.name) {
             return self.cancel(name).await;
+        }
+        if is_forgotten(age) {
+            self.cancel_found(key).await?;
         }
         if self.use_up(key).await? {
             return Ok(());
@@ -125,17 +185,7 @@ impl Stripe {
                 Err(trouble) => return Err(trouble),
             }
         }
-        let found = self.search(key).await?;
-        if found.is_empty() {
-            let why = "what was made under this key is not found yet";
-            return Err(Trouble::Unknown(why.to_owned()));
-        }
-        for intent in &found {
-            if intent.status() != "canceled" {
-                self.cancel(intent.id()?).await?;
-            }
-        }
-        Ok(())
+        if self.cancel_found(key).await? { Ok(()) } else { Err(not_found_yet()) }
     }
 
     async fn try_capture(&self, name: &str, amount: Money) -> Result<Answer, Trouble> {
@@ -158,50 +208,82 @@ impl Stripe {
         })
     }
 
-    async fn try_refund(&self, key: &str, name: &str, amount: Money) -> Result<Answer, Trouble> {
-        let Some(amount) = units(amount) else {
-            return Err(Trouble::Refused("currency_not_supported".to_owned()));
-        };
+    /// The refund that was made under the key of `repayment`, or is made now.
+    async fn refunded(&self, repayment: &Repayment<'_>, amount: i64) -> Result<Reply, Trouble> {
+        let (key, intent) = (repayment.key, answers::id(repayment.authorization)?);
+        if is_forgotten(repayment.age) {
+            let mut form = Form::default();
+            form.add("payment_intent", intent);
+            form.add("limit", MAX_REFUNDS.to_string());
+            let all = self.client.ask(Method::GET, "/v1/refunds", form, None).await?;
+            let made = all.list(MAX_REFUNDS).into_iter().find(|refund| refund.key() == key);
+            if let Some(made) = made {
+                return Ok(made);
+            }
+        }
         let mut form = Form::default();
-        form.add("payment_intent", answers::id(name)?);
+        form.add("payment_intent", intent);
         form.add("amount", amount.to_string());
         form.add(format!("metadata[{KEY_FIELD}]"), key);
-        let mut refund = self.client.ask(Method::POST, "/v1/refunds", form, Some(key)).await?;
-        if refund.status() == "pending" {
-            // Asked again, Stripe repeats what it answered the first time.
-            let path = format!("/v1/refunds/{}", refund.id()?);
-            refund = self.client.ask(Method::GET, &path, Form::default(), None).await?;
-        }
+        self.client.ask(Method::POST, "/v1/refunds", form, Some(key)).await
+    }
+
+    async fn refund_of(&self, name: &str) -> Result<Reply, Trouble> {
+        let path = format!("/v1/refunds/{}", answers::id(name)?);
+        self.client.ask(Method::GET, &path, Form::default(), None).await
+    }
+
+    async fn try_refund(&self, repayment: &Repayment<'_>) -> Result<Answer, Trouble> {
+        let Some(amount) = units(repayment.amount) else {
+            return Err(Trouble::Refused("currency_not_supported".to_owned()));
+        };
+        let refund = match repayment.name {
+            Some(name) => self.refund_of(name).await?,
+            None => {
+                let made = self.refunded(repayment, amount).await?;
+                let name = made.id()?.to_owned();
+                if made.is_repeated() || made.status() == "pending" {
+                    match self.refund_of(&name).await {
+                        // It is there: it is asked about by its name from now on.
+                        Err(Trouble::Unknown(_)) => return Ok(Answer::Pending(Some(name))),
+                        found => found?,
+                    }
+                } else {
+                    made
+                }
+            }
+        };
         Ok(match refund.status() {
             "succeeded" => Answer::Approved(refund.id()?.to_owned()),
             "failed" | "canceled" => Answer::Declined(refund.failure()),
-            _ => Answer::Pending(None),
+            _ => Answer::Pending(Some(refund.id()?.to_owned())),
         })
     }
 
     /// What became of the intent that was made, or is made now, under the key of `hold`.
     async fn try_authorize(&self, hold: &Hold<'_>) -> Result<Answer, Trouble> {
-        let made = match self.create(hold).await {
-            Ok(made) => made,
-            // A void has used the key up, or what we send has changed since the first time.
-            Err(Trouble::KeyUsed) => {
-                let found = self.search(hold.key).await?;
-                match found.into_iter().next() {
-                    Some(found) => found,
-                    None => {
-                        let why = "what was made under this key is not found yet";
-                        return Err(Trouble::Unknown(why.to_owned()));
-                    }
-                }
-            }
-            Err(trouble) => return Err(trouble),
+        let began = Instant::now();
+        let there = if is_forgotten(hold.age) { self.found(hold.key).await? } else { None };
+        let made = match there {
+            Some(there) => there,
+            None => match self.create(hold).await {
+                // A void has used the key up, or what we send has changed since the first time.
+                Err(Trouble::KeyUsed) => self.found(hold.key).await?.ok_or_else(not_found_yet)?,
+                made => made?,
+            },
         };
-        // Asked again, Stripe repeats what it answered the first time.
-        let is_final = matches!(made.status(), "requires_capture" | "canceled");
-        if made.is_repeated() || !is_final {
-            return self.intent(made.id()?).await?.authorization();
+        if !made.is_repeated() {
+            return made.authorization();
         }
-        made.authorization()
+        let name = made.id()?.to_owned();
+        // Whoever waits has a deadline. With the name, it is one question the next time.
+        if began.elapsed() > self.timeout {
+            return Ok(Answer::Pending(Some(name)));
+        }
+        match self.intent(&name).await {
+            Err(Trouble::Unknown(_)) => Ok(Answer::Pending(Some(name))),
+            found => found?.authorization(),
+        }
     }
 
     async fn try_lookup(&self, hold: &Hold<'_>) -> Result<Option<Answer>, Trouble> {
@@ -211,6 +293,15 @@ impl Stripe {
             None => Ok(None),
         }
     }
+}
+
+/// Whether a key that was first used `age` ago may be forgotten.
+fn is_forgotten(age: Duration) -> bool {
+    age > MEMORY
+}
+
+fn not_found_yet() -> Trouble {
+    Trouble::Unknown("what was made under this key is not found yet".to_owned())
 }
 
 /// What the trouble with an ask answers.
@@ -240,11 +331,11 @@ impl Provider for Stripe {
         answer(self.try_capture(authorization, amount).await)
     }
 
-    async fn void(&self, key: &str, hold: Option<&Hold<'_>>) -> Answer {
-        answer(self.try_void(key, hold).await.map(|()| Answer::Approved(String::new())))
+    async fn void(&self, key: &str, age: Duration, hold: Option<&Hold<'_>>) -> Answer {
+        answer(self.try_void(key, age, hold).await.map(|()| Answer::Approved(String::new())))
     }
 
-    async fn refund(&self, key: &str, authorization: &str, amount: Money) -> Answer {
-        answer(self.try_refund(key, authorization, amount).await)
+    async fn refund(&self, repayment: &Repayment<'_>) -> Answer {
+        answer(self.try_refund(repayment).await)
     }
 }

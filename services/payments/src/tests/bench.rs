@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -20,10 +21,12 @@ use tonic::Request;
 
 use super::{NOW, asking::FakeOrders, order};
 use crate::{
+    books::Book,
     charges::Charges,
     documents::{Entry, Payment, ProviderName, ROLE},
+    erasure::Erasure,
     metrics::Metrics,
-    provider::{Answer, Hold, Provider},
+    provider::{Answer, Hold, Provider, Repayment},
     service::Payments,
     webhook::WebhookSecret,
 };
@@ -139,7 +142,7 @@ impl Provider for Bank {
         })
     }
 
-    async fn void(&self, key: &str, _: Option<&Hold<'_>>) -> Answer {
+    async fn void(&self, key: &str, _: Duration, _: Option<&Hold<'_>>) -> Answer {
         self.heard(|| {
             if self.taken.lock().contains_key(key) {
                 return Answer::Declined("taken".to_owned());
@@ -150,20 +153,21 @@ impl Provider for Bank {
         })
     }
 
-    async fn refund(&self, key: &str, authorization: &str, amount: Money) -> Answer {
+    async fn refund(&self, repayment: &Repayment<'_>) -> Answer {
         self.heard(|| {
             if is(&self.refuses_refunds) {
                 return Answer::Declined("refund_declined".to_owned());
             }
-            self.refunded.lock().insert(key.to_owned(), amount.amount_minor);
-            Answer::Approved(authorization.to_owned())
+            let (key, minor) = (repayment.key.to_owned(), repayment.amount.amount_minor);
+            self.refunded.lock().insert(key.clone(), minor);
+            Answer::Approved(key)
         })
     }
 }
 
 /// The role, the clock that it reads, and the orders that it asks.
 pub(super) struct Bench {
-    pub(super) payments: Payments,
+    pub(super) payments: Arc<Payments>,
     pub(super) clock: Arc<FixedClock>,
     pub(super) orders: FakeOrders,
     pub(super) authority: Arc<Authority>,
@@ -242,13 +246,14 @@ impl Bench {
         let registry = Registry::new();
         let orders = FakeOrders::default();
         orders.answer_at(&peers, &authority, &clock, &registry);
-        let collections = [Payment::COLLECTION, Entry::COLLECTION];
+        let collections =
+            [Payment::COLLECTION, Entry::COLLECTION, Erasure::COLLECTION, Book::COLLECTION];
         let caller = Arc::new(peers.clone());
         let role = RoleEngine::open(ROLE, &collections, caller, clock.clone()).unwrap();
         let engine = role.engine.clone();
         let metrics = Arc::new(Metrics::register(&registry).unwrap());
         let charges = Charges::new(name, vec![(name, provider)], metrics);
-        let payments = Payments { engine, peers, charges, stripe_webhooks };
+        let payments = Arc::new(Payments { engine, peers, charges, stripe_webhooks });
         Self { payments, clock, orders, authority, _role: role }
     }
 

@@ -5,24 +5,31 @@ use bistro_proto::payments::v1;
 use bistro_store::Cause;
 
 use super::{
+    NOW,
     bench::{Bank, Bench, asked_by, authorization, customer, manager, set, user},
     one_card, order,
 };
-use crate::{provider::Answer, settling::Run, states::State};
+use crate::{
+    changes::{NOT_ANSWERED, TIP_PATIENCE},
+    provider::Answer,
+    settling::Run,
+    states::State,
+};
 
 const ONE: &[(&str, i64)] = &[("card_ok", 1000)];
 
 /// What a process does that asks the provider and dies before it commits.
 async fn authorize_and_die(bench: &Bench, bank: &Bank) {
     let payment = one_card(1000);
-    let answer = bench.payments.charges.authorize(&payment, &payment.tenders[0]).await.unwrap();
+    let answer =
+        bench.payments.charges.authorize(&payment, &payment.tenders[0], NOW).await.unwrap();
     assert!(matches!(answer, Answer::Approved(_)));
     assert_eq!(bank.held(), 1000);
 }
 
 /// The same of a void.
 async fn void_and_die(bench: &Bench, bank: &Bank) {
-    let answer = bench.payments.charges.void_unknown(order().sibling()).await;
+    let answer = bench.payments.charges.void_unknown(order().sibling(), NOW).await;
     assert!(matches!(answer, Answer::Approved(_)));
     assert_eq!(bank.held(), 0);
 }
@@ -320,6 +327,32 @@ async fn a_tip_is_the_customers_and_a_tender_of_its_own() {
     set(&bank.is_mute, false);
     bench.settle().await;
     assert_eq!((bench.present().await.tip_minor, bank.kept()), (300, 1300));
+}
+
+#[tokio::test]
+async fn a_tip_that_is_never_answered_is_given_back() {
+    let (bench, bank) = Bench::new();
+    bench.authorize(0, ONE, "a").await.unwrap();
+    bench.capture("c").await.unwrap();
+    let me = || user(customer());
+    set(&bank.is_slow, true);
+    let tipped = bench.tip(me(), 1000, "", "t").await.unwrap();
+    assert_eq!(tipped.tenders[1].state, "pending");
+    bench.fire().await;
+    assert_eq!((bank.held(), bench.present().await.tenders[1].state.as_str()), (1000, "pending"));
+    assert_eq!(code(bench.tip(me(), 1, "", "t2").await), ErrorCode::WrongState);
+    bench.clock.advance(TIP_PATIENCE);
+    set(&bank.is_away, true);
+    bench.fire().await;
+    assert_eq!(bank.held(), 1000, "nobody has said that it is given back");
+    set(&bank.is_away, false);
+    bench.fire().await;
+    let payment = bench.present().await;
+    let tip = &payment.tenders[1];
+    assert_eq!((tip.state.as_str(), tip.reason.as_str()), ("voided", NOT_ANSWERED));
+    assert_eq!((bank.held(), bench.stored().await.unwrap().timer()), (0, None));
+    set(&bank.is_slow, false);
+    assert_eq!(bench.tip(me(), 1000, "", "t3").await.unwrap().captured_minor, 2000);
 }
 
 #[tokio::test]

@@ -51,8 +51,8 @@ async fn an_orders_entries_are_found_without_a_search() {
         captured(300),
         captured(700),
         ("tip", vec![("cards_receivable", 200), ("tips_payable", -200)]),
-        refunded(150),
-        refunded(200),
+        refunded(50),
+        refunded(300),
     ];
     assert_eq!(told, expected);
     let amounts =

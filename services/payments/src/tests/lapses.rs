@@ -1,7 +1,10 @@
 //! Authorizations that the provider gives back by itself before they are captured: they fail for
 //! good, nothing was taken, and nobody is asked again.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bistro_core::{ErrorCode, Money};
@@ -12,7 +15,7 @@ use super::bench::{Bench, customer, set, user};
 use crate::{
     documents::{Entry, Wish},
     errands::AUTHORIZATION_VOIDED,
-    provider::{Answer, Hold, Provider},
+    provider::{Answer, Hold, Provider, Repayment},
     states::State,
 };
 
@@ -102,12 +105,12 @@ impl Provider for Forgetful {
         if key.ends_with("/capture") { Answer::Approved(key.to_owned()) } else { Answer::Voided }
     }
 
-    async fn void(&self, _: &str, _: Option<&Hold<'_>>) -> Answer {
+    async fn void(&self, _: &str, _: Duration, _: Option<&Hold<'_>>) -> Answer {
         Answer::Approved(String::new())
     }
 
-    async fn refund(&self, _: &str, authorization: &str, _: Money) -> Answer {
-        Answer::Approved(authorization.to_owned())
+    async fn refund(&self, repayment: &Repayment<'_>) -> Answer {
+        Answer::Approved(repayment.key.to_owned())
     }
 }
 

@@ -2,11 +2,15 @@
 
 mod asking;
 mod bench;
+mod books;
 mod commands;
 mod entries;
+mod erasing;
+mod forgetting;
 mod lapses;
 mod money;
 mod revisions;
+mod strict;
 mod stripe;
 
 use bistro_core::{Currency, Id, Timestamp, kinds};
@@ -16,10 +20,17 @@ use crate::{
     documents::{Bill, Payment, ProviderName, Revision},
 };
 
+#[test]
+fn the_queue_names_kinds_as_the_protocols_do() {
+    use prost::Name as _;
+    assert_eq!(crate::QUEUE.kinds, [bistro_proto::accounts::v1::UserErased::full_name()]);
+}
+
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
+/// An order that was placed now.
 pub(crate) fn order() -> Id<kinds::Order> {
-    Id::from_bits(1)
+    Id::from_bits((1_800_000_000_000 << 80) | 1)
 }
 
 /// What is to be set aside at `revision`, of which `tip` is a tip, by the sandbox's good card.

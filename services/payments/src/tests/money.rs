@@ -24,6 +24,8 @@ enum Happening {
     Void,
     Refund(i64, Option<u32>),
     Tip(i64),
+    /// Tips that are not answered have waited for long enough.
+    GiveUp,
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -45,6 +47,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Void),
         3 => (-5_i64..600, prop::option::of(0_u32..5)).prop_map(|(m, t)| Happening::Refund(m, t)),
         2 => (-5_i64..600).prop_map(Happening::Tip),
+        1 => Just(Happening::GiveUp),
     ]
 }
 
@@ -67,6 +70,9 @@ fn happen(payment: &Payment, what: &Happening) -> Result<(Payment, Option<Entry>
         Happening::Void => (changes::voided(payment, "no", NOW)?, None),
         Happening::Refund(minor, tender) => {
             (changes::refunding(payment, *minor, *tender, "cold".to_owned(), NOW)?, None)
+        }
+        Happening::GiveUp => {
+            (changes::without_silent_tips(same(), NOW + changes::TIP_PATIENCE), None)
         }
         Happening::Tip(minor) => {
             (changes::tipping(payment, *minor, None, ProviderName::Sandbox, NOW)?.0, None)
@@ -93,13 +99,7 @@ fn sound(before: &Payment, payment: &Payment) -> Result<(), TestCaseError> {
             prop_assert!(matches!(tender.state, State::CaptureFailed | State::Voided));
             prop_assert_eq!(tender.captured_minor, 0);
         }
-        let about_it = |errand: &Errand| {
-            let (Errand::Authorize(of)
-            | Errand::Void(of)
-            | Errand::Capture(of)
-            | Errand::Refund(of)) = errand;
-            *of == number
-        };
+        let about_it = |errand: &Errand| errand.tender() == number;
         prop_assert!(!tender.is_lost() || !errands(payment).iter().any(about_it));
     }
     for (old, tender) in
@@ -167,12 +167,14 @@ proptest! {
         let of = |account| balances.0.get(&(Currency::GBP, account)).map_or(0, |sum| sum.minor);
         prop_assert_eq!(of(Account::CardsReceivable), payment.refundable());
         let payable = of(Account::RestaurantPayable) + of(Account::TipsPayable);
-        prop_assert_eq!(payable, -payment.captured_minor());
-        prop_assert_eq!(of(Account::Refunds), payment.refunded_minor());
+        let tips_back = day.refunded_tips_minor;
+        prop_assert_eq!(payable, tips_back - payment.captured_minor());
+        prop_assert_eq!(of(Account::Refunds) + tips_back, payment.refunded_minor());
+        prop_assert!((0..=day.tips_minor).contains(&tips_back));
         prop_assert!(balances.imbalance().values().all(|sum| *sum == 0));
         prop_assert_eq!(day.captured_minor, payment.captured_minor());
         prop_assert_eq!(day.refunded_minor, payment.refunded_minor());
-        prop_assert_eq!(day.tips_minor, -of(Account::TipsPayable));
+        prop_assert_eq!(day.tips_minor - tips_back, -of(Account::TipsPayable));
         if payment.state().is_taken() && payment.voided.is_none() {
             prop_assert_eq!(day.tips_minor, payment.tip_of(payment.kept));
             prop_assert_eq!(payment.captured_minor(), payment.amount_minor());
@@ -267,6 +269,94 @@ fn a_refund_takes_the_last_tender_first_or_the_named_one() {
 }
 
 #[test]
+fn a_refund_takes_what_paid_the_meal_before_any_tip() {
+    // 150 of the second card's 300 are a tip, and 200 were given afterwards.
+    let mut payment = changes::pending(order(), &wanted(0, 150, &[500, 300]), NOW);
+    payment = approve(&approve(&payment, Errand::Authorize(1)), Errand::Authorize(2));
+    payment = changes::capturing(&payment, NOW).unwrap();
+    payment = approve(&approve(&payment, Errand::Capture(1)), Errand::Capture(2));
+    payment = changes::tipping(&payment, 200, None, ProviderName::Sandbox, NOW).unwrap().0;
+    payment = approve(&approve(&payment, Errand::Authorize(3)), Errand::Capture(3));
+    let refunding = |minor| changes::refunding(&payment, minor, None, String::new(), NOW).unwrap();
+    let parts = |payment: &Payment| {
+        let intent = payment.refund.as_ref().unwrap();
+        intent.parts.iter().map(|part| (part.tender, part.minor)).collect::<Vec<_>>()
+    };
+    assert_eq!(parts(&refunding(600)), [(2, 150), (1, 450)]);
+    assert_eq!(parts(&refunding(700)), [(2, 150), (1, 500), (3, 50)]);
+    assert_eq!(parts(&refunding(0)), [(2, 300), (1, 500), (3, 200)]);
+    // The ledger says of what it was.
+    let mut payment = refunding(0);
+    let mut lines = Vec::new();
+    while let Some(errand) = errands(&payment).first() {
+        let approved = Answer::Approved("re_1".to_owned());
+        let (after, entry) = answered(&payment, *errand, approved, NOW).unwrap();
+        lines.extend(entry.unwrap().lines.iter().map(|line| (line.account, line.minor)));
+        payment = after;
+    }
+    let (refunds, tips, cards) = (Account::Refunds, Account::TipsPayable, Account::CardsReceivable);
+    let expected = [
+        (refunds, 150),
+        (tips, 150),
+        (cards, -300),
+        (refunds, 500),
+        (cards, -500),
+        (tips, 200),
+        (cards, -200),
+    ];
+    assert_eq!((lines.as_slice(), payment.state()), (&expected[..], State::Refunded));
+}
+
+proptest! {
+    /// Refunds come to what is asked, of no tender more than it has, and of no tip before all
+    /// that paid the meal is given back.
+    #[test]
+    fn a_refund_is_parted_exactly(
+        cards in prop::collection::vec(1_i64..500, 1..4),
+        tip in 0_i64..600, later in 0_i64..300, refunds in prop::collection::vec(1_i64..900, 1..5),
+    ) {
+        let tip = tip.min(cards.iter().sum());
+        let total: i64 = cards.iter().sum();
+        let mut payment = changes::pending(order(), &wanted(0, tip, &cards), NOW);
+        let approve_all = |mut payment: Payment| {
+            while let Some(errand) = errands(&payment).first() {
+                payment = approve(&payment, *errand);
+            }
+            payment
+        };
+        payment = approve_all(payment);
+        payment = approve_all(changes::capturing(&payment, NOW).unwrap());
+        let sandbox = ProviderName::Sandbox;
+        if let Ok((tipped, _)) = changes::tipping(&payment, later, None, sandbox, NOW) {
+            payment = approve_all(tipped);
+        }
+        let mut given_back = 0;
+        for minor in refunds {
+            let asked = changes::refunding(&payment, minor, None, String::new(), NOW);
+            let Ok(asked) = asked else { continue };
+            let parts = &asked.refund.as_ref().unwrap().parts;
+            prop_assert_eq!(parts.iter().map(|part| part.minor).sum::<i64>(), minor);
+            for part in parts {
+                let left = payment.tender(part.tender).unwrap().refundable();
+                prop_assert!((1..=left).contains(&part.minor));
+            }
+            let (mut tips, mut after) = (0, asked.clone());
+            while let Some(errand) = errands(&after).first() {
+                let approved = Answer::Approved("re".to_owned());
+                let (next, entry) = answered(&after, *errand, approved, NOW).unwrap();
+                let lines = entry.into_iter().flat_map(|entry| entry.lines);
+                let of_tips = lines.filter(|line| line.account == Account::TipsPayable);
+                tips += of_tips.map(|line| line.minor).sum::<i64>();
+                after = next;
+            }
+            given_back += minor;
+            prop_assert!(tips == 0 || given_back >= total - tip, "{given_back} of {total}");
+            payment = after;
+        }
+    }
+}
+
+#[test]
 fn a_refund_that_is_refused_half_way_says_what_was_given_back() {
     let payment = captured(&[500, 300]);
     let payment = changes::refunding(&payment, 400, None, "cold".to_owned(), NOW).unwrap();
@@ -297,6 +387,44 @@ fn tips_come_to_the_total_at_most() {
     assert_eq!((given.amount_minor(), given.tip_of(0), given.captured_minor()), (1600, 800, 1600));
     let pending = changes::pending(order(), &wanted(0, 0, &[500]), NOW);
     assert!(tip(&pending, 1).is_err());
+}
+
+#[test]
+fn a_tip_that_is_not_answered_is_given_up() {
+    let tip = |payment: &Payment, at| {
+        changes::tipping(payment, 800, None, ProviderName::Sandbox, at).map(|(tipped, _)| tipped)
+    };
+    let payment = tip(&captured(&[500, 300]), NOW).unwrap();
+    let late = NOW + changes::TIP_PATIENCE;
+    let soon = late - std::time::Duration::from_millis(1);
+    assert_eq!(changes::without_silent_tips(payment.clone(), soon), payment);
+    assert!(tip(&payment, soon).is_err(), "it counts");
+    let given_up = changes::without_silent_tips(payment, late);
+    assert_eq!(errands(&given_up), [Errand::Void(3)]);
+    assert!(tip(&given_up, late).is_ok(), "it counts no more");
+    let voided = approve(&given_up, Errand::Void(3));
+    let tender = &voided.tenders[2];
+    assert_eq!((tender.state, tender.reason.as_str()), (State::Voided, changes::NOT_ANSWERED));
+    assert_eq!((voided.state(), voided.waits_for()), (State::Captured, None));
+    assert_eq!(changes::without_silent_tips(voided.clone(), late), voided);
+    // Approved in time, it is taken, however long that takes.
+    let payment = tip(&captured(&[800]), NOW).unwrap();
+    let approved = approve(&payment, Errand::Authorize(2));
+    assert_eq!(changes::without_silent_tips(approved.clone(), late), approved);
+}
+
+#[test]
+fn a_refund_that_waits_keeps_its_name() {
+    let payment = captured(&[500]);
+    let payment = changes::refunding(&payment, 100, None, String::new(), NOW).unwrap();
+    let answer =
+        |payment: &Payment, answer| answered(payment, Errand::Refund(1), answer, NOW).unwrap().0;
+    let name = |payment: &Payment| payment.refund.as_ref().unwrap().parts[0].name.clone();
+    let waits = answer(&payment, Answer::Pending(Some("re_1".to_owned())));
+    assert_eq!((name(&payment), name(&waits)), (None, Some("re_1".to_owned())));
+    for nothing in [Answer::Pending(None), Answer::Unknown("lost".to_owned())] {
+        assert_eq!(answer(&waits, nothing), waits);
+    }
 }
 
 #[test]

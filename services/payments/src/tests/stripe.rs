@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bistro_config::Secret;
-use bistro_core::{ErrorCode, Timestamp};
+use bistro_core::{Currency, ErrorCode, Money, Timestamp};
 use bistro_proto::payments::v1;
 use bistro_testkit::{Intent, StripeFault, StripeStandIn, Webhook};
 
@@ -19,21 +19,30 @@ use crate::{
     webhook::WebhookSecret,
 };
 
-const VISA: &[(&str, i64)] = &[("pm_card_visa", 1000)];
+pub(super) const VISA: &[(&str, i64)] = &[("pm_visa_ada", 1000)];
+/// For each of Stripe's answers.
+pub(super) const TIMEOUT: Duration = Duration::from_millis(500);
 
-async fn bench() -> (Bench, StripeStandIn) {
+pub(super) async fn bench() -> (Bench, StripeStandIn) {
     let stand_in = StripeStandIn::start().await.unwrap();
     let stripe = provider(&stand_in);
     let secret = WebhookSecret::new(Secret::new(StripeStandIn::WEBHOOK_SECRET));
     (Bench::with(ProviderName::Stripe, Arc::new(stripe), Some(secret)), stand_in)
 }
 
-fn provider(stand_in: &StripeStandIn) -> Stripe {
-    Stripe::new(&stand_in.url(), &Secret::new(StripeStandIn::SECRET_KEY)).unwrap()
+pub(super) fn provider(stand_in: &StripeStandIn) -> Stripe {
+    Stripe::new(&stand_in.url(), &Secret::new(StripeStandIn::SECRET_KEY), TIMEOUT).unwrap()
+}
+
+/// What is asked for the first time.
+pub(super) fn hold(key: &str) -> Hold<'_> {
+    let amount = Money::new(1000, Currency::GBP);
+    let (method, age) = ("pm_card_visa", Duration::ZERO);
+    Hold { key, amount, method, name: None, like: None, age }
 }
 
 /// What each intent was made for, its amount, where it stands, and what was given back of it.
-fn standing(intents: &[Intent]) -> Vec<String> {
+pub(super) fn standing(intents: &[Intent]) -> Vec<String> {
     let shown = |intent: &Intent| {
         let key = intent.key.split_once('/').map_or("", |(_, key)| key);
         format!("{key}: {} {}, {} back", intent.amount, intent.status, intent.refunded)
@@ -41,7 +50,7 @@ fn standing(intents: &[Intent]) -> Vec<String> {
     intents.iter().map(shown).collect()
 }
 
-async fn webhook(bench: &Bench, webhook: &Webhook) -> Result<(), ErrorCode> {
+pub(super) async fn webhook(bench: &Bench, webhook: &Webhook) -> Result<(), ErrorCode> {
     let message = v1::ReceiveWebhookRequest {
         provider: "stripe".to_owned(),
         body: webhook.body.clone(),
@@ -54,7 +63,7 @@ async fn webhook(bench: &Bench, webhook: &Webhook) -> Result<(), ErrorCode> {
 #[tokio::test]
 async fn an_order_is_paid_refunded_and_tipped() {
     let (bench, stand_in) = bench().await;
-    let cards = [("pm_card_visa", 700), ("pm_card_visa", 300)];
+    let cards = [("pm_visa_ada", 700), ("pm_visa_eve", 300)];
     let payment = bench.authorize(0, &cards, "a").await.unwrap();
     assert_eq!(
         (payment.state.as_str(), payment.tenders[1].provider.as_str()),
@@ -62,7 +71,8 @@ async fn an_order_is_paid_refunded_and_tipped() {
     );
     assert_eq!(bench.capture("c").await.unwrap().state, "captured");
     assert_eq!(bench.refund(400, 0, "r").await.unwrap().refunded_minor, 400);
-    let tipped = bench.tip(user(customer()), 200, "pm_card_visa", "t").await.unwrap();
+    // With the card that paid the order, which Stripe would take once only if it were nobody's.
+    let tipped = bench.tip(user(customer()), 200, "", "t").await.unwrap();
     assert_eq!((tipped.tip_minor, tipped.captured_minor), (200, 1200));
     let intents = stand_in.intents();
     assert_eq!(
@@ -73,6 +83,8 @@ async fn an_order_is_paid_refunded_and_tipped() {
             "authorize/3: 200 succeeded, 0 back",
         ]
     );
+    assert_eq!(intents[0].customer, intents[2].customer);
+    assert!(intents[0].customer.is_some() && intents[0].customer != intents[1].customer);
 }
 
 #[tokio::test]
@@ -229,11 +241,11 @@ async fn a_void_finds_what_a_lost_process_authorized_and_keeps_it_from_coming() 
     let (bench, stand_in) = bench().await;
     let payment = one_card(1000);
     let visa = Tender {
-        method: "pm_card_visa".to_owned(),
+        method: "pm_visa_ada".to_owned(),
         provider: ProviderName::Stripe,
         ..payment.tenders[0].clone()
     };
-    bench.payments.charges.authorize(&payment, &visa).await.unwrap();
+    bench.payments.charges.authorize(&payment, &visa, NOW).await.unwrap();
     // Stripe's search has not heard of it yet, so nobody can say what is held.
     stand_in.lag(true);
     assert_eq!(bench.void("v").await.unwrap_err().code(), ErrorCode::Unavailable);
@@ -248,17 +260,25 @@ async fn a_void_finds_what_a_lost_process_authorized_and_keeps_it_from_coming() 
 async fn a_key_that_a_void_used_up_authorizes_nothing() {
     let (_bench, stand_in) = bench().await;
     let stripe = provider(&stand_in);
-    let amount = bistro_core::Money::new(1000, bistro_core::Currency::GBP);
-    let hold = Hold { key: "pay_x/authorize", amount, method: "pm_card_visa", name: None };
+    let hold = hold("pay_x/authorize");
     for _ in 0..2 {
-        assert_eq!(stripe.void(hold.key, None).await, Answer::Approved(String::new()));
+        assert_eq!(
+            stripe.void(hold.key, Duration::ZERO, None).await,
+            Answer::Approved(String::new())
+        );
         assert_eq!(stripe.authorize(&hold).await, Answer::Voided);
-        assert_eq!(stripe.void(hold.key, Some(&hold)).await, Answer::Approved(String::new()));
+        assert_eq!(
+            stripe.void(hold.key, Duration::ZERO, Some(&hold)).await,
+            Answer::Approved(String::new())
+        );
     }
     assert_eq!(stand_in.intents().len(), 1);
-    let other = Hold { key: "pay_y/authorize", ..hold };
+    let other = self::hold("pay_y/authorize");
     stripe.authorize(&other).await;
-    assert_eq!(stripe.void(other.key, Some(&other)).await, Answer::Approved(String::new()));
+    assert_eq!(
+        stripe.void(other.key, Duration::ZERO, Some(&other)).await,
+        Answer::Approved(String::new())
+    );
     assert_eq!(stand_in.intents()[1].status, "canceled");
 }
 
@@ -282,8 +302,7 @@ async fn an_intent_that_stripe_cancelled_by_itself_is_captured_by_nobody() {
 #[tokio::test]
 async fn a_wrong_secret_key_is_no_refusal() {
     let stand_in = StripeStandIn::start().await.unwrap();
-    let stripe = Stripe::new(&stand_in.url(), &Secret::new("sk_wrong")).unwrap();
-    let amount = bistro_core::Money::new(1000, bistro_core::Currency::GBP);
-    let hold = Hold { key: "pay_x/authorize", amount, method: "pm_card_visa", name: None };
+    let stripe = Stripe::new(&stand_in.url(), &Secret::new("sk_wrong"), TIMEOUT).unwrap();
+    let hold = hold("pay_x/authorize");
     assert!(matches!(stripe.authorize(&hold).await, Answer::Unknown(why) if !why.contains("sk_")));
 }

@@ -146,10 +146,10 @@ pub(super) struct Life {
     /// Where its reservation is, and whether that took anything.
     pub(super) reservation: Option<(ReservationState, bool)>,
     pub(super) seen: Seen,
-    /// The sum of its lines on the accounts of what is owed to restaurants, tips among it; a credit
-    /// is negative.
+    /// What its captures come to on the accounts of what is owed to restaurants, tips among it; a
+    /// credit is negative.
     pub(super) payable_minor: i64,
-    /// The sum of its lines on the account of refunds.
+    /// What its refunds come to on the account of refunds and on that of tips.
     pub(super) refunds_minor: i64,
 }
 
@@ -294,17 +294,18 @@ impl Facts {
         let total = self.ledger.entry(currency).or_default();
         *total = total.saturating_add(sum);
         let owed = row.number("account:restaurant_payable");
-        let payable = owed.saturating_add(row.number("account:tips_payable"));
+        let tips = row.number("account:tips_payable");
         let refunds = row.number("account:refunds");
         let life = self.life(row)?;
-        let seen = match row.state.as_str() {
-            "capture" | "tip" => &mut life.seen.capture_entries,
-            "refund" => &mut life.seen.refund_entries,
+        let (seen, payable, given_back) = match row.state.as_str() {
+            "capture" | "tip" => (&mut life.seen.capture_entries, owed.saturating_add(tips), 0),
+            // A tip that is given back is owed no more; the restaurant bears the rest.
+            "refund" => (&mut life.seen.refund_entries, 0, refunds.saturating_add(tips)),
             _ => return None,
         };
         *seen = seen.saturating_add(1);
         life.payable_minor = life.payable_minor.saturating_add(payable);
-        life.refunds_minor = life.refunds_minor.saturating_add(refunds);
+        life.refunds_minor = life.refunds_minor.saturating_add(given_back);
         Some(())
     }
 

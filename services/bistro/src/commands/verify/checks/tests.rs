@@ -191,6 +191,22 @@ fn several_tenders_and_tips_have_an_entry_each() {
 }
 
 #[test]
+fn a_tip_that_is_given_back_is_given_back() {
+    let mut paid = payment(1, "partially_refunded", 1495, 250);
+    paid.numbers.insert("captured_tenders".to_owned(), 2);
+    paid.numbers.insert("later_tips_minor".to_owned(), 200);
+    let mut rows = but(paid);
+    rows.retain(|row| row.kind != "ledger_entry");
+    let mut back = entry(1, "refund", 250);
+    back.numbers.insert("account:refunds".to_owned(), 50);
+    back.numbers.insert("account:tips_payable".to_owned(), 200);
+    rows.extend([entry(1, "capture", 1295), entry(1, "tip", 200), back.clone()]);
+    finds(&rows, &[]);
+    rows.push(back);
+    finds(&rows, &["ledger_disagrees"]);
+}
+
+#[test]
 fn a_completed_order_is_captured_once_and_exactly() {
     finds(&but(payment(1, "authorized", 0, 0)), &["completed_uncaptured", "ledger_disagrees"]);
     finds(&but(payment(1, "captured", 1294, 0)), &["completed_uncaptured", "ledger_disagrees"]);
