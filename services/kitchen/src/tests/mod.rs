@@ -261,6 +261,11 @@ impl Bench {
         fired
     }
 
+    /// Does one round of what the role looks after.
+    async fn tick(&self, name: &str) {
+        self.reactor.on_tick(name).await.unwrap();
+    }
+
     async fn shown(&self, bits: u128) -> v1::Ticket {
         let request = v1::GetTicketRequest { id: ticket_id(bits) };
         self.service.get_ticket(&chef(), &request).await.unwrap()

@@ -155,7 +155,7 @@ async fn what_nobody_acknowledges_hides_nothing_that_is_to_be_cooked() {
     assert_eq!(listed.len(), 2_002);
     assert_eq!(listed[..3], [ticket_id(9_001), ticket_id(9_002), ticket_id(0)]);
     bench.clock.advance(Duration::from_secs(90));
-    bench.reactor.on_tick("gauges").await.unwrap();
+    bench.tick("gauges").await;
     assert_eq!(bench.reactor.gauges.shown(), [(1_000, 90), (0, 0)]);
 }
 
@@ -168,13 +168,13 @@ async fn an_acknowledged_cancellation_is_counted_no_more() {
     bench.told(&cancelled(1)).await;
     bench.told(&cancelled(3)).await;
     bench.clock.advance(Duration::from_secs(7));
-    bench.reactor.on_tick("gauges").await.unwrap();
+    bench.tick("gauges").await;
     assert_eq!(bench.reactor.gauges.shown(), [(1, 7), (1, 7)], "a tombstone is on no screen");
     let request = v1::TicketRequest { id: ticket_id(1) };
     bench.service.acknowledge(&asked(chef()), &request).await.unwrap();
     bench.orders.completed.lock().push(order(2).to_string());
-    bench.reactor.on_tick("hand-over").await.unwrap();
-    bench.reactor.on_tick("gauges").await.unwrap();
+    bench.tick("hand-over").await;
+    bench.tick("gauges").await;
     assert_eq!(bench.reactor.gauges.shown(), [(0, 0), (0, 0)]);
 }
 
@@ -187,7 +187,7 @@ async fn the_longer_food_waits_the_seldomer_orders_is_asked_about_it() {
         bench.orders.states_asked.lock().clear();
         for _ in 0..seconds / 2 {
             bench.clock.advance(Duration::from_secs(2));
-            bench.reactor.on_tick("hand-over").await.unwrap();
+            bench.tick("hand-over").await;
         }
         bench.orders.states_asked.lock().len()
     };
