@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-use bistro_core::{Error, Id, Timestamp, kinds};
+use bistro_core::{Error, Id, Page, Timestamp, kinds};
 use bistro_eventing::Engine;
-use bistro_store::{Collection, Document, DocumentRef, Key, Query, StoreExt as _, Work};
+use bistro_store::{Collection, Document, DocumentRef, Key, Query, StoreExt as _, Versioned, Work};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -76,8 +76,9 @@ pub(crate) async fn begin(
     {
         leave(engine, work, &before, |gone| gone.name.clear()).await?;
     }
-    let more = erase_some(engine, work, user).await?;
-    look_again(work, user, more);
+    let told = batch(engine, user).await?;
+    erase(work, &told.items)?;
+    look_again(work, user, told.next.is_some());
     Ok(true)
 }
 
@@ -87,31 +88,34 @@ pub(crate) async fn go_on(engine: &Engine, work: &mut Work, user: &str) -> Resul
         return Ok(false);
     };
     let mut after = before.value.clone();
-    let more = erase_some(engine, work, after.user).await?;
+    let told = batch(engine, after.user).await?;
+    let more = told.next.is_some();
     after.done = !more && work.time >= after.asked_at + AGAIN;
+    // First: the timer that fired is this document's.
     work.replace(&before, &after)?;
+    erase(work, &told.items)?;
     if !after.done {
         look_again(work, after.user, more);
     }
     Ok(true)
 }
 
-/// Fills `work` with erasing a batch of what deliveries tell about `user`; whether more may follow.
-async fn erase_some(
-    engine: &Engine,
-    work: &mut Work,
-    user: Id<kinds::User>,
-) -> Result<bool, Error> {
-    // What is erased is not in the list any more, so its beginning is always what is left.
+/// Some of the deliveries that tell something about `user`. What is erased is not in the list any
+/// more, so its beginning is always what is left.
+async fn batch(engine: &Engine, user: Id<kinds::User>) -> Result<Page<Versioned<Delivery>>, Error> {
     let query = Query::prefix::<Delivery>(PERSONAL, &Key::new().id(user)).limit(BATCH);
-    let found = engine.store().list::<Delivery>(query).await?;
-    for before in &found.items {
+    Ok(engine.store().list(query).await?)
+}
+
+/// Fills `work` with erasing what `deliveries` tell about their customer.
+fn erase(work: &mut Work, deliveries: &[Versioned<Delivery>]) -> Result<(), Error> {
+    for before in deliveries {
         let mut after = before.value.clone();
         if after.forget_customer() {
             work.replace(before, &after)?;
         }
     }
-    Ok(found.next.is_some())
+    Ok(())
 }
 
 fn look_again(work: &mut Work, user: Id<kinds::User>, more: bool) {
