@@ -61,7 +61,7 @@ async fn couriers_come_and_go(topology: Topology) {
     let bob = Person::new(&platform, "bob", &["courier"]).await;
     assert_eq!(code(get(&bob.client, "/couriers/me").await), "not_found");
     let capacity = |capacity: i64| json!({ "name": "Bob", "capacity": capacity });
-    refused_for(post(&bob.client, "/couriers", &capacity(1_001)).await, &["capacity"]);
+    refused_for(post(&bob.client, "/couriers", &capacity(51)).await, &["capacity"]);
     assert_eq!(code(post(&bob.client, "/couriers", &capacity(-1)).await), "invalid_argument");
     let customer = Person::new(&platform, "ada", &[]).await;
     let denied = post(&customer.client, "/couriers", &capacity(1)).await;
@@ -90,7 +90,14 @@ async fn couriers_come_and_go(topology: Topology) {
     let listed = get(&operator, "/couriers?on_duty=true").await.expect("couriers");
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed}");
     let by_admin = put(&operator, &path, Some(&changed["version"]), &capacity(2)).await;
-    assert_eq!(by_admin.expect("an administrator may")["capacity"], 2);
+    let by_admin = by_admin.expect("an administrator may");
+    assert_eq!(by_admin["capacity"], 2);
+    // More than the platform lets couriers say, who may keep what they were given.
+    let roomy = put(&operator, &path, Some(&by_admin["version"]), &capacity(60)).await.unwrap();
+    refused_for(change(Some(&roomy["version"]), &capacity(61)).await, &["capacity"]);
+    let kept = change(Some(&roomy["version"]), &capacity(60)).await.expect("the same room");
+    let too_much = put(&operator, &path, Some(&kept["version"]), &capacity(1_001)).await;
+    refused_for(too_much, &["capacity"]);
 
     duty(&cora, false).await;
     let shifts = get(&cora.client, "/couriers/me/shifts").await.expect("shifts");
@@ -197,7 +204,7 @@ async fn deliveries_are_claimed_and_looked_after(topology: Topology) {
         assert_eq!(code(get(&other.client, &path).await), "not_found");
     }
 
-    // Who declines is not offered it again; a courier off duty cannot claim it, another one can.
+    // Who declines is not offered it again, so nobody who is on duty can be given it.
     let first = courier(&platform, 1).await;
     let offered = assigned(&first, &order).await;
     assert_eq!(step(&first, &offered, "decline").await["state"], "pending");
@@ -208,18 +215,28 @@ async fn deliveries_are_claimed_and_looked_after(topology: Topology) {
     post(&second.client, "/couriers", &new).await.expect("a courier");
     let waiting = get(&second.client, "/couriers/me/deliveries?state=pending").await;
     assert_eq!(waiting.expect("what nobody has")["items"][0]["id"], delivery["id"]);
-    assert_eq!(code(post(&second.client, &claim, &json!({})).await), "wrong_state");
-    let on_duty = json!({ "on_duty": true });
-    put(&second.client, "/couriers/me/duty", None, &on_duty).await.expect("on duty");
-    // It may have been given to them meanwhile; then there is nothing to claim.
-    let claimed = post(&second.client, &claim, &json!({})).await;
-    if let Ok(claimed) = &claimed {
-        assert_eq!(claimed["state"], "assigned");
-    } else {
-        assert_eq!(code(claimed), "wrong_state");
-    }
+    assert_eq!(code(post(&second.client, &claim, &json!({})).await), "wrong_state", "off duty");
+    // Who declined it thinks better of it.
+    let claimed = post(&first.client, &claim, &json!({})).await.expect("a claim");
+    let me = get(&first.client, "/couriers/me").await.expect("a courier");
+    assert_eq!((&claimed["state"], &claimed["courier_id"]), (&json!("assigned"), &me["id"]));
+    assert_eq!(me["load"], 1);
+    assert_eq!(code(post(&first.client, &claim, &json!({})).await), "wrong_state", "theirs");
+    assert_eq!(code(post(&second.client, &claim, &json!({})).await), "not_found");
+    assert_eq!(step(&first, &claimed, "decline").await["state"], "pending");
+    duty(&second, true).await;
     assert_eq!(assigned(&second, &order).await["id"], delivery["id"]);
     assert_eq!(code(post(&first.client, &claim, &json!({})).await), "not_found");
+    // Who cannot bring what still lies in the restaurant does not end the order.
+    let unable = json!({ "reason": "a flat tyre", "code": "courier_unable" });
+    let left = post(&second.client, &format!("{path}/fail"), &unable).await.expect("declined");
+    assert_eq!((&left["state"], &left["reason"]), (&json!("pending"), &Value::Null));
+    assert_eq!(get(&customer.client, &of_order).await.expect("the delivery")["state"], "pending");
+    post(&second.client, &claim, &json!({})).await.expect("the tyre is mended");
+    let early = json!({ "reason": "where is it?" });
+    let early = post(&restaurant.owner.client, &format!("{path}/fail"), &early).await;
+    assert_eq!(code(early), "permission_denied", "nobody has picked it up");
+    step(&second, &delivery, "pick-up").await;
     let reason = json!({ "reason": "", "code": "the dog" });
     let refused = post(&second.client, &format!("{path}/fail"), &reason).await;
     assert_eq!(code(refused), "invalid_argument");

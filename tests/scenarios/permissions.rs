@@ -7,15 +7,17 @@ use bistro_client::{Client, ClientError, Insistence, Request};
 use serde_json::{Value, json};
 
 use crate::{
-    people::{PASSWORD, Person, Restaurant, fresh, get, post, put, text},
+    people::{PASSWORD, Person, Restaurant, fresh, get, post, text},
     platform::{Platform, SOON, Topology, on_every_topology},
 };
 
 const PAGE: &str = include_str!("../../docs/reference/permissions.md");
 /// The head of the page's table by what somebody is.
 const HEAD: &str = "| what | operations | user | chef | manager | owner | support | admin |";
-/// What cannot be read here even by who may: there is no rating, no delivery yet, no dead letter.
-const NOT_THERE: [&str; 3] = ["get_order_rating", "get_order_delivery", "get_dead_letter"];
+/// What cannot be read here even by who may: there is no rating, no delivery yet, no dead letter, and
+/// the customer is nobody's staff.
+const NOT_THERE: [&str; 4] =
+    ["get_order_rating", "get_order_delivery", "get_dead_letter", "get_member"];
 
 on_every_topology!(everybody_may_do_what_the_page_says);
 
@@ -73,10 +75,7 @@ async fn made(platform: &Platform, role: &str) -> Person {
 
 async fn member(platform: &Platform, restaurant: &Restaurant, role: &str) -> Person {
     let mut person = Person::new(platform, role, &[]).await;
-    let me = get(&person.client, "/me").await.expect("the user");
-    let path = format!("/restaurants/{}/members/{}", restaurant.id, text(&me, "/id"));
-    put(&restaurant.owner.client, &path, None, &json!({ "role": role })).await.expect("a member");
-    person.log_in(platform).await;
+    restaurant.hire(platform, &mut person, role).await;
     person
 }
 
@@ -134,7 +133,6 @@ impl Things {
         let query = match operation {
             "get_statement" => "?day=2026-11-21".to_owned(),
             "get_ledger_balances" => format!("?restaurant_id={}", self.0[0].1),
-            "drop_dead_letter" => "?reason=test".to_owned(),
             _ => String::new(),
         };
         Some(segments.join("/") + &query)

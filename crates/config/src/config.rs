@@ -239,6 +239,7 @@ section! {
         assignment_retry: Duration,
         batch_radius_m: u32,
         proof_by_code: bool,
+        max_capacity: u32,
     }
 }
 

@@ -86,6 +86,7 @@ impl RawConfig {
                 assignment_retry: text("15s"),
                 batch_radius_m: Some(1_500),
                 proof_by_code: Some(false),
+                max_capacity: Some(50),
             },
             audit: RawAudit {
                 record: text("all"),

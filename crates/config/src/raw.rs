@@ -373,6 +373,9 @@ section! {
         /// order off. Users of this platform's API must know to send it, so it is off unless
         /// somebody says otherwise.
         proof_by_code: bool,
+        /// How many deliveries a courier may say to bring at once, 1 to 1000. An administrator may
+        /// let a courier bring more.
+        max_capacity: u64,
     }
 }
 

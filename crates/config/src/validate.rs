@@ -326,11 +326,13 @@ fn delivery(check: &mut Checker<'_>, written: Written<'_>) -> Option<Delivery> {
         check.duration(&key!(written, delivery.assignment_retry), 100 * MILLISECOND..=HOUR);
     let batch_radius_m = check.integer(&key!(written, delivery.batch_radius_m), 0..=100_000);
     let proof = key!(written, delivery.proof_by_code);
+    let max_capacity = check.integer(&key!(written, delivery.max_capacity), 1..=1_000);
     Some(Delivery {
         offer_timeout: offer_timeout?,
         assignment_retry: assignment_retry?,
         batch_radius_m: batch_radius_m?,
         proof_by_code: *proof.value()?,
+        max_capacity: max_capacity?,
     })
 }
 

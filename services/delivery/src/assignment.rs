@@ -9,9 +9,10 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::{
-    choice::{Near, neighbours, pick, pick_again, pick_nearest, pick_neighbour},
-    courier::{Courier, FREE},
+    choice::{Near, has_passed, neighbours, pick_nearest, pick_neighbour},
+    courier::Courier,
     delivery::{BY_RESTAURANT, Delivery, PENDING, Step},
+    free::FreeCouriers,
     parting::Parting,
     positions::Positions,
     shift::Shift,
@@ -19,9 +20,6 @@ use crate::{
 
 /// The timer of a courier who has not picked up yet.
 pub(crate) const OFFER_TIMER: &str = "offer";
-/// Free couriers that are looked at for one delivery. More than one, so that deliveries which are
-/// ready at the same moment do not all reach for the same courier.
-const LOOKED_AT: u32 = 32;
 /// Waiting deliveries that are read at once.
 const WAITING: u32 = 64;
 /// Couriers with a known position that are considered, nearest first; they are read in parts.
@@ -95,12 +93,15 @@ impl Assigner {
     /// free.
     pub(crate) async fn round(&self) -> Result<(), Error> {
         let mut page = PageRequest::first(WAITING);
+        let mut free = FreeCouriers::unread();
         loop {
             let query = Query::prefix::<Delivery>(PENDING, &Key::new()).page(&page)?;
             let waiting = self.engine.store().list::<Delivery>(query).await?;
             for delivery in &waiting.items {
-                match self.choose(delivery).await? {
-                    Choice::Courier(courier) => self.assign(delivery, &courier).await?,
+                match self.choose_of(&mut free, delivery).await? {
+                    Choice::Courier(courier) => {
+                        self.assign(&mut free, delivery, &courier).await?;
+                    }
                     Choice::Unwanted => {}
                     Choice::NobodyFree => return Ok(()),
                 }
@@ -114,19 +115,25 @@ impl Assigner {
 
     async fn assign(
         &self,
+        free: &mut FreeCouriers,
         delivery: &Versioned<Delivery>,
         courier: &Versioned<Courier>,
     ) -> Result<(), Error> {
         let cause = Cause::Tick { name: format!("assign/{}/{}", delivery.id, delivery.version) };
         let mut work = self.engine.work(cause);
+        let now = work.time;
         let mut after = delivery.value.clone();
         self.give(&mut work, &mut after, courier, |work, after| {
             work.replace(delivery, after).map(|_| ())
         })?;
         match self.engine.commit(work).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                free.gave(courier, now);
+                Ok(())
+            }
             // Somebody else was quicker, with the courier or with the delivery: look again.
             Err(StoreError::Conflict { .. }) => {
+                free.leave_out(courier.id);
                 self.nudge();
                 Ok(())
             }
@@ -138,6 +145,14 @@ impl Assigner {
     /// the neighbourhood there anyway, then the nearest, then whose turn it is. Who let it pass is
     /// asked again only when nobody else is free.
     pub(crate) async fn choose(&self, delivery: &Delivery) -> Result<Choice, Error> {
+        self.choose_of(&mut FreeCouriers::unread(), delivery).await
+    }
+
+    async fn choose_of(
+        &self,
+        free: &mut FreeCouriers,
+        delivery: &Delivery,
+    ) -> Result<Choice, Error> {
         if let Some(courier) = self.in_the_neighbourhood(delivery).await? {
             return Ok(Choice::Courier(courier));
         }
@@ -146,7 +161,7 @@ impl Assigner {
         {
             return Ok(Choice::Courier(courier));
         }
-        self.by_turns(delivery).await
+        free.by_turns(&self.engine, delivery).await
     }
 
     async fn in_the_neighbourhood(
@@ -161,7 +176,8 @@ impl Assigner {
             .descending()
             .limit(PageRequest::MAX_LIMIT);
         let others = self.engine.store().list::<Delivery>(query).await?.items;
-        let groups = neighbours(delivery, &others, self.batch_radius_m);
+        let mut groups = neighbours(delivery, &others, self.batch_radius_m);
+        groups.retain(|group| !has_passed(group.courier, delivery));
         if groups.is_empty() {
             return Ok(None);
         }
@@ -175,7 +191,8 @@ impl Assigner {
         delivery: &Delivery,
         from: GeoPoint,
     ) -> Result<Option<Versioned<Courier>>, Error> {
-        let known = self.positions.nearest(from, NEAREST, self.engine.now());
+        let mut known = self.positions.nearest(from, NEAREST, self.engine.now());
+        known.retain(|(_, courier)| !has_passed(*courier, delivery));
         let mut near: Vec<Near> = Vec::new();
         for part in known.chunks(NEAR_AT_ONCE) {
             // It costs at least the distance to ask anybody who is farther away.
@@ -191,28 +208,6 @@ impl Assigner {
             }));
         }
         Ok(pick_nearest(&near, delivery).map(|one| one.courier.clone()))
-    }
-
-    async fn by_turns(&self, delivery: &Delivery) -> Result<Choice, Error> {
-        let mut page = PageRequest::first(LOOKED_AT);
-        let mut again: Option<Versioned<Courier>> = None;
-        let mut somebody = false;
-        loop {
-            let query = Query::prefix::<Courier>(FREE, &Key::new()).page(&page)?;
-            let free = self.engine.store().list::<Courier>(query).await?;
-            somebody |= !free.items.is_empty();
-            if let Some(courier) = pick(&free.items, delivery) {
-                return Ok(Choice::Courier(courier.clone()));
-            }
-            again = pick_again(again.iter().chain(&free.items), delivery).cloned();
-            let Some(next) = free.next else { break };
-            page.cursor = Some(next);
-        }
-        Ok(match again {
-            Some(courier) => Choice::Courier(courier),
-            None if somebody => Choice::Unwanted,
-            None => Choice::NobodyFree,
-        })
     }
 
     /// Fills `work` with giving `delivery` to `courier`; `write` adds the delivery itself, first,

@@ -39,12 +39,12 @@ pub(crate) struct Neighbour {
 }
 
 /// Whether `courier` has declined `delivery` or let it pass.
-fn has_passed(courier: &Courier, delivery: &Delivery) -> bool {
-    delivery.declined.contains(&courier.id) || delivery.lapsed_at(courier.id).is_some()
+pub(crate) fn has_passed(courier: Id<kinds::Courier>, delivery: &Delivery) -> bool {
+    delivery.declined.contains(&courier) || delivery.lapsed_at(courier).is_some()
 }
 
 fn may_be_asked(courier: &Courier, delivery: &Delivery) -> bool {
-    courier.is_free() && !has_passed(courier, delivery)
+    courier.is_free() && !has_passed(courier.id, delivery)
 }
 
 /// Couriers with which `delivery` could go: they have nothing from its restaurant but what goes

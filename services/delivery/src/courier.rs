@@ -20,7 +20,7 @@ pub(crate) static COURIERS: Collection = Collection {
     indexes: &[Index::new(FREE), Index::new(ON_DUTY)],
 };
 
-/// The most that a courier may bring at once.
+/// The most that an administrator may let a courier bring at once.
 pub(crate) const MAX_CAPACITY: u32 = 1_000;
 /// Characters that a name may have.
 const MAX_NAME: usize = 500;
@@ -128,8 +128,9 @@ pub(crate) fn on_duty_keys() -> Key {
     Key::new().text(ON_DUTY)
 }
 
-/// A courier's name and capacity as they are stored, or everything that is wrong with them.
-pub(crate) fn check(name: &str, capacity: u32) -> Result<(String, u32), Error> {
+/// A courier's name and capacity, of `most` at most, as they are stored, or everything that is wrong
+/// with them.
+pub(crate) fn check(name: &str, capacity: u32, most: u32) -> Result<(String, u32), Error> {
     let mut wrong = Vec::new();
     let mut refuse = |path: &str, message: String| {
         wrong.push(FieldError { path: path.to_owned(), message });
@@ -138,8 +139,9 @@ pub(crate) fn check(name: &str, capacity: u32) -> Result<(String, u32), Error> {
     if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
         refuse("name", format!("write 1 to {MAX_NAME} characters in one line"));
     }
-    if !(1..=MAX_CAPACITY).contains(&capacity) {
-        refuse("capacity", format!("write a number from 1 to {MAX_CAPACITY}"));
+    if !(1..=most).contains(&capacity) {
+        let more = if most < MAX_CAPACITY { "; an administrator may allow more" } else { "" };
+        refuse("capacity", format!("write a number from 1 to {most}{more}"));
     }
     if wrong.is_empty() { Ok((name.to_owned(), capacity)) } else { Err(Error::fields(wrong)) }
 }
@@ -209,12 +211,15 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_said_at_once() {
-        let wrong = check(" ", 0).unwrap_err();
+        let wrong = check(" ", 0, 9).unwrap_err();
         let paths: Vec<_> = wrong.field_errors().iter().map(|one| one.path.as_str()).collect();
         assert_eq!(paths, ["name", "capacity"]);
-        assert!(check("Cora", MAX_CAPACITY + 1).is_err());
-        assert!(check(&"ä".repeat(501), 1).is_err());
-        assert_eq!(check(" Cora ", MAX_CAPACITY).unwrap(), ("Cora".to_owned(), MAX_CAPACITY));
+        assert!(check("Cora", MAX_CAPACITY + 1, MAX_CAPACITY).is_err());
+        assert!(check(&"ä".repeat(501), 1, 9).is_err());
+        assert_eq!(check(" Cora ", 9, 9).unwrap(), ("Cora".to_owned(), 9));
+        let refused = check("Cora", 10, 9).unwrap_err();
+        let how = "write a number from 1 to 9; an administrator may allow more";
+        assert_eq!(refused.field_errors()[0].message, how);
     }
 
     proptest! {

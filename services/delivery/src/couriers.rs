@@ -93,7 +93,8 @@ impl DeliveryService {
                 "only users with the role courier may; register with roles: [\"courier\"]";
             return Err(Error::new(ErrorCode::PermissionDenied, message));
         }
-        let (name, capacity) = courier::check(&request.name, request.capacity.max(1))?;
+        let most = self.max_capacity;
+        let (name, capacity) = courier::check(&request.name, request.capacity.max(1), most)?;
         let name = &name;
         let command = asked.command("delivery.create_courier", request)?;
         let decide = |mut work: Work| async move {
@@ -133,6 +134,15 @@ impl DeliveryService {
         present::courier(courier, courier.version, position)
     }
 
+    /// The most that whoever asks may let courier `id` bring at once: couriers what the platform
+    /// allows, or what an administrator gave them already.
+    async fn most_for(&self, asking: &Principal, id: Id<kinds::Courier>) -> Result<u32, Error> {
+        if asking.require_admin().is_ok() {
+            return Ok(courier::MAX_CAPACITY);
+        }
+        Ok(self.max_capacity.max(self.courier(id).await?.capacity))
+    }
+
     pub(crate) async fn update_courier(
         &self,
         asked: &Asked,
@@ -140,7 +150,8 @@ impl DeliveryService {
     ) -> Result<CourierMessage, Error> {
         let id = named(&asked.principal, &request.id)?;
         may_change(&asked.principal, id)?;
-        let (name, capacity) = courier::check(&request.name, request.capacity)?;
+        let most = self.most_for(&asked.principal, id).await?;
+        let (name, capacity) = courier::check(&request.name, request.capacity, most)?;
         let name = &name;
         let command = asked.command("delivery.update_courier", request)?;
         let decide = |mut work: Work| async move {

@@ -4,7 +4,7 @@ use bistro_core::{Error, ErrorCode, GeoPoint, Id, Timestamp, kinds};
 use bistro_store::{Collection, Document, Index, Key};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::FailCode;
+use crate::{failure::FailCode, places::Ends};
 
 /// Deliveries that nobody has, oldest first.
 pub(crate) const PENDING: &str = "pending";
@@ -18,6 +18,8 @@ pub(crate) const BY_RESTAURANT: &str = "by_restaurant";
 pub(crate) const CHANGED: &str = "changed";
 /// Deliveries that hold something personal, by customer.
 pub(crate) const PERSONAL: &str = "personal";
+/// Deliveries whose ends somebody has yet to say, oldest first.
+pub(crate) const INCOMPLETE: &str = "incomplete";
 
 pub(crate) static DELIVERIES: Collection = Collection {
     role: "delivery",
@@ -31,6 +33,7 @@ pub(crate) static DELIVERIES: Collection = Collection {
         Index::new(BY_RESTAURANT),
         Index::new(CHANGED),
         Index::new(PERSONAL),
+        Index::new(INCOMPLETE),
     ],
 };
 
@@ -118,16 +121,19 @@ pub(crate) struct Delivery {
     /// The sibling of its order's id.
     pub(crate) id: Id<kinds::Delivery>,
     pub(crate) restaurant: Id<kinds::Restaurant>,
-    /// Whose order it is, if orders could say when the delivery was made.
+    /// Whose order it is, as soon as orders could say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) customer: Option<Id<kinds::User>>,
-    /// Where from, if catalog could say then.
+    /// Where from, as soon as catalog could say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<GeoPoint>,
-    /// Where to, if orders could say then. Personal: kept no longer than it is needed to choose
+    /// Where to, as soon as orders could say. Personal: kept no longer than it is needed to choose
     /// a courier, and erased with the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) to: Option<GeoPoint>,
+    /// Whether orders or catalog did not answer who was asked for the three above.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) incomplete: bool,
     pub(crate) state: State,
     pub(crate) courier: Option<Id<kinds::Courier>>,
     /// Couriers who do not want it: they are never offered it again.
@@ -136,7 +142,8 @@ pub(crate) struct Delivery {
     /// Couriers who let it pass, one entry each: they are offered it again after all others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lapsed: Vec<Lapse>,
-    /// Why it failed, in the courier's words, which may hold personal data: they stay here.
+    /// Why it failed, in the words of who said so, which may hold personal data: they stay here,
+    /// and are erased with the customer.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,6 +171,7 @@ impl Delivery {
             customer: None,
             from: None,
             to: None,
+            incomplete: false,
             state: Pending,
             courier: None,
             declined: Vec::new(),
@@ -216,7 +224,13 @@ impl Delivery {
             self.to = None;
         }
         match step {
-            Step::Decline => self.declined.extend(self.courier.take()),
+            Step::Decline => {
+                if let Some(courier) = self.courier.take() {
+                    // Who claims it after all may decline it once more.
+                    self.declined.retain(|before| *before != courier);
+                    self.declined.push(courier);
+                }
+            }
             Step::Lapse => {
                 if let Some(courier) = self.courier.take() {
                     self.lapsed.retain(|lapse| lapse.courier != courier);
@@ -226,6 +240,27 @@ impl Delivery {
             _ => {}
         }
         Ok(if self.state.is_under_way() { None } else { had })
+    }
+
+    /// What `step`, taken for the reason `why`, means now. That one courier cannot bring it says nothing about the food
+    /// while that is still in the restaurant: another one can.
+    pub(crate) fn meant_by(&self, step: Step, why: Option<FailCode>) -> Step {
+        match (self.state, step, why) {
+            (Assigned, Step::Fail, Some(FailCode::CourierUnable)) => Step::Decline,
+            _ => step,
+        }
+    }
+
+    /// Takes up what was said about its ends at last. Where to is of no use any more when it has
+    /// ended.
+    pub(crate) fn complete(&mut self, ends: Ends) {
+        let Ends { from, drop_off, known } = ends;
+        self.incomplete = !known;
+        self.from = self.from.or(from);
+        self.customer = self.customer.or(drop_off.customer);
+        if !self.state.is_end() {
+            self.to = self.to.or(drop_off.location);
+        }
     }
 
     /// Forgets what tells about its customer; false if there was nothing.
@@ -288,6 +323,9 @@ impl Document for Delivery {
         }
         if let Some(customer) = self.customer.filter(|_| self.is_personal()) {
             keys.push((PERSONAL, Key::new().id(customer)));
+        }
+        if self.incomplete {
+            keys.push((INCOMPLETE, Key::new().time(self.created_at)));
         }
         keys
     }
@@ -355,6 +393,51 @@ mod tests {
     }
 
     #[test]
+    fn who_is_unable_to_bring_it_fails_only_what_was_picked_up() {
+        let now = Timestamp::from_millis(1);
+        let mut delivery = Delivery::new(Id::from_bits(1), Id::from_bits(2), now);
+        delivery.assign(Id::from_bits(9), now).unwrap();
+        let unable = Some(FailCode::CourierUnable);
+        assert_eq!(delivery.meant_by(Step::Fail, unable), Step::Decline);
+        for why in [None, Some(FailCode::FoodDamaged), Some(FailCode::Other)] {
+            assert_eq!(delivery.meant_by(Step::Fail, why), Step::Fail);
+        }
+        delivery.take(Step::PickUp, now).unwrap();
+        assert_eq!(delivery.meant_by(Step::Fail, unable), Step::Fail);
+        assert_eq!(delivery.meant_by(Step::DropOff, None), Step::DropOff);
+    }
+
+    #[test]
+    fn what_is_said_late_is_taken_up_as_far_as_it_is_of_use() {
+        let now = Timestamp::from_millis(1);
+        let new =
+            Delivery { incomplete: true, ..Delivery::new(Id::from_bits(1), Id::from_bits(2), now) };
+        let ends = |known| Ends {
+            from: GeoPoint::new(1, 2),
+            drop_off: crate::places::DropOff {
+                location: GeoPoint::new(3, 4),
+                customer: Some(Id::from_bits(5)),
+                ..Default::default()
+            },
+            known,
+        };
+        let mut delivery = new.clone();
+        delivery.complete(Ends { known: false, ..Ends::default() });
+        assert_eq!(delivery, new);
+        assert!(has_key(&delivery, INCOMPLETE));
+        delivery.complete(ends(true));
+        assert_eq!((delivery.from, delivery.to), (GeoPoint::new(1, 2), GeoPoint::new(3, 4)));
+        assert!(!has_key(&delivery, INCOMPLETE) && has_key(&delivery, PERSONAL));
+        // Of what has ended only whose it was is wanted: to erase what was said about them.
+        let mut ended = Delivery { reason: "Ada was out".to_owned(), ..new };
+        ended.take(Step::Cancel, now).unwrap();
+        assert!(has_key(&ended, INCOMPLETE) && !has_key(&ended, PERSONAL));
+        ended.complete(ends(true));
+        assert_eq!((ended.customer, ended.to), (Some(Id::from_bits(5)), None));
+        assert!(has_key(&ended, PERSONAL) && !has_key(&ended, INCOMPLETE));
+    }
+
+    #[test]
     fn what_was_stored_before_there_were_places_still_reads() {
         let json = r#"{"id":"dlv_00000000000000000000000001",
             "restaurant":"rst_00000000000000000000000002","state":"assigned",
@@ -387,6 +470,9 @@ mod tests {
         assert_eq!(delivery.take(Step::Decline, now).unwrap(), Some(Id::from_bits(9)));
         assert_eq!(delivery.declined, [Id::from_bits(9)]);
         assert_eq!(delivery.courier, None);
+        delivery.assign(Id::from_bits(9), now).unwrap();
+        delivery.take(Step::Decline, now).unwrap();
+        assert_eq!(delivery.declined, [Id::from_bits(9)], "once");
         assert!(delivery.take(Step::DropOff, now).is_err());
     }
 

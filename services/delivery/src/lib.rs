@@ -2,18 +2,23 @@
 //!
 //! A delivery is made when its order is ready and shares the order's bits, so an order has one; a
 //! courier shares the bits of its user. `courier`, `delivery`, `choice`, `proof` and `positions`
-//! hold the rules as plain functions; `assignment` brings deliveries and couriers together;
-//! `reactor` and `service` with its parts `couriers`, `steps` and `reads` read, ask them, and
-//! commit what they say. `tracking` and `feed` are the live streams.
+//! hold the rules as plain functions; `assignment` brings deliveries and couriers together, and
+//! `completion` asks again where they go; `reactor` and `service` with its parts `couriers`, `steps`
+//! and `reads` read, ask them, and commit what they say. `erasure` forgets people. `tracking` and
+//! `feed` are the live streams.
 
 mod assignment;
 mod audit;
 mod choice;
+mod completion;
 mod courier;
 mod couriers;
 mod delivery;
+mod erasure;
 mod failure;
 mod feed;
+mod free;
+mod gauges;
 mod parting;
 mod places;
 mod positions;
@@ -39,8 +44,8 @@ use bistro_store::Collection;
 use tonic::service::Routes;
 
 use crate::{
-    assignment::Assigner, feed::Feeds, places::Places, present::Presenter, proof::Proof,
-    reactor::DeliveryReactor, service::DeliveryService, tracking::Tracker,
+    assignment::Assigner, feed::Feeds, gauges::Gauges, places::Places, present::Presenter,
+    proof::Proof, reactor::DeliveryReactor, service::DeliveryService, tracking::Tracker,
 };
 
 /// The queue of what orders and accounts tell delivery.
@@ -66,6 +71,7 @@ pub static SPEC: RoleSpec = RoleSpec {
         &courier::COURIERS,
         &shift::SHIFTS,
         &parting::PARTINGS,
+        &erasure::ERASURES,
         &SHELF,
     ],
     queues: &[QUEUE],
@@ -73,7 +79,7 @@ pub static SPEC: RoleSpec = RoleSpec {
 };
 
 fn build(context: RoleContext) -> Result<RoleParts, Error> {
-    let RoleContext { engine, peers, config, authority, .. } = context;
+    let RoleContext { engine, peers, config, authority, registry, .. } = context;
     let delivery = &config.delivery;
     let places = Places::new(peers.channel("orders")?, peers.channel("catalog")?);
     let proof = Proof::new(authority.derive("delivery/codes"), delivery.proof_by_code);
@@ -81,7 +87,16 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let positions = tracker.positions().clone();
     let (patience, radius) = (delivery.offer_timeout, delivery.batch_radius_m);
     let assigner = Assigner::new(engine.clone(), positions, patience, radius);
-    let (service, reactor) = assemble(engine, places, proof, tracker.clone(), assigner.clone());
+    let parts = Parts {
+        engine,
+        places,
+        presenter: Presenter { proof },
+        tracker: tracker.clone(),
+        assigner: assigner.clone(),
+        gauges: Gauges::register(&registry)?,
+        max_capacity: delivery.max_capacity,
+    };
+    let (service, reactor) = assemble(parts);
     let limit = config.limits.grpc_message;
     let service = DeliveryServer::new(service)
         .max_decoding_message_size(limit)
@@ -98,20 +113,28 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     Ok(parts)
 }
 
-/// What answers and what reacts, over the same parts.
-fn assemble(
+/// What the role is put together of.
+struct Parts {
     engine: Engine,
     places: Places,
-    proof: Proof,
+    presenter: Presenter,
     tracker: Tracker,
     assigner: Assigner,
-) -> (DeliveryService, DeliveryReactor) {
-    let presenter = Presenter { proof };
+    gauges: Gauges,
+    max_capacity: u32,
+}
+
+/// What answers and what reacts, over the same parts.
+fn assemble(parts: Parts) -> (DeliveryService, DeliveryReactor) {
+    let Parts { engine, places, presenter, tracker, assigner, gauges, max_capacity } = parts;
     let reactor = DeliveryReactor {
         engine: engine.clone(),
         assigner: assigner.clone(),
         places: places.clone(),
+        gauges,
     };
     let feeds = Feeds::new(engine.clone(), presenter.clone());
-    (DeliveryService { engine, assigner, tracker, feeds, places, presenter }, reactor)
+    let service =
+        DeliveryService { engine, assigner, tracker, feeds, places, presenter, max_capacity };
+    (service, reactor)
 }

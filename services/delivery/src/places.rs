@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bistro_core::{Error, GeoPoint, Id, Timestamp, kinds};
+use bistro_core::{Error, ErrorCode, GeoPoint, Id, Timestamp, kinds};
 use bistro_proto::{
     catalog::v1::{GetRestaurantRequest, catalog_client::CatalogClient},
     common::v1::GeoPoint as PointMessage,
@@ -30,6 +30,15 @@ pub(crate) struct DropOff {
     pub(crate) customer: Option<Id<kinds::User>>,
 }
 
+/// Both ends of the way of an order, as far as somebody said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) from: Option<GeoPoint>,
+    pub(crate) drop_off: DropOff,
+    /// Whether everybody who was asked has answered. Who did not has to be asked again.
+    pub(crate) known: bool,
+}
+
 type Known = HashMap<Id<kinds::Restaurant>, (Option<GeoPoint>, Timestamp)>;
 
 /// Asks orders and catalog, in the name of this role.
@@ -43,6 +52,11 @@ pub(crate) struct Places {
 /// The point that a message says, if there is one like that.
 pub(crate) fn point(message: Option<&PointMessage>) -> Option<GeoPoint> {
     message.and_then(|point| GeoPoint::new(point.lat_e6, point.lon_e6))
+}
+
+/// Whether asking again would give nothing else: that there is no such thing is an answer.
+fn has_answered<T>(result: &Result<T, Error>) -> bool {
+    result.as_ref().err().is_none_or(|error| error.code() == ErrorCode::NotFound)
 }
 
 fn patiently<M>(message: M) -> Request<M> {
@@ -89,32 +103,27 @@ impl Places {
         })
     }
 
-    /// Where `restaurant` is; none if nobody has said, or catalog does not answer.
-    pub(crate) async fn restaurant(
+    /// Where `restaurant` is; none if nobody has said.
+    async fn restaurant(
         &self,
         restaurant: Id<kinds::Restaurant>,
         now: Timestamp,
-    ) -> Option<GeoPoint> {
+    ) -> Result<Option<GeoPoint>, Error> {
         if let Some((known, at)) = self.restaurants.lock().get(&restaurant)
             && now.since(*at) < REMEMBERED_FOR
         {
-            return *known;
+            return Ok(*known);
         }
         let request = patiently(GetRestaurantRequest { id: restaurant.to_string() });
-        let answer = match self.catalog.clone().get_restaurant(request).await {
-            Ok(answer) => answer.into_inner(),
-            Err(status) => {
-                debug!(%restaurant, %status, "nobody says where the restaurant is");
-                return None;
-            }
-        };
+        let answer = self.catalog.clone().get_restaurant(request).await;
+        let answer = answer.map_err(|status| error_of(&status))?.into_inner();
         let told = answer.profile.and_then(|profile| point(profile.location.as_ref()));
         let mut restaurants = self.restaurants.lock();
         if restaurants.len() >= REMEMBERED {
             restaurants.clear();
         }
         restaurants.insert(restaurant, (told, now));
-        told
+        Ok(told)
     }
 
     /// Both ends of the way of `order`, as far as somebody says. A delivery is made without, too:
@@ -124,13 +133,18 @@ impl Places {
         order: Id<kinds::Order>,
         restaurant: Id<kinds::Restaurant>,
         now: Timestamp,
-    ) -> (Option<GeoPoint>, DropOff) {
+    ) -> Ends {
         let (from, drop_off) = tokio::join!(self.restaurant(restaurant, now), self.drop_off(order));
+        let known = has_answered(&from) && has_answered(&drop_off);
+        let from = from.unwrap_or_else(|error| {
+            debug!(%restaurant, cause = error.chain(), "nobody says where the restaurant is");
+            None
+        });
         let drop_off = drop_off.unwrap_or_else(|error| {
             debug!(%order, cause = error.chain(), "nobody says where the order goes");
             DropOff::default()
         });
-        (from, drop_off)
+        Ends { from, drop_off, known }
     }
 
     /// The state of `order`, if orders knows it.

@@ -2,20 +2,21 @@
 //! long.
 
 use async_trait::async_trait;
-use bistro_core::{Error, ErrorCode, Event, Id, PageRequest, kinds};
-use bistro_eventing::{Engine, Reactor};
+use bistro_core::{Error, ErrorCode, Event, Id, kinds};
+use bistro_eventing::{Engine, Reactor, Tick};
 use bistro_proto::{
     accounts::v1::UserErased,
     orders::v1::{OrderEnded, OrderReady},
 };
-use bistro_store::{DueTimer, Key, Query, StoreExt as _, Versioned, Work};
+use bistro_store::{DueTimer, StoreExt as _, Versioned, Work};
 use prost::{Message, Name as _};
 
 use crate::{
     assignment::{Assigner, Choice, OFFER_TIMER},
-    courier::Courier,
-    couriers::leave,
-    delivery::{Delivery, PERSONAL, State, Step},
+    completion,
+    delivery::{Delivery, State, Step},
+    erasure,
+    gauges::{self, Gauges},
     places::Places,
 };
 
@@ -24,6 +25,7 @@ pub(crate) struct DeliveryReactor {
     pub(crate) engine: Engine,
     pub(crate) assigner: Assigner,
     pub(crate) places: Places,
+    pub(crate) gauges: Gauges,
 }
 
 fn decode<M: Message + Default>(event: &Event) -> Result<M, Error> {
@@ -70,12 +72,27 @@ impl Reactor for DeliveryReactor {
     }
 
     async fn on_timer(&self, mut work: Work, timer: &DueTimer) -> Result<Option<Work>, Error> {
+        if erasure::is_of(&timer.document) {
+            let goes_on = erasure::go_on(&self.engine, &mut work, &timer.document.id).await?;
+            return Ok(goes_on.then_some(work));
+        }
         let found = self.engine.store().load::<Delivery>(&timer.document.id).await?;
         let Some(before) = found.filter(|one| one.state == State::Assigned) else {
             return Ok(None);
         };
         self.lapse(&mut work, &before).await?;
         Ok(Some(work))
+    }
+
+    fn ticks(&self) -> &'static [Tick] {
+        &[completion::TICK, gauges::TICK]
+    }
+
+    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
+        if tick == completion::TICK.name {
+            return completion::round(&self.engine, &self.places).await;
+        }
+        self.gauges.refresh(&self.engine).await
     }
 }
 
@@ -86,11 +103,8 @@ impl DeliveryReactor {
             // Made before (an order that was recalled becomes ready again), or called off.
             return Ok(None);
         }
-        let (from, drop_off) =
-            self.places.ends(delivery.order(), delivery.restaurant, work.time).await;
-        delivery.from = from;
-        delivery.to = drop_off.location;
-        delivery.customer = drop_off.customer;
+        let ends = self.places.ends(delivery.order(), delivery.restaurant, work.time).await;
+        delivery.complete(ends);
         match self.assigner.choose(&delivery).await? {
             Choice::Courier(courier) => {
                 self.assigner.give(&mut work, &mut delivery, &courier, |work, delivery| {
@@ -143,31 +157,10 @@ impl DeliveryReactor {
         Ok(())
     }
 
-    /// A person was erased: as a courier, and as a customer whom deliveries tell something about.
+    /// A person was erased.
     async fn erased(&self, mut work: Work, user: Id<kinds::User>) -> Result<Option<Work>, Error> {
-        let courier: Id<kinds::Courier> = user.sibling();
-        if let Some(before) = self.engine.store().load::<Courier>(&courier.to_string()).await?
-            && !(before.deleted && before.name.is_empty())
-        {
-            leave(&self.engine, &mut work, &before, |gone| gone.name.clear()).await?;
-        }
-        let key = Key::new().id(user);
-        let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
-        loop {
-            let query = Query::prefix::<Delivery>(PERSONAL, &key).page(&page)?;
-            let found = self.engine.store().list::<Delivery>(query).await?;
-            for before in &found.items {
-                let mut after = before.value.clone();
-                if after.forget_customer() {
-                    work.replace(before, &after)?;
-                }
-            }
-            match found.next {
-                Some(next) => page.cursor = Some(next),
-                None => break,
-            }
-        }
-        self.assigner.positions().forget(courier);
-        Ok((!work.writes.is_empty()).then_some(work))
+        let begun = erasure::begin(&self.engine, &mut work, user).await?;
+        self.assigner.positions().forget(user.sibling());
+        Ok(begun.then_some(work))
     }
 }

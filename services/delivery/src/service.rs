@@ -33,6 +33,8 @@ pub(crate) struct DeliveryService {
     pub(crate) feeds: Feeds,
     pub(crate) places: Places,
     pub(crate) presenter: Presenter,
+    /// Deliveries that couriers may say they bring at once.
+    pub(crate) max_capacity: u32,
 }
 
 /// A stream of answers.

@@ -16,6 +16,7 @@ use crate::{
     courier::Courier,
     couriers::own,
     delivery::{Delivery, State, Step},
+    erasure,
     failure::FailCode,
     proof::{self, Verdict},
     service::DeliveryService,
@@ -31,6 +32,15 @@ enum With<'a> {
     Nothing,
     Code(&'a str),
     Failure(FailCode, &'a str),
+}
+
+impl With<'_> {
+    const fn code(&self) -> Option<FailCode> {
+        match self {
+            Self::Failure(code, _) => Some(*code),
+            Self::Nothing | Self::Code(_) => None,
+        }
+    }
 }
 
 impl DeliveryService {
@@ -97,6 +107,7 @@ impl DeliveryService {
         let decide = |mut work: Work| async move {
             let before = self.visible(&asked.principal, id).await?;
             may_take(&asked.principal, &before, step)?;
+            let step = before.meant_by(step, with.code());
             let mut after = before.value.clone();
             let rid = after.take(step, work.time)?;
             if step == Step::PickUp {
@@ -108,9 +119,13 @@ impl DeliveryService {
             {
                 return Ok(Decision::commit(work, Err(refused)));
             }
-            if let With::Failure(code, reason) = *with {
+            if let With::Failure(code, reason) = *with
+                && step == Step::Fail
+            {
                 after.reason_code = Some(code);
-                reason.clone_into(&mut after.reason);
+                if !erasure::is_erased(&self.engine, after.customer).await? {
+                    reason.clone_into(&mut after.reason);
+                }
             }
             work.replace(&before, &after)?;
             work.cancel_timer::<Delivery>(after.id, OFFER_TIMER);
@@ -129,18 +144,19 @@ impl DeliveryService {
         answer
     }
 
-    /// Whether the food is there to be picked up: one that was recalled is being cooked again.
-    /// Orders knows. When it does not answer, the delivery is enough: it was made because its
-    /// order was ready, and orders bears a pick-up that overtakes what the kitchen tells.
+    /// Whether the food is there to be picked up: one that was recalled is being cooked again, and
+    /// one that was called off is nobody's. Only orders knows. Until it says so nothing leaves the
+    /// restaurant.
     async fn check_cooked(&self, delivery: &Delivery) -> Result<(), Error> {
-        let state = match self.places.order_state(delivery.order()).await {
-            Ok(Some(state)) => state,
-            Ok(None) => return Ok(()),
-            Err(status) => {
-                warn!(delivery = %delivery.id, %status, "whether the food is ready cannot be asked");
-                return Ok(());
-            }
+        let unsure = || {
+            let message = "whether the food is ready cannot be asked now; try again in a moment";
+            Error::new(ErrorCode::Unavailable, message)
         };
+        let state = self.places.order_state(delivery.order()).await.map_err(|status| {
+            warn!(delivery = %delivery.id, %status, "whether the food is ready cannot be asked");
+            unsure()
+        })?;
+        let state = state.ok_or_else(unsure)?;
         let message = match state.as_str() {
             "ready" | "in_delivery" | "completed" => return Ok(()),
             "placed" | "confirmed" | "accepted" | "preparing" => {
@@ -249,14 +265,19 @@ pub(crate) fn is_courier_of(principal: &Principal, delivery: &Delivery) -> bool 
     principal.user().is_some_and(|user| delivery.courier == Some(user.sibling()))
 }
 
-/// Passes the courier and administrators; and, when the courier's codes were wrong too often,
-/// whoever can make sure by other means that the customer has the food.
+/// Passes the courier and administrators; and those who look after deliveries: when the courier's
+/// codes were wrong too often, since they can make sure by other means that the customer has the
+/// food, and when food that was picked up does not arrive, since the courier may have vanished.
 fn may_take(principal: &Principal, delivery: &Delivery, step: Step) -> Result<(), Error> {
     if is_courier_of(principal, delivery) {
         return Ok(());
     }
-    let releases = step == Step::DropOff
-        && delivery.wrong_codes >= proof::MAX_WRONG
+    let releases = match step {
+        Step::DropOff => delivery.wrong_codes >= proof::MAX_WRONG,
+        Step::Fail => delivery.state == State::PickedUp,
+        _ => false,
+    };
+    let releases = releases
         && (principal.require_support().is_ok()
             || principal.require_staff(delivery.restaurant, &[StaffRole::Manager]).is_ok());
     if releases { Ok(()) } else { principal.require_admin() }

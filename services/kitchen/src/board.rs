@@ -15,7 +15,7 @@ use crate::{
 
 /// How old a board may be.
 const FRESH: Duration = Duration::from_secs(1);
-/// Pages of open tickets that count as work. What is open beyond them will not be cooked today.
+/// Pages of tickets to cook that count as work. What there is beyond them will not be cooked today.
 const PAGES: usize = 10;
 /// Restaurants whose boards are kept.
 const KEPT: usize = 4096;
@@ -76,7 +76,7 @@ impl Boards {
         let mut tickets = Vec::new();
         let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
         for _ in 0..PAGES {
-            let query = Query::prefix::<Ticket>(OPEN_BY_RESTAURANT, &Key::new().id(restaurant));
+            let query = Query::prefix::<Ticket>(OPEN_BY_RESTAURANT, &Ticket::to_cook(restaurant));
             let found = self.engine.store().list::<Ticket>(query.page(&page)?).await?;
             tickets.extend(found.items);
             if found.next.is_none() {

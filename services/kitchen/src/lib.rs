@@ -8,6 +8,7 @@
 mod audit;
 mod board;
 mod changes;
+mod gauges;
 mod hand_over;
 mod item;
 mod load;
@@ -37,8 +38,8 @@ use bistro_store::Collection;
 use tonic::service::Routes;
 
 use crate::{
-    board::Boards, changes::Hub, notes::NotesDesk, present::Presenter, reactor::KitchenReactor,
-    service::KitchenService,
+    board::Boards, changes::Hub, gauges::Gauges, hand_over::HandOver, notes::NotesDesk,
+    present::Presenter, reactor::KitchenReactor, service::KitchenService,
 };
 
 /// The queue of what orders tells the kitchen.
@@ -75,7 +76,11 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let service = KitchenServer::new(service)
         .max_decoding_message_size(limit)
         .max_encoding_message_size(limit);
-    let reactor = KitchenReactor { engine: context.engine, orders };
+    let reactor = KitchenReactor {
+        hand_over: HandOver::new(context.engine.clone(), orders),
+        gauges: Gauges::register(&context.registry)?,
+        engine: context.engine,
+    };
     Ok(RoleParts {
         grpc: Some(Routes::new(service)),
         services: vec![SERVICE_NAME],

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use bistro_core::{Error, ErrorCode, Event, Id, Timestamp, kinds};
 use bistro_eventing::{Engine, Reactor, Tick};
 use bistro_proto::orders::v1::{OrderAccepted, OrderDelayed, OrderEnded, QuoteLine};
-use bistro_runtime::PeerChannel;
 use bistro_store::{DueTimer, StoreExt as _, Versioned, Work};
 use prost::{Message, Name as _};
 
 use crate::{
-    board, hand_over,
+    board,
+    gauges::{self, Gauges},
+    hand_over::{self, HandOver},
     item::{Item, ItemState},
     load,
     reroute::{self, REROUTE_TIMER},
@@ -21,7 +22,8 @@ use crate::{
 /// Reacts for the kitchen.
 pub(crate) struct KitchenReactor {
     pub(crate) engine: Engine,
-    pub(crate) orders: PeerChannel,
+    pub(crate) hand_over: HandOver,
+    pub(crate) gauges: Gauges,
 }
 
 fn decode<M: Message + Default>(event: &Event) -> Result<M, Error> {
@@ -76,11 +78,14 @@ impl Reactor for KitchenReactor {
     }
 
     fn ticks(&self) -> &'static [Tick] {
-        hand_over::TICKS
+        &[hand_over::TICK, gauges::TICK]
     }
 
-    async fn on_tick(&self, _: &str) -> Result<(), Error> {
-        hand_over::round(&self.engine, &self.orders).await
+    async fn on_tick(&self, tick: &str) -> Result<(), Error> {
+        if tick == gauges::TICK.name {
+            return self.gauges.refresh(&self.engine).await;
+        }
+        self.hand_over.round().await
     }
 }
 

@@ -6,12 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::{Action, Item, ItemState};
 
-/// Tickets of one restaurant that are on its screens, by the time they were made.
+/// Tickets of one restaurant that are on its screens: those that are to be cooked, then cancelled
+/// ones, which nobody may ever acknowledge; each by the time they were made.
 pub(crate) const OPEN_BY_RESTAURANT: &str = "open_by_restaurant";
 /// Tickets that are or were ready and are not known to have left, by the time they last changed.
 pub(crate) const READY: &str = "ready";
+/// Cancelled tickets that nobody has acknowledged, by the time they were cancelled.
+pub(crate) const UNSEEN: &str = "unseen";
 /// Tickets of one restaurant by the time they last changed.
 pub(crate) const BY_CHANGE: &str = "by_change";
+
+/// The parts of [`OPEN_BY_RESTAURANT`].
+const TO_COOK: i64 = 0;
+const CALLED_OFF: i64 = 1;
 
 /// The timer of a ticket that is held back until its moment.
 pub(crate) const FIRE_TIMER: &str = "fire";
@@ -21,7 +28,12 @@ pub(crate) static TICKETS: Collection = Collection {
     name: "tickets",
     schema: 2,
     compatible_from: 1,
-    indexes: &[Index::new(OPEN_BY_RESTAURANT), Index::new(READY), Index::new(BY_CHANGE)],
+    indexes: &[
+        Index::new(OPEN_BY_RESTAURANT),
+        Index::new(READY),
+        Index::new(UNSEEN),
+        Index::new(BY_CHANGE),
+    ],
 };
 
 /// Where a ticket is.
@@ -364,7 +376,13 @@ impl Ticket {
 
     /// Where it is in its restaurant's list of open tickets.
     pub(crate) fn place_in_list(&self) -> Key {
-        Key::new().id(self.restaurant).time(self.created_at)
+        let part = if self.ended.is_none() { TO_COOK } else { CALLED_OFF };
+        Key::new().id(self.restaurant).int(part).time(self.created_at)
+    }
+
+    /// The prefix of a restaurant's tickets in [`OPEN_BY_RESTAURANT`] that are to be cooked.
+    pub(crate) fn to_cook(restaurant: Id<kinds::Restaurant>) -> Key {
+        Key::new().id(restaurant).int(TO_COOK)
     }
 }
 
@@ -379,6 +397,9 @@ impl Document for Ticket {
         let mut keys = Vec::with_capacity(3);
         if self.is_on_screen() {
             keys.push((OPEN_BY_RESTAURANT, self.place_in_list()));
+        }
+        if self.unseen {
+            keys.push((UNSEEN, Key::new().time(self.changed_at)));
         }
         let is_ready = self.been_ready || self.state() == TicketState::Ready;
         if self.ended.is_none() && is_ready {

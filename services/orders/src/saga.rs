@@ -129,9 +129,8 @@ impl Placed {
     fn taken(&self, retried: bool) -> (bool, Paid) {
         match self {
             Self::NoStock(_) if !retried => (false, Paid::NotYet),
-            // What comes too late of another attempt to reserve is found by catalog when its
-            // time is up. Another attempt to authorize has no such end: it has to be voided.
-            Self::NoStock(_) => (false, Paid::Pending),
+            // Another attempt may still reserve and authorize: giving both back now refuses it.
+            Self::NoStock(_) => (true, Paid::Pending),
             // Nothing else says for certain that the provider holds no money.
             Self::NoPayment { stock_held, why } if why.code() == ErrorCode::CardDeclined => {
                 (*stock_held, Paid::NotYet)

@@ -82,10 +82,10 @@ enum Command {
         #[arg(long)]
         all: bool,
         /// With --all: only those of this role.
-        #[arg(long, value_name = "ROLE", requires = "all")]
+        #[arg(long, value_name = "ROLE", conflicts_with = "id")]
         role: Option<String>,
         /// With --all: only those of this kind, such as bistro.orders.v1.OrderAccepted.
-        #[arg(long, value_name = "KIND", requires = "all")]
+        #[arg(long, value_name = "KIND", conflicts_with = "id")]
         kind: Option<String>,
     },
     /// Forget one for good. What it asked for does not happen.

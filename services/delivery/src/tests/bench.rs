@@ -38,12 +38,16 @@ use prost::{Message, Name};
 use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{
-    assemble,
+    Parts, assemble,
     assignment::{Assigner, OFFER_TIMER},
     choice::north_of,
+    completion,
     courier::Courier,
     delivery::Delivery,
+    erasure,
+    gauges::Gauges,
     places::Places,
+    present::Presenter,
     proof::Proof,
     reactor::DeliveryReactor,
     service::DeliveryService,
@@ -134,6 +138,8 @@ pub(super) struct Others {
     pub(super) is_old: Arc<AtomicBool>,
     /// Whether orders answers nothing.
     pub(super) is_away: Arc<AtomicBool>,
+    /// Whether catalog answers nothing.
+    pub(super) catalog_is_away: Arc<AtomicBool>,
 }
 
 impl Others {
@@ -183,9 +189,12 @@ impl Orders for Others {
         request: Request<orders::GetStatesRequest>,
     ) -> Result<Response<orders::GetStatesResponse>, Status> {
         let id = request.into_inner().ids.remove(0);
-        let (state, _) = self.order(&id)?;
-        let known = orders::OrderState { id, state, stock_used: false };
-        Ok(Response::new(orders::GetStatesResponse { states: vec![known] }))
+        let states = match self.order(&id) {
+            Ok((state, _)) => vec![orders::OrderState { id, state, stock_used: false }],
+            Err(status) if status.code() == tonic::Code::NotFound => Vec::new(),
+            Err(status) => return Err(status),
+        };
+        Ok(Response::new(orders::GetStatesResponse { states }))
     }
 }
 
@@ -195,6 +204,9 @@ impl Catalog for Others {
         &self,
         request: Request<catalog::GetRestaurantRequest>,
     ) -> Result<Response<catalog::Restaurant>, Status> {
+        if self.catalog_is_away.load(Ordering::Relaxed) {
+            return Err(status_of(&Error::new(ErrorCode::Unavailable, "catalog is away")));
+        }
         Ok(Response::new(catalog::Restaurant {
             id: request.into_inner().id,
             profile: Some(catalog::Profile {
@@ -249,7 +261,15 @@ impl Bench {
         let positions = tracker.positions().clone();
         let assigner = Assigner::new(engine.clone(), positions, OFFER, 1_500);
         let proof = Proof::new(authority.derive("delivery/codes"), needed);
-        let (service, reactor) = assemble(engine, places, proof, tracker, assigner);
+        let (service, reactor) = assemble(Parts {
+            engine,
+            places,
+            presenter: Presenter { proof },
+            tracker,
+            assigner,
+            gauges: Gauges::register(&registry).unwrap(),
+            max_capacity: 50,
+        });
         Self { service, reactor, others, clock, role }
     }
 
@@ -363,6 +383,40 @@ impl Bench {
         self.role.engine.commit(work).await.unwrap();
     }
 
+    /// Fires every timer of erasures that is due; how many there were.
+    pub(super) async fn fire(&self) -> usize {
+        let engine = &self.role.engine;
+        let due = engine.store().due_timers("delivery", engine.now(), 100).await.unwrap();
+        let due: Vec<_> = due.into_iter().filter(|one| erasure::is_of(&one.document)).collect();
+        for timer in &due {
+            let work = engine.work(Cause::Timer(timer.clone()));
+            let work = self.reactor.on_timer(work, timer).await.unwrap().unwrap();
+            engine.commit(work).await.unwrap();
+        }
+        due.len()
+    }
+
+    /// Asks again where deliveries go.
+    pub(super) async fn complete(&self) {
+        self.reactor.on_tick(completion::TICK.name).await.unwrap();
+    }
+
+    /// Says that delivery number `bits` failed, for `code`, in words about its customer.
+    pub(super) async fn fails(
+        &self,
+        who: &Principal,
+        bits: u128,
+        code: &str,
+    ) -> Result<DeliveryRecord, Error> {
+        let request = v1::FailRequest {
+            id: Id::<kinds::Delivery>::from_bits(bits).to_string(),
+            reason: "the dog of Ada bit me".to_owned(),
+            code: code.to_owned(),
+        };
+        let (asked, request) = asked(who, request);
+        self.service.fail(&asked, &request).await
+    }
+
     /// Assigns what waits.
     pub(super) async fn assign(&self) {
         self.service.assigner.round().await.unwrap();
@@ -385,14 +439,7 @@ impl Bench {
                 let request = v1::DropOffRequest { id: request.id, code: String::new() };
                 self.service.drop_off(&asked, &request).await
             }
-            "fail" => {
-                let request = v1::FailRequest {
-                    id: request.id,
-                    reason: "the dog of Ada bit me".to_owned(),
-                    code: String::new(),
-                };
-                self.service.fail(&asked, &request).await
-            }
+            "fail" => self.fails(who, bits, "").await,
             _ => panic!("{step} is no step"),
         }
     }

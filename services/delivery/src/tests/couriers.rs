@@ -1,5 +1,7 @@
 //! Couriers: who may change them, and their shifts.
 
+use std::sync::atomic::Ordering;
+
 use bistro_core::{ErrorCode, Id, Principal, StaffRole, kinds};
 use bistro_proto::delivery::v1::{
     Courier, CreateCourierRequest, DeleteCourierRequest, GetCourierRequest, ListCouriersRequest,
@@ -47,10 +49,21 @@ async fn a_courier_comes_changes_and_leaves_for_good() {
     assert_eq!(refusal(update(&rider(2), &id(1), 2, 3).await), ErrorCode::NotFound);
     assert_eq!(refusal(update(&support(), &id(1), 2, 3).await), ErrorCode::PermissionDenied);
     assert_eq!(refusal(update(&rider(1), "cou_1", 2, 3).await), ErrorCode::InvalidArgument);
-    assert_eq!(update(&Principal::Operator, &id(1), 2, 4).await.unwrap().capacity, 4);
+    // Beyond what the platform allows only an administrator may go; what was given may be kept.
+    assert_eq!(refusal(create(&rider(3), 51, "k").await), ErrorCode::InvalidArgument);
+    assert_eq!(refusal(update(&rider(1), "", 2, 51).await), ErrorCode::InvalidArgument);
+    assert_eq!(
+        refusal(update(&Principal::Operator, &id(1), 2, 1_001).await),
+        ErrorCode::InvalidArgument
+    );
+    assert_eq!(update(&Principal::Operator, &id(1), 2, 60).await.unwrap().capacity, 60);
+    assert_eq!(refusal(update(&rider(1), "", 3, 61).await), ErrorCode::InvalidArgument);
+    assert_eq!(update(&rider(1), "", 3, 60).await.unwrap().capacity, 60);
+    assert_eq!(update(&rider(1), "", 4, 4).await.unwrap().capacity, 4);
+    assert_eq!(refusal(update(&rider(1), "", 5, 60).await), ErrorCode::InvalidArgument);
 
-    assert_eq!(get(&bench, &rider(1), 1).await.unwrap().version, 3);
-    assert_eq!(get(&bench, &support(), 1).await.unwrap().version, 3);
+    assert_eq!(get(&bench, &rider(1), 1).await.unwrap().version, 5);
+    assert_eq!(get(&bench, &support(), 1).await.unwrap().version, 5);
     for stranger in [rider(2), customer(), manager()] {
         assert_eq!(refusal(get(&bench, &stranger, 1).await), ErrorCode::NotFound);
     }
@@ -195,6 +208,58 @@ async fn who_is_erased_leaves_no_name_and_no_place() {
         .await;
     assert_eq!(bench.stored(1).await.version, version, "once is enough");
     bench.erased(Id::from_bits(999)).await;
+}
+
+#[tokio::test]
+async fn nothing_is_written_down_about_who_is_erased_before_their_food_is_brought() {
+    let bench = Bench::new();
+    let cora = bench.courier(1, 9).await;
+    bench.erased(carla()).await;
+    // One whose customer is known from the beginning, and one whose orders could not say.
+    bench.ready(100, Some(300)).await;
+    bench.others.is_away.store(true, Ordering::Relaxed);
+    bench.ready(101, Some(300)).await;
+    bench.others.is_away.store(false, Ordering::Relaxed);
+    for order in [100, 101] {
+        bench.step(&cora, order, "pick-up").await.unwrap();
+        let failed = bench.fails(&cora, order, "customer_absent").await.unwrap();
+        assert_eq!(
+            (failed.state.as_str(), failed.reason_code.as_str()),
+            ("failed", "customer_absent")
+        );
+    }
+    assert_eq!(bench.delivery(100).await.reason, "");
+    assert!(!bench.delivery(101).await.reason.is_empty(), "nobody knows yet about whom it is");
+    bench.complete().await;
+    let told = bench.delivery(101).await;
+    assert_eq!((told.reason.as_str(), told.to, told.customer), ("", None, Some(carla())));
+}
+
+#[tokio::test]
+async fn many_deliveries_are_erased_part_by_part_and_there_is_a_last_look() {
+    let bench = Bench::new();
+    let cora = bench.courier(1, 50).await;
+    for order in 100..145 {
+        bench.ready(order, Some(300)).await;
+        bench.fails(&cora, order, "other").await.unwrap();
+    }
+    bench.erased(carla()).await;
+    let mut rounds = 0;
+    loop {
+        bench.clock.advance(std::time::Duration::from_millis(2));
+        match bench.fire().await {
+            0 => break,
+            fired => rounds += fired,
+        }
+    }
+    assert_eq!(rounds, 2, "twenty at once");
+    for order in 100..145 {
+        assert!(bench.delivery(order).await.reason.is_empty());
+    }
+    bench.clock.advance(std::time::Duration::from_mins(10));
+    assert_eq!(bench.fire().await, 1);
+    bench.clock.advance(std::time::Duration::from_hours(24));
+    assert_eq!(bench.fire().await, 0, "it is done");
 }
 
 #[tokio::test]

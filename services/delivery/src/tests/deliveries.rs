@@ -100,6 +100,40 @@ async fn without_places_it_goes_by_turns_as_before() {
 }
 
 #[tokio::test]
+async fn who_did_not_say_where_it_goes_is_asked_again() {
+    let bench = Bench::new();
+    bench.others.is_away.store(true, Ordering::Relaxed);
+    bench.others.catalog_is_away.store(true, Ordering::Relaxed);
+    // As many as are asked about in vain in one round, and one more.
+    for order in 100..104 {
+        let made = bench.ready(order, Some(300)).await;
+        assert_eq!((made.from, made.to, made.customer), (None, None, None));
+    }
+    bench.complete().await;
+    assert_eq!(bench.delivery(100).await.version, 1, "nothing is known, so nothing is written");
+    bench.others.catalog_is_away.store(false, Ordering::Relaxed);
+    bench.complete().await;
+    let half = bench.delivery(100).await;
+    assert_eq!((half.from, half.to, half.incomplete), (Some(away(0)), None, true));
+    bench.others.is_away.store(false, Ordering::Relaxed);
+    bench.complete().await;
+    for order in 100..104 {
+        let whole = bench.delivery(order).await;
+        assert_eq!((whole.from, whole.to), (Some(away(0)), Some(away(300))));
+        assert_eq!((whole.customer, whole.incomplete), (Some(carla()), false));
+    }
+    let version = bench.delivery(100).await.version;
+    bench.complete().await;
+    assert_eq!(bench.delivery(100).await.version, version, "it is not asked for ever");
+    // By now it is known who is the nearest.
+    let (far, near) = (bench.courier(1, 9).await, bench.courier(2, 9).await);
+    bench.stands(&far, 2_000).await;
+    bench.stands(&near, 100).await;
+    bench.assign().await;
+    assert_eq!(bench.has(&near).await, [100, 101, 102, 103], "neighbours, too");
+}
+
+#[tokio::test]
 async fn who_declines_is_not_offered_it_again_and_who_is_slow_is_last() {
     let bench = Bench::new();
     let (cora, bob) = (bench.courier(1, 1).await, bench.courier(2, 1).await);
@@ -179,9 +213,89 @@ async fn what_is_still_cooking_is_not_picked_up() {
     bench.order_is(101, "cancelled");
     let late = bench.step(&cora, 101, "pick-up").await.unwrap_err();
     assert_eq!(late.code(), ErrorCode::WrongState);
-    // Orders bears a pick-up that overtakes the kitchen, so it need not be there to be asked.
+}
+
+#[tokio::test]
+async fn nothing_leaves_the_restaurant_while_nobody_can_say_whether_it_is_ready() {
+    let bench = Bench::new();
+    let cora = bench.courier(1, 2).await;
+    bench.ready(100, None).await;
     bench.others.is_away.store(true, Ordering::Relaxed);
-    assert_eq!(bench.step(&cora, 101, "pick-up").await.unwrap().state, "picked_up");
+    assert_eq!(refusal(bench.step(&cora, 100, "pick-up").await), ErrorCode::Unavailable);
+    assert_eq!(bench.delivery(100).await.state, State::Assigned);
+    bench.others.is_away.store(false, Ordering::Relaxed);
+    let known = std::mem::take(&mut *bench.others.orders.lock());
+    assert_eq!(refusal(bench.step(&cora, 100, "pick-up").await), ErrorCode::Unavailable);
+    *bench.others.orders.lock() = known;
+    assert_eq!(bench.step(&cora, 100, "pick-up").await.unwrap().state, "picked_up");
+}
+
+#[tokio::test]
+async fn who_cannot_bring_it_does_not_end_the_order_while_another_one_can() {
+    let bench = Bench::new();
+    let (cora, bob) = (bench.courier(1, 1).await, bench.courier(2, 1).await);
+    bench.stands(&cora, 10).await;
+    bench.ready(100, Some(300)).await;
+    let left = bench.fails(&cora, 100, "courier_unable").await.unwrap();
+    assert_eq!((left.state.as_str(), left.reason.as_str()), ("pending", ""));
+    assert_eq!((left.reason_code.as_str(), left.courier_id.as_str()), ("", ""));
+    assert_eq!(bench.stored(1).await.load, 0);
+    bench.assign().await;
+    assert_eq!(bench.has(&bob).await, [100], "however near the first one is");
+    bench.step(&bob, 100, "pick-up").await.unwrap();
+    let failed = bench.fails(&bob, 100, "courier_unable").await.unwrap();
+    assert_eq!((failed.state.as_str(), failed.reason_code.as_str()), ("failed", "courier_unable"));
+}
+
+#[tokio::test]
+async fn what_a_courier_vanished_with_is_failed_by_who_looks_after_it() {
+    let bench = Bench::new();
+    let cora = bench.courier(1, 2).await;
+    bench.ready(100, Some(300)).await;
+    bench.ready(101, Some(300)).await;
+    let chef = staff(bistro_core::StaffRole::Chef, restaurant());
+    for early in [manager(), support()] {
+        let refused = bench.fails(&early, 100, "other").await;
+        assert_eq!(refusal(refused), ErrorCode::PermissionDenied, "another one can come for it");
+    }
+    for order in [100, 101] {
+        bench.step(&cora, order, "pick-up").await.unwrap();
+    }
+    bench.erased(Id::from_bits(1)).await;
+    assert_eq!(refusal(bench.fails(&chef, 100, "other").await), ErrorCode::PermissionDenied);
+    let elsewhere = staff(bistro_core::StaffRole::Manager, Id::from_bits(8));
+    assert_eq!(refusal(bench.fails(&elsewhere, 100, "other").await), ErrorCode::NotFound);
+    for (order, who) in [(100, manager()), (101, support())] {
+        assert_eq!(bench.fails(&who, order, "courier_unable").await.unwrap().state, "failed");
+    }
+    assert_eq!(bench.stored(1).await.load, 0);
+}
+
+#[tokio::test]
+async fn one_round_gives_each_courier_all_there_is_room_for() {
+    let bench = Bench::new();
+    for order in 100..110 {
+        bench.ready(order, None).await;
+    }
+    let (cora, bob) = (bench.courier(1, 3).await, bench.courier(2, 4).await);
+    bench.assign().await;
+    assert_eq!((bench.has(&cora).await.len(), bench.has(&bob).await.len()), (3, 4));
+    // Declined by everybody who is free, what is left waits, and does not hinder anything else.
+    for (who, bits) in [(&cora, 1), (&bob, 2)] {
+        for order in bench.has(who).await {
+            bench.step(who, order, "decline").await.unwrap();
+        }
+        assert_eq!(bench.stored(bits).await.load, 0);
+    }
+    bench.assign().await;
+    let given: Vec<u128> = [bench.has(&cora).await, bench.has(&bob).await].concat();
+    for order in 100..110 {
+        let delivery = bench.delivery(order).await;
+        assert_eq!(given.contains(&order), delivery.state == State::Assigned);
+        assert!(!delivery.courier.is_some_and(|has| delivery.declined.contains(&has)));
+    }
+    // What one declined only the other one can have, and three are anybody's.
+    assert!(given.len() >= 6, "{given:?}");
 }
 
 #[tokio::test]

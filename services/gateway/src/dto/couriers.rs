@@ -18,7 +18,8 @@ use crate::sse::Live;
 pub(crate) struct NewCourier {
     /// How customers see the courier.
     name: String,
-    /// Deliveries that may be under way at once; 1 if not given.
+    /// Deliveries that may be under way at once; 1 if not given. The platform's configuration may
+    /// allow fewer than this says (`delivery.max_capacity`, 50 unless set).
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1000)]
     capacity: Option<u32>,
@@ -88,7 +89,8 @@ pub(crate) struct CourierChange {
     /// How customers see the courier.
     #[schema(min_length = 1, max_length = 500)]
     pub(crate) name: String,
-    /// Deliveries that may be under way at once.
+    /// Deliveries that may be under way at once. Couriers may say what the platform's configuration
+    /// allows (`delivery.max_capacity`, 50 unless set) or an administrator gave them.
     #[schema(minimum = 1, maximum = 1000)]
     pub(crate) capacity: u32,
 }

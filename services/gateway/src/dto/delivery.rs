@@ -37,7 +37,7 @@ pub(crate) struct Delivery {
     state: DeliveryState,
     /// Null while nobody has it.
     courier_id: Option<String>,
-    /// Why it failed, in the courier's words.
+    /// Why it failed, in the words of who said so; null when its customer is erased.
     reason: Option<String>,
     /// What kind of reason that is; it becomes the reason of the order.
     reason_code: Option<FailureCode>,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// How deep schemas may refer to each other before an example stops.
-const DEEPEST: u32 = 12;
+const DEEPEST: u32 = 20;
 
 /// Which fields of an object an example shows.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -225,7 +225,8 @@ async fn decline_delivery(
 
 /// Say that the courier has the food
 ///
-/// Refused while the kitchen is still cooking it.
+/// Refused while the kitchen is still cooking it, and with `unavailable` while nobody can say
+/// whether it is.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/pick-up", tag = "deliveries",
     responses((status = 200, description = "The delivery", body = Delivery))
@@ -241,7 +242,8 @@ async fn pick_up_delivery(
 
 /// Say that the customer has the food
 ///
-/// Where `code_needed` says so it takes the customer's code. After five wrong ones only the
+/// Where `code_needed` says so it takes the customer's code; that is off unless the platform's
+/// configuration says otherwise (`delivery.proof_by_code`). After five wrong ones only the
 /// restaurant's managers, support and administrators can say it, without a code.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/drop-off", tag = "deliveries",
@@ -261,8 +263,10 @@ async fn drop_off_delivery(
 
 /// Say that the food cannot be delivered
 ///
-/// For its courier and administrators, from when it is assigned. The order fails, with the code as
-/// its reason.
+/// For its courier and administrators, from when it is assigned. That ends the order, with the code as
+/// its reason; except with `courier_unable` before the pick-up: then the courier declines, and somebody
+/// else is asked. What was picked up may also be failed by the restaurant's managers and owners and by
+/// support, since its courier may have vanished.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/fail", tag = "deliveries", request_body = FailReason,
     responses((status = 200, description = "The delivery", body = Delivery))

@@ -27,9 +27,10 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(fire_ticket_item))
 }
 
-/// List a restaurant's open tickets, oldest first
+/// List a restaurant's open tickets
 ///
-/// For its staff. A cancelled one is open until somebody has acknowledged it. A page of one
+/// For its staff: what is to be cooked, oldest first, then what was cancelled and nobody has
+/// acknowledged, oldest first. A page of one
 /// station's may be short although another follows.
 #[utoipa::path(
     get, path = "/api/v1/restaurants/{id}/tickets", tag = "tickets", params(TicketFilter),

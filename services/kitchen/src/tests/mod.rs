@@ -19,8 +19,8 @@ use bistro_eventing::{Engine, Reactor as _};
 use bistro_proto::{
     kitchen::v1,
     orders::v1::{
-        GetKitchenNotesRequest, GetKitchenNotesResponse, KitchenNotes, OrderAccepted, OrderDelayed,
-        OrderEnded, QuoteLine,
+        GetKitchenNotesRequest, GetKitchenNotesResponse, GetStatesRequest, GetStatesResponse,
+        KitchenNotes, OrderAccepted, OrderDelayed, OrderEnded, OrderState, QuoteLine,
         orders_server::{Orders, OrdersServer},
     },
 };
@@ -33,8 +33,8 @@ use prost::{Message, Name};
 use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{
-    hub, item::Action, reactor::KitchenReactor, service::KitchenService, station::STATIONS,
-    ticket::TICKETS,
+    gauges::Gauges, hand_over::HandOver, hub, item::Action, reactor::KitchenReactor,
+    service::KitchenService, station::STATIONS, ticket::TICKETS,
 };
 
 const START: i64 = 1_800_000_000_000;
@@ -44,6 +44,9 @@ const MINUTE: i64 = 60_000;
 #[derive(Clone, Default)]
 struct FakeOrders {
     asked: Arc<Mutex<Vec<Vec<String>>>>,
+    /// What was asked about, and what is completed.
+    states_asked: Arc<Mutex<Vec<String>>>,
+    completed: Arc<Mutex<Vec<String>>>,
     is_away: Arc<AtomicBool>,
 }
 
@@ -65,6 +68,20 @@ impl Orders for FakeOrders {
             lines: vec!["no nuts please".to_owned()],
         });
         Ok(Response::new(GetKitchenNotesResponse { notes: notes.collect() }))
+    }
+
+    async fn get_states(
+        &self,
+        request: Request<GetStatesRequest>,
+    ) -> Result<Response<GetStatesResponse>, Status> {
+        let ids = request.into_inner().ids;
+        self.states_asked.lock().extend(ids.iter().cloned());
+        let completed = self.completed.lock();
+        let state = |id: String| {
+            let state = if completed.contains(&id) { "completed" } else { "ready" }.to_owned();
+            OrderState { id, state, stock_used: false }
+        };
+        Ok(Response::new(GetStatesResponse { states: ids.into_iter().map(state).collect() }))
     }
 }
 
@@ -179,7 +196,11 @@ impl Bench {
             hub: hub(engine.clone(), channel.clone()),
             stream_lifetime: Duration::from_secs(600),
         };
-        let reactor = KitchenReactor { engine, orders: channel };
+        let reactor = KitchenReactor {
+            hand_over: HandOver::new(engine.clone(), channel),
+            gauges: Gauges::register(&Registry::new()).unwrap(),
+            engine,
+        };
         Self { service, reactor, orders, clock, events: AtomicI64::new(0), _role: role }
     }
 
@@ -238,6 +259,11 @@ impl Bench {
             }
         }
         fired
+    }
+
+    /// Does one round of what the role looks after.
+    async fn tick(&self, name: &str) {
+        self.reactor.on_tick(name).await.unwrap();
     }
 
     async fn shown(&self, bits: u128) -> v1::Ticket {

@@ -5,7 +5,10 @@ use bistro_proto::{kitchen::v1, orders::v1::Choice};
 use std::{sync::atomic::Ordering, time::Duration};
 
 use super::*;
-use crate::item::Action::{Bump, Fire, Hold, Recall, Start};
+use crate::{
+    item::Action::{Bump, Fire, Hold, Recall, Start},
+    ticket::{Ticket, tests::item},
+};
 
 fn wanted(millis: i64) -> OrderAccepted {
     OrderAccepted { scheduled_for_ms: millis, ..accepted(1, vec![line("", 2)]) }
@@ -124,6 +127,84 @@ async fn a_cancelled_ticket_is_listed_until_somebody_has_seen_it() {
     let (one, other) = tokio::join!(acknowledge(chef()), acknowledge(chef()));
     assert!(one.unwrap().acknowledged && other.unwrap().acknowledged);
     assert!(bench.listed("", 10).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_nobody_acknowledges_hides_nothing_that_is_to_be_cooked() {
+    let bench = Bench::new();
+    // As many as the ten pages of two hundred hold that a board reads.
+    for part in 0..10_u128 {
+        let mut work = work(&bench, &format!("pile/{part}"));
+        for bits in part * 200..(part + 1) * 200 {
+            let before = Timestamp::from_millis(START - 1);
+            let pile = Ticket {
+                items: vec![item(7)],
+                unseen: true,
+                ..Ticket::tombstone(Id::from_bits(bits), restaurant(), before)
+            };
+            work.insert(&pile).unwrap();
+        }
+        bench.engine().commit(work).await.unwrap();
+    }
+    bench.ticket(9_001, vec![line("", 3)]).await;
+    bench.ticket(9_002, vec![line("", 1)]).await;
+    let request = v1::GetLoadRequest { restaurant_id: restaurant().to_string() };
+    let load = bench.service.load(&chef(), &request).await.unwrap();
+    assert_eq!(load.stations[0].queued, 4);
+    let listed = bench.listed("", 200).await;
+    assert_eq!(listed.len(), 2_002);
+    assert_eq!(listed[..3], [ticket_id(9_001), ticket_id(9_002), ticket_id(0)]);
+    bench.clock.advance(Duration::from_secs(90));
+    bench.tick("gauges").await;
+    assert_eq!(bench.reactor.gauges.shown(), [(1_000, 90), (0, 0)]);
+}
+
+#[tokio::test]
+async fn an_acknowledged_cancellation_is_counted_no_more() {
+    let bench = Bench::new();
+    bench.ticket(1, vec![line("", 1)]).await;
+    bench.ticket(2, vec![line("", 1)]).await;
+    bench.act(Bump, 2, None).await.unwrap();
+    bench.told(&cancelled(1)).await;
+    bench.told(&cancelled(3)).await;
+    bench.clock.advance(Duration::from_secs(7));
+    bench.tick("gauges").await;
+    assert_eq!(bench.reactor.gauges.shown(), [(1, 7), (1, 7)], "a tombstone is on no screen");
+    let request = v1::TicketRequest { id: ticket_id(1) };
+    bench.service.acknowledge(&asked(chef()), &request).await.unwrap();
+    bench.orders.completed.lock().push(order(2).to_string());
+    bench.tick("hand-over").await;
+    bench.tick("gauges").await;
+    assert_eq!(bench.reactor.gauges.shown(), [(0, 0), (0, 0)]);
+}
+
+#[tokio::test]
+async fn the_longer_food_waits_the_seldomer_orders_is_asked_about_it() {
+    let bench = Bench::new();
+    bench.ticket(1, vec![line("", 1)]).await;
+    bench.act(Bump, 1, None).await.unwrap();
+    let asked_in = async |seconds: u64| {
+        bench.orders.states_asked.lock().clear();
+        for _ in 0..seconds / 2 {
+            bench.clock.advance(Duration::from_secs(2));
+            bench.tick("hand-over").await;
+        }
+        bench.orders.states_asked.lock().len()
+    };
+    assert_eq!(asked_in(60).await, 30);
+    bench.clock.advance(Duration::from_secs(300));
+    assert_eq!(asked_in(60).await, 2);
+    bench.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(asked_in(600).await, 2);
+    bench.clock.advance(Duration::from_secs(24 * 3_600));
+    assert_eq!(asked_in(7_200).await, 2);
+    // It is handed over all the same, and is back among the young when somebody recalls it.
+    bench.act(Recall, 1, None).await.unwrap();
+    assert_eq!(asked_in(2).await, 1);
+    bench.orders.completed.lock().push(order(1).to_string());
+    assert_eq!(asked_in(2).await, 1);
+    assert_eq!(bench.shown(1).await.state, "handed_over");
+    assert_eq!(asked_in(60).await, 0);
 }
 
 #[tokio::test]

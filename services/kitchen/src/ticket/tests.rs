@@ -123,7 +123,11 @@ fn a_cancelled_ticket_stays_on_the_screen_until_somebody_has_seen_it() {
     let refused = cancelled.act(Bump, None, NOW).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::WrongState);
     assert!(is_in(&cancelled, OPEN_BY_RESTAURANT) && !is_in(&cancelled, READY));
-    assert!(cancelled.acknowledge(NOW).unwrap());
+    assert!(is_in(&cancelled, UNSEEN));
+    // Whatever was ordered later is listed before it.
+    let later = Ticket { created_at: at(9_000_000), ..ticket(2) };
+    assert!(later.place_in_list().as_str() < cancelled.place_in_list().as_str());
+    assert!(cancelled.acknowledge(NOW).unwrap() && !is_in(&cancelled, UNSEEN));
     assert!(!cancelled.acknowledge(NOW).unwrap());
     assert!(!is_in(&cancelled, OPEN_BY_RESTAURANT) && is_in(&cancelled, BY_CHANGE));
 

@@ -14,8 +14,9 @@ use super::{
 
 /// Accounts that are made at once: each costs the server a slow password hash.
 const AT_ONCE: usize = 8;
-/// Deliveries that a courier may have under way at most, says the platform.
-const MAX_CAPACITY: usize = 1_000;
+/// Deliveries that a courier may say to bring at once, unless the platform's configuration says
+/// otherwise.
+const MAX_CAPACITY: usize = 50;
 
 /// Everybody who takes part.
 pub(super) struct Cast {
