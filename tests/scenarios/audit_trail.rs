@@ -112,10 +112,11 @@ async fn who_did_what_is_shown_to_administrators(topology: Topology) {
 async fn a_request_is_found_by_everything_it_names(topology: Topology) {
     let platform = Platform::shared(topology).await;
     let restaurant = Restaurant::open(platform, &[("Naan", 250, None)]).await;
-    let chef = Person::new(platform, "chef", &[]).await;
+    let mut chef = Person::new(platform, "chef", &[]).await;
     let chef_id = my_id(&chef.client).await;
     let path = format!("/restaurants/{}/members/{chef_id}", restaurant.id);
-    for role in ["chef", "manager", "chef"] {
+    restaurant.hire(platform, &mut chef, "chef").await;
+    for role in ["manager", "chef"] {
         let member = json!({ "role": role });
         put(&restaurant.owner.client, &path, None, &member).await.expect("a member");
     }

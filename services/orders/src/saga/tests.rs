@@ -227,10 +227,10 @@ impl Came {
         }
     }
 
-    /// Whether stock is held.
-    fn holds_stock(self) -> bool {
+    /// Whether stock may be held, if the call may have been made more than once or not.
+    fn may_hold_stock(self, retried: bool) -> bool {
         match self {
-            Self::SoldOut => false,
+            Self::SoldOut => retried,
             Self::Declined { held }
             | Self::Refused { held }
             | Self::Pending { held }
@@ -277,7 +277,7 @@ fn check_made_good(world: &World, came: Option<Came>) -> Result<(), TestCaseErro
         matches!(came, Some(Came::Pending { .. })) && order.state == State::PaymentFailed;
     let may_hold = came.is_some_and(|came| came.may_hold_money(order.retried));
     let to_void = ended_early && may_hold && !told_declined;
-    let held = came.is_some_and(Came::holds_stock);
+    let held = came.is_some_and(|came| came.may_hold_stock(order.retried));
     let to_release = ended_early && held && !cooked;
 
     prop_assert_eq!(world.asked("Void"), u32::from(to_void));
