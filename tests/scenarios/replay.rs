@@ -167,7 +167,7 @@ async fn refuse_files(platform: &Platform) {
         assert_eq!((code, said.as_str()), (2, ""), "{complaint}");
         // It asked for JSON, and is told its mistakes in the same way.
         let complaint: Value = serde_json::from_str(&complaint).expect("JSON");
-        let complaint = text(&complaint, "/detail");
+        let complaint = people::text(&complaint, "/detail");
         let mistakes: Vec<&str> =
             complaint.lines().filter(|text| text.trim_start().starts_with("line ")).collect();
         let expected = format!("line {line}: ");
