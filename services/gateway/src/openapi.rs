@@ -15,6 +15,7 @@ use utoipa::{
         self, HeaderBuilder, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
         content::{Content, ContentBuilder},
         path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+        request_body::RequestBody,
         schema::{AnyOfBuilder, Schema, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
@@ -170,6 +171,9 @@ fn codes_described() -> String {
 /// Gives an example to every JSON body that has none.
 fn give_examples(operation: &mut Operation, document: &Value) {
     if let Some(RefOr::T(body)) = &mut operation.request_body {
+        if may_be_left_out(body, document) {
+            body.required = Some(Required::False);
+        }
         for content in body.content.values_mut() {
             give_example(content, document, Fields::Required);
         }
@@ -187,6 +191,15 @@ fn give_examples(operation: &mut Operation, document: &Value) {
 }
 
 /// Describes each of a stream's events, as they are read (WHATWG HTML, "Server-sent events").
+/// Whether nothing in `body` has to be there: then it need not come at all.
+fn may_be_left_out(body: &RequestBody, document: &Value) -> bool {
+    let content = body.content.get("application/json").map(serde_json::to_value);
+    let Some(Ok(content)) = content else { return false };
+    let named = content.pointer("/schema/$ref").and_then(Value::as_str);
+    let schema = named.and_then(|name| document.pointer(name.trim_start_matches('#')));
+    schema.is_some_and(|schema| schema.get("required").is_none())
+}
+
 fn describe_events(content: &mut RefOr<Content>) {
     let RefOr::T(content) = content else { return };
     let text =

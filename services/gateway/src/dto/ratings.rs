@@ -1,5 +1,6 @@
 //! Ratings, slots and allergy profiles.
 
+use bistro_core::Error;
 use bistro_proto::orders::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -31,6 +32,16 @@ pub(crate) struct Opinion {
     /// At most 1,000 characters.
     #[serde(default)]
     pub(crate) comment: String,
+}
+
+impl Opinion {
+    /// Of the delivery; 0 for none, which nobody may write.
+    pub(crate) fn delivery_stars(&self) -> Result<u32, Error> {
+        match self.delivery_stars {
+            Some(0) => Err(Error::field("delivery_stars", "write 1 to 5, or leave it out")),
+            stars => Ok(stars.unwrap_or(0)),
+        }
+    }
 }
 
 /// A rating.

@@ -247,7 +247,7 @@ async fn pick_up_delivery(
 /// restaurant's managers, support and administrators can say it, without a code.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/drop-off", tag = "deliveries",
-    request_body = Option<DropOffProof>,
+    request_body = DropOffProof,
     responses((status = 200, description = "The delivery", body = Delivery))
 )]
 async fn drop_off_delivery(

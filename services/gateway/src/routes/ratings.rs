@@ -49,7 +49,7 @@ async fn rate_order(
     let request = CreateRatingRequest {
         order_id: id.to_string(),
         stars: opinion.stars,
-        delivery_stars: opinion.delivery_stars.unwrap_or(0),
+        delivery_stars: opinion.delivery_stars()?,
         comment: opinion.comment,
     };
     let rating = Rating::from(edge.orders().create_rating(ask.with(request)).await?.into_inner());
@@ -93,7 +93,7 @@ async fn update_rating(
         order_id: id.to_string(),
         version,
         stars: opinion.stars,
-        delivery_stars: opinion.delivery_stars.unwrap_or(0),
+        delivery_stars: opinion.delivery_stars()?,
         comment: opinion.comment,
     };
     let rating = edge.orders().update_rating(ask.with(request)).await?.into_inner();
