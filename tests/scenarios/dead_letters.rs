@@ -62,7 +62,7 @@ fn event(subject: &str, time: Timestamp, data: Vec<u8>) -> Event {
 /// Has the kitchen give `events` up, on the engine that the platform stands on.
 async fn bury(platform: &mut Platform, events: Vec<Event>) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    if platform.rabbit.is_none() {
+    if platform.topology == Topology::Embedded {
         platform
             .interlude(0, async |data| {
                 let engine = Embedded::open(data, &[&SHELF], clock).expect("the data");

@@ -42,6 +42,8 @@ pub(crate) struct Platform {
     pub(crate) processes: Vec<Serve>,
     public: Port,
     environment: Vec<(String, String)>,
+    pub(crate) topology: Topology,
+    /// The broker, if it has one to itself.
     pub(crate) rabbit: Option<RabbitServer>,
 }
 
@@ -67,6 +69,25 @@ impl Platform {
 
     /// A platform of its own, with `settings` in its environment.
     pub(crate) async fn start(topology: Topology, settings: &[(&str, &str)]) -> Self {
+        let bus = match topology {
+            Topology::Embedded => None,
+            // Queues have fixed names: a virtual host serves one platform.
+            Topology::Servers | Topology::Split => {
+                Some(RabbitServer::virtual_host().await.expect("RabbitMQ"))
+            }
+        };
+        Self::start_on(topology, bus, settings).await
+    }
+
+    /// Like [`Self::start`], on MongoDB and with a broker that can be killed.
+    pub(crate) async fn with_a_broker(settings: &[(&str, &str)]) -> Self {
+        let rabbit = RabbitServer::start().await.expect("RabbitMQ");
+        let mut platform = Self::start_on(Topology::Servers, Some(rabbit.url()), settings).await;
+        platform.rabbit = Some(rabbit);
+        platform
+    }
+
+    async fn start_on(topology: Topology, bus: Option<String>, settings: &[(&str, &str)]) -> Self {
         let sandbox = Sandbox::new("platform").expect("a sandbox");
         let public = Port::reserve().expect("a port");
         let mut environment: Vec<(String, String)> = vec![
@@ -76,20 +97,16 @@ impl Platform {
             ("BISTRO__SHUTDOWN__NOT_READY_DELAY".into(), "0s".into()),
             ("BISTRO__LOG__FORMAT".into(), "json".into()),
         ];
-        let mut rabbit = None;
-        if topology != Topology::Embedded {
+        if let Some(bus) = bus {
             let mongo = MongoServer::shared().await.expect("mongod");
-            // Queues have fixed names: a broker serves one platform.
-            let broker = RabbitServer::start().await.expect("RabbitMQ");
             let database = format!("scenarios_{}", public.number());
             environment.extend([
                 ("BISTRO__STORE".into(), mongo.url()),
                 ("BISTRO__STORE_OPTIONS__DATABASE".into(), database),
-                ("BISTRO__BUS".into(), broker.url()),
+                ("BISTRO__BUS".into(), bus),
                 ("BISTRO__AUTH__WORKLOAD_SECRET".into(), SECRET.into()),
                 ("BISTRO__AUTH__KEY_ENCRYPTION_SECRET".into(), SECRET.into()),
             ]);
-            rabbit = Some(broker);
         }
         let inherited = bistro_config::process_environment();
         environment
@@ -110,7 +127,8 @@ impl Platform {
                 environment.push((name, format!("http://{}", grpc.addr())));
             }
         }
-        let mut platform = Self { sandbox, processes: Vec::new(), public, environment, rabbit };
+        let mut platform =
+            Self { sandbox, processes: Vec::new(), public, environment, topology, rabbit: None };
         for (role, (grpc, admin)) in roles.into_iter().zip(ports) {
             let process = platform.spawn(role, &grpc, &admin);
             platform.processes.push(Serve { process, role, admin, grpc });

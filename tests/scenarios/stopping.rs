@@ -162,8 +162,8 @@ async fn requests_come_in_until_load_balancers_have_noticed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_without_its_broker_is_not_ready_until_it_is_back() {
-    let mut platform = Platform::start(Topology::Servers, &[]).await;
-    let rabbit = platform.rabbit.as_mut().expect("a broker");
+    let mut platform = Platform::with_a_broker(&[]).await;
+    let mut rabbit = platform.rabbit.take().expect("a broker");
     rabbit.kill().expect("kill -9");
     let is = async |wanted: u16| {
         wait::until("readiness follows the broker", SOON, async || {
@@ -179,6 +179,11 @@ async fn a_process_without_its_broker_is_not_ready_until_it_is_back() {
     is(503).await;
     rabbit.restart().await.expect("it starts again");
     is(200).await;
+
+    // One that starts while the broker is away waits for it, too.
+    rabbit.kill().expect("kill -9");
+    let (restarted, ()) = tokio::join!(rabbit.restart(), platform.crash(0));
+    restarted.expect("it starts again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,15 +1,11 @@
 //! `cargo xtask codegen`: writes the generated files that are committed, or checks them.
 
-use std::{
-    collections::HashSet,
-    fs,
-    process::{Command, ExitCode},
-};
+use std::{collections::HashSet, fs, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::Args as ClapArgs;
 
-use crate::report;
+use crate::{programs::Programs, report};
 
 /// The words of the command.
 #[derive(ClapArgs)]
@@ -22,61 +18,52 @@ pub(crate) struct Args {
     breaking: bool,
 }
 
-/// A committed file, or a region of one, and the cargo command that prints it.
+/// A committed file, or a region of one, and what prints it.
 struct Generated {
     path: &'static str,
     /// Between which marks of the file it stands; none if it is the whole file.
     region: Option<&'static str>,
-    command: &'static [&'static str],
+    printer: Printer,
     /// Whether its lines are promises: new ones may come, none may go or change.
     promises: bool,
 }
 
-/// What prints a paper of the program's.
-macro_rules! bistro {
-    ($($word:literal),+) => {
-        &["run", "--quiet", "--locked", "--package", "bistro", "--", $($word),+]
-    };
-}
-
-/// What prints an example's paper.
-macro_rules! example {
-    ($package:literal, $example:literal) => {
-        &["run", "--quiet", "--locked", "--package", $package, "--example", $example]
-    };
+/// What prints a paper.
+enum Printer {
+    /// The program, with these words.
+    Bistro(&'static [&'static str]),
+    /// The example of this name.
+    Example(&'static str),
 }
 
 const GENERATED: &[Generated] = &[
-    whole("services/gateway/openapi.json", example!("bistro-gateway", "openapi")),
-    whole("docs/errors.md", example!("bistro-gateway", "errors")),
-    Generated { promises: true, ..whole("proto/surface.txt", example!("bistro-proto", "surface")) },
-    whole("docs/reference/config.schema.json", bistro!("config", "schema")),
-    whole("docs/reference/bistro.default.yaml", bistro!("config", "default")),
-    whole("docs/reference/commands.md", bistro!("reference", "commands")),
-    whole("docs/reference/configuration.md", bistro!("reference", "configuration")),
-    region("README.md", "commands", bistro!("reference", "command-table")),
-    region("README.md", "exit codes", bistro!("reference", "exit-table")),
-    region("README.md", "configuration", bistro!("reference", "key-table")),
+    whole("services/gateway/openapi.json", Printer::Example("openapi")),
+    whole("docs/errors.md", Printer::Example("errors")),
+    Generated { promises: true, ..whole("proto/surface.txt", Printer::Example("surface")) },
+    whole("docs/reference/config.schema.json", Printer::Bistro(&["config", "schema"])),
+    whole("docs/reference/bistro.default.yaml", Printer::Bistro(&["config", "default"])),
+    whole("docs/reference/commands.md", Printer::Bistro(&["reference", "commands"])),
+    whole("docs/reference/configuration.md", Printer::Bistro(&["reference", "configuration"])),
+    region("README.md", "commands", Printer::Bistro(&["reference", "command-table"])),
+    region("README.md", "exit codes", Printer::Bistro(&["reference", "exit-table"])),
+    region("README.md", "configuration", Printer::Bistro(&["reference", "key-table"])),
 ];
 
-const fn whole(path: &'static str, command: &'static [&'static str]) -> Generated {
-    Generated { path, region: None, command, promises: false }
+const fn whole(path: &'static str, printer: Printer) -> Generated {
+    Generated { path, region: None, printer, promises: false }
 }
 
-const fn region(
-    path: &'static str,
-    name: &'static str,
-    command: &'static [&'static str],
-) -> Generated {
-    Generated { path, region: Some(name), command, promises: false }
+const fn region(path: &'static str, name: &'static str, printer: Printer) -> Generated {
+    Generated { path, region: Some(name), printer, promises: false }
 }
 
 /// Writes every file, or names those that are stale.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let programs = Programs::build()?;
     let mut stale = 0;
     for file in GENERATED {
         let present = fs::read_to_string(file.path).unwrap_or_default();
-        let made = generate(file)?;
+        let made = generate(file, &programs)?;
         let fresh = match file.region {
             None => made,
             Some(name) => replaced(&present, name, &made)
@@ -125,14 +112,21 @@ fn gone<'a>(before: &'a str, after: &str) -> Vec<&'a str> {
     before.lines().filter(|line| !kept.contains(line)).collect()
 }
 
-fn generate(file: &Generated) -> anyhow::Result<String> {
-    let output = Command::new(env!("CARGO"))
-        .args(file.command)
+fn generate(file: &Generated, programs: &Programs) -> anyhow::Result<String> {
+    let mut command = match file.printer {
+        Printer::Example(name) => programs.example(name),
+        Printer::Bistro(words) => {
+            let mut command = programs.program("bistro");
+            command.args(words);
+            command
+        }
+    };
+    let output = command
         .stderr(std::process::Stdio::inherit())
         .output()
-        .context("cargo cannot be started")?;
+        .with_context(|| format!("{command:?} cannot be started"))?;
     if !output.status.success() {
-        bail!("{} cannot be generated: cargo {} failed", file.path, file.command.join(" "));
+        bail!("{} cannot be generated: {command:?} failed", file.path);
     }
     let mut text = String::from_utf8(output.stdout).context("what was generated is not text")?;
     if !text.ends_with('\n') {

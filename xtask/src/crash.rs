@@ -1,11 +1,10 @@
 //! `cargo xtask crash`: a crash campaign; the campaign itself is `tests/crash`.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
-use crate::report;
+use crate::{programs::Programs, report};
 
 /// The words of the command, which go to the campaign as they are (`--help` tells them).
 #[derive(ClapArgs)]
@@ -17,10 +16,6 @@ pub(crate) struct Args {
 
 /// Runs the campaign.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let status = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--locked", "--package", "bistro-crash", "--"])
-        .args(&args.campaign)
-        .status()
-        .context("cargo cannot be started")?;
+    let status = Programs::build()?.attack("bistro-crash", &args.campaign)?;
     Ok(if status.success() { ExitCode::SUCCESS } else { report::FOUND.into() })
 }

@@ -9,6 +9,7 @@ mod cli;
 mod codegen;
 mod crash;
 mod docs_links;
+mod programs;
 mod provision;
 mod report;
 mod schemathesis;

@@ -1,12 +1,11 @@
 //! `cargo xtask schemathesis`: sends a platform whatever its OpenAPI document allows and forbids; what
 //! does so is `tests/schemathesis`.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
-use crate::report;
+use crate::{programs::Programs, report};
 
 /// The words of the command, which go on as they are (`--help` tells them).
 #[derive(ClapArgs)]
@@ -18,11 +17,7 @@ pub(crate) struct Args {
 
 /// Runs it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let status = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--locked", "--package", "bistro-schemathesis", "--"])
-        .args(&args.run)
-        .status()
-        .context("cargo cannot be started")?;
+    let status = Programs::build()?.attack("bistro-schemathesis", &args.run)?;
     Ok(match status.code() {
         Some(0) => ExitCode::SUCCESS,
         Some(1) => report::FOUND.into(),

@@ -8,88 +8,65 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::report;
+use crate::{programs::Programs, report};
 
 /// One run of something that tests.
 struct Pass {
     what: &'static str,
-    arguments: &'static [&'static str],
-    environment: &'static [(&'static str, &'static str)],
-    /// Whether cargo's test runner counts, or the run is one test by itself.
-    counts: bool,
+    run: Run,
+}
+
+/// What is run.
+enum Run {
+    /// Cargo's test runner, which counts, with these arguments and more environment.
+    Tests(&'static [&'static str], &'static [(&'static str, &'static str)]),
+    /// A program of the workspace, which is one test by itself, with these arguments.
+    Program(&'static str, &'static [&'static str]),
 }
 
 /// The runs. Documentation has no tests that need servers, so only targets are run.
 const PASSES: &[Pass] = &[
     Pass {
         what: "every test",
-        arguments: &["test", "--no-fail-fast", "--workspace", "--lib", "--bins", "--tests"],
-        environment: &[],
-        counts: true,
+        run: Run::Tests(&["--no-fail-fast", "--workspace", "--lib", "--bins", "--tests"], &[]),
     },
     Pass {
         what: "what tests the API, with roles of one process that call each other over sockets",
         // All packages, as before: with some of them alone, half of what they use is built again.
-        arguments: &[
-            "test",
-            "--no-fail-fast",
-            "--workspace",
-            "--lib",
-            "--test",
-            "scenarios",
-            "--test",
-            "readme",
-            "--",
-            // One process per role calls over sockets anyway, on servers.
-            "--skip",
-            "split",
-            "--skip",
-            "servers",
-        ],
-        environment: &[("BISTRO__GRPC__IN_PROCESS", "false")],
-        counts: true,
+        run: Run::Tests(
+            &[
+                "--no-fail-fast",
+                "--workspace",
+                "--lib",
+                "--test",
+                "scenarios",
+                "--test",
+                "readme",
+                "--",
+                // One process per role calls over sockets anyway, on servers.
+                "--skip",
+                "split",
+                "--skip",
+                "servers",
+            ],
+            &[("BISTRO__GRPC__IN_PROCESS", "false")],
+        ),
     },
     Pass {
         what: "25 kills on the embedded engine",
-        arguments: &[
-            "run",
-            "--package",
-            "bistro-crash",
-            "--",
-            "--kills",
-            "25",
-            "--engine",
-            "embedded",
-        ],
-        environment: &[],
-        counts: false,
+        run: Run::Program("bistro-crash", &["--kills", "25", "--engine", "embedded"]),
     },
     Pass {
         what: "25 kills on MongoDB and RabbitMQ",
-        arguments: &[
-            "run",
-            "--package",
-            "bistro-crash",
-            "--",
-            "--kills",
-            "25",
-            "--engine",
-            "servers",
-        ],
-        environment: &[],
-        counts: false,
+        run: Run::Program("bistro-crash", &["--kills", "25", "--engine", "servers"]),
     },
     Pass {
         what: "schemathesis on the embedded engine",
-        arguments: &["run", "--package", "bistro-schemathesis", "--", "--engine", "embedded"],
-        environment: &[],
-        counts: false,
+        run: Run::Program("bistro-schemathesis", &["--engine", "embedded"]),
     },
     Pass {
         what: "schemathesis on MongoDB and RabbitMQ",
-        arguments: &["run", "--package", "bistro-schemathesis", "--", "--engine", "servers"],
-        environment: &[],
-        counts: false,
+        run: Run::Program("bistro-schemathesis", &["--engine", "servers"]),
     },
 ];
 
@@ -107,8 +84,16 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let mut whole = true;
     for pass in PASSES {
         report::line(format_args!("=== {}", pass.what));
-        let (counted, succeeded) = run_pass(pass)?;
-        let tally = judge(pass, counted, succeeded);
+        let tally = match pass.run {
+            Run::Tests(arguments, environment) => {
+                let (counted, succeeded) = run_tests(arguments, environment)?;
+                judge(counted, succeeded)
+            }
+            Run::Program(name, arguments) => {
+                let succeeded = Programs::build()?.attack(name, arguments)?.success();
+                Tally { passed: succeeded.into(), failed: (!succeeded).into(), ignored: 0 }
+            }
+        };
         if tally.failed > 0 {
             report::problem(format_args!("=== {}: {} failed", pass.what, tally.failed));
         }
@@ -120,12 +105,9 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     Ok(if whole { ExitCode::SUCCESS } else { report::FOUND.into() })
 }
 
-/// What a pass adds to the sum, whose counted tests and exit code are these: a failure of its own
-/// when it did not even build, broke off, or tested nothing.
-fn judge(pass: &Pass, counted: Tally, succeeded: bool) -> Tally {
-    if !pass.counts {
-        return Tally { passed: succeeded.into(), failed: (!succeeded).into(), ignored: 0 };
-    }
+/// What a run of tests adds to the sum that counted these and ended well or not: a failure of its
+/// own when it did not even build, broke off, or tested nothing.
+fn judge(counted: Tally, succeeded: bool) -> Tally {
     let tested_nothing = counted.passed == 0;
     let failed_silently = counted.failed == 0 && (!succeeded || tested_nothing);
     Tally { failed: counted.failed + u64::from(failed_silently), ..counted }
@@ -139,13 +121,12 @@ impl Tally {
     }
 }
 
-/// Runs `pass`; the tests that it counted, and whether it ended well.
-fn run_pass(pass: &Pass) -> anyhow::Result<(Tally, bool)> {
-    let (command, arguments) = pass.arguments.split_first().context("a pass has a command")?;
+/// Runs tests; those that it counted, and whether it ended well.
+fn run_tests(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<(Tally, bool)> {
     let mut child = Command::new(env!("CARGO"))
-        .args([*command, "--locked"])
+        .args(["test", "--locked"])
         .args(arguments)
-        .envs(pass.environment.iter().copied())
+        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .spawn()
         .context("cargo cannot be started")?;
@@ -178,8 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pass_that_does_not_build_or_tests_nothing_has_failed() {
-        let pass = |counts| Pass { what: "", arguments: &[], environment: &[], counts };
+    fn a_run_that_does_not_build_or_tests_nothing_has_failed() {
         let tally = |passed, failed| Tally { passed, failed, ignored: 1 };
         for (counted, succeeded, failed) in [
             (tally(3, 0), true, 0),
@@ -191,11 +171,8 @@ mod tests {
             (tally(0, 0), true, 1),
         ] {
             let expected = Tally { failed, ..counted };
-            assert_eq!(judge(&pass(true), counted, succeeded), expected, "{counted:?}");
+            assert_eq!(judge(counted, succeeded), expected, "{counted:?}");
         }
-        let one = |passed, failed| Tally { passed, failed, ignored: 0 };
-        assert_eq!(judge(&pass(false), Tally::default(), true), one(1, 0));
-        assert_eq!(judge(&pass(false), Tally::default(), false), one(0, 1));
     }
 
     #[test]

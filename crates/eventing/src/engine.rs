@@ -8,7 +8,7 @@ use bistro_store::{
     CallChain, Cause, Committed, Document, Key, OpenCall, OutboxEvent, Store, StoreError, Work,
 };
 use prometheus::Registry;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
@@ -52,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) call_permits: Arc<Semaphore>,
     pub(crate) outbox: mpsc::UnboundedSender<OutboxEvent>,
     outbox_end: parking_lot::Mutex<Option<mpsc::UnboundedReceiver<OutboxEvent>>>,
+    /// Told of timers that are due before the next look for them.
+    pub(crate) timer_set: Notify,
     made_calls: mpsc::UnboundedSender<Made>,
     made_calls_end: parking_lot::Mutex<Option<mpsc::UnboundedReceiver<Made>>>,
     /// Told to end the streams that never end by themselves.
@@ -82,6 +84,7 @@ impl Engine {
             lists: Lists::default(),
             calls: CallsUnderWay::default(),
             call_permits,
+            timer_set: Notify::new(),
             outbox,
             outbox_end: parking_lot::Mutex::new(Some(outbox_end)),
             made_calls,
@@ -223,6 +226,7 @@ impl Engine {
         let event_count = work.events.len();
         let relays = !self.store().publishes_at_commit();
         let events = if relays { work.events.clone() } else { Vec::new() };
+        let first_timer = work.timers.iter().filter_map(|timer| timer.at).min();
         // There the commit also takes its cause out of the queue.
         let marks = !relays && matches!(work.cause, Cause::Message { .. });
 
@@ -246,6 +250,10 @@ impl Engine {
                 metrics.events.inc_by(event_count as u64);
                 if let Some(document) = anchor {
                     self.hand_over(&document, calls, events);
+                }
+                let next_look = self.now() + self.options().timer_interval;
+                if first_timer.is_some_and(|at| at < next_look) {
+                    self.0.timer_set.notify_one();
                 }
                 self.0.wakeups.wake(outlook);
             }

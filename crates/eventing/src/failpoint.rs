@@ -1,6 +1,6 @@
 //! Named points at which a crash campaign kills the process, as `kill -9` would.
 //!
-//! Without the `failpoints` feature a point is nothing at all.
+//! They are in debug builds only; in what is shipped a point is nothing at all.
 
 /// Every point there is, for campaigns to choose from.
 ///
@@ -22,7 +22,7 @@ pub const POINTS: &[&str] = &[
     "timer.before",
 ];
 
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 mod armed {
     //! The one point that is armed, and how many passes it still allows.
 
@@ -52,10 +52,10 @@ mod armed {
     }
 }
 
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 pub use armed::{arm, pass};
 
 /// Passes `point`: nothing happens in this build.
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(debug_assertions))]
 #[inline]
 pub const fn pass(_point: &str) {}

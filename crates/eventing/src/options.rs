@@ -15,8 +15,11 @@ pub struct Options {
     pub sweep_interval: Duration,
     /// How old a call or event is before a sweeper takes it up; until then its committer has it.
     pub sweep_age: Duration,
-    /// How often due timers are looked for.
+    /// How often due timers are looked for, and how far ahead. One that another process sets may
+    /// fire so much late.
     pub timer_interval: Duration,
+    /// The least time between two looks: so much late a timer of this process may fire.
+    pub timer_pause: Duration,
     /// How often what waits in the queues is counted for the gauges, at most.
     pub gauge_interval: Duration,
     /// The deadline of one call.
@@ -37,7 +40,8 @@ impl Default for Options {
             backoff_cap: Duration::from_secs(60),
             sweep_interval: Duration::from_secs(1),
             sweep_age: Duration::from_secs(5),
-            timer_interval: Duration::from_millis(200),
+            timer_interval: Duration::from_secs(1),
+            timer_pause: Duration::from_millis(200),
             gauge_interval: Duration::from_secs(10),
             call_timeout: Duration::from_secs(10),
             prefetch: 128,

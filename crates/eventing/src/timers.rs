@@ -20,18 +20,27 @@ const MOST: usize = 1024;
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Fires timers until the engine stops.
+///
+/// Looking costs a query for every collection of the role, and a platform that nobody uses looks
+/// all day. So a look also shows what is due until the next one, and each of those is fired at its
+/// moment; whoever sets a timer that is due sooner says so.
 pub(crate) async fn run(engine: Engine, reactor: Arc<dyn Reactor>) -> Result<(), Error> {
     let stop = engine.0.stop.clone();
     let mut put_off = PutOff::default();
     while !stop.is_cancelled() {
         let now = engine.now();
+        let mut next = now + engine.options().timer_interval;
         let limit = (BATCH + put_off.0.len()).min(MOST);
-        let due = engine.store().due_timers(engine.role(), now, u32::try_from(limit).unwrap_or(1));
-        let full = match due.await {
-            Ok(due) => {
-                let full = due.len() >= limit;
-                let due = put_off.sort(due, full, now);
-                fire_all(&engine, &reactor, due, &mut put_off).await >= BATCH && full
+        let shown =
+            engine.store().due_timers(engine.role(), next, u32::try_from(limit).unwrap_or(1));
+        let more = match shown.await {
+            Ok(shown) => {
+                let full = shown.len() >= limit;
+                let later = shown.iter().map(|timer| timer.at).find(|at| *at > now);
+                let due = put_off.sort(shown, full, now);
+                let fired = fire_all(&engine, &reactor, due, &mut put_off).await;
+                next = later.into_iter().chain(put_off.first()).fold(next, Ord::min);
+                fired >= BATCH && full
             }
             Err(_) if stop.is_cancelled() => return Ok(()),
             Err(error) => {
@@ -39,15 +48,27 @@ pub(crate) async fn run(engine: Engine, reactor: Arc<dyn Reactor>) -> Result<(),
                 false
             }
         };
-        if full {
+        if more {
             continue;
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(engine.options().timer_interval) => {}
+            () = rest(&engine, next) => {}
         }
     }
     Ok(())
+}
+
+/// Waits for the moment `next`, or until a timer is set that may be due sooner; a little in any
+/// case.
+async fn rest(engine: &Engine, next: Timestamp) {
+    let pause = engine.options().timer_pause;
+    tokio::time::sleep(pause).await;
+    let left = next.since(engine.now());
+    tokio::select! {
+        () = engine.0.timer_set.notified() => {}
+        () = tokio::time::sleep(left) => {}
+    }
 }
 
 /// Timers whose reaction failed, and when each is tried again. Lost with the process: the next one
@@ -56,18 +77,22 @@ pub(crate) async fn run(engine: Engine, reactor: Arc<dyn Reactor>) -> Result<(),
 struct PutOff(HashMap<String, (u32, Timestamp)>);
 
 impl PutOff {
-    /// Those of the `due` that are to be tried now. Unless the list is `full`, what is not on it
+    /// Those of the `shown` that are to be tried now. Unless the list is `full`, what is not on it
     /// is consumed, moved or cancelled, and forgotten here.
-    fn sort(&mut self, mut due: Vec<DueTimer>, full: bool, now: Timestamp) -> Vec<DueTimer> {
-        if self.0.is_empty() {
-            return due;
-        }
-        if !full {
-            let there: HashSet<String> = due.iter().map(firing).collect();
+    fn sort(&mut self, mut shown: Vec<DueTimer>, full: bool, now: Timestamp) -> Vec<DueTimer> {
+        if !full && !self.0.is_empty() {
+            let there: HashSet<String> = shown.iter().map(firing).collect();
             self.0.retain(|timer, _| there.contains(timer));
         }
-        due.retain(|timer| self.0.get(&firing(timer)).is_none_or(|(_, until)| *until <= now));
-        due
+        shown.retain(|timer| {
+            timer.at <= now && self.0.get(&firing(timer)).is_none_or(|(_, until)| *until <= now)
+        });
+        shown
+    }
+
+    /// When the first of them is tried again.
+    fn first(&self) -> Option<Timestamp> {
+        self.0.values().map(|(_, until)| *until).min()
     }
 
     /// Notes that `timer` failed once more.

@@ -18,6 +18,7 @@ use crate::wait;
 mod mongo;
 mod mongo_wire;
 mod rabbit;
+mod virtual_hosts;
 
 pub use mongo::Mongo;
 pub use rabbit::Rabbit;
@@ -94,6 +95,10 @@ impl<E: Engine> Server<E> {
 
     async fn start_in(sandbox: Sandbox, data: PathBuf) -> Result<Self> {
         let engine = E::prepare(&sandbox)?;
+        Self::launch(engine, sandbox, data).await
+    }
+
+    async fn launch(engine: E, sandbox: Sandbox, data: PathBuf) -> Result<Self> {
         let port = Port::reserve()?;
         let process = sandbox.spawn(engine.command(&sandbox, &data, port.addr()), E::NAME)?;
         let mut server = Self { engine, process, sandbox, data, port };

@@ -1,6 +1,6 @@
 //! Opens the engines that the configuration names.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bistro_bus::{Bus, Queue};
 use bistro_bus_embedded::EmbeddedBus;
@@ -11,8 +11,13 @@ use bistro_eventing::{SHELF, StoreShelf};
 use bistro_store::{Collection, Store};
 use bistro_store_embedded::Embedded;
 use bistro_store_mongo::{MongoOptions, MongoStore};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
 
 use crate::roles;
+
+/// Between two attempts to reach a broker that does not answer yet.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// The engines of this process.
 pub(crate) struct Backends {
@@ -35,6 +40,20 @@ impl Backends {
             }
             // The configuration only lets matching pairs through.
             _ => embedded(config, collections, clock),
+        }
+    }
+
+    /// Declares the queues of every role; a broker that does not answer yet is given `patience`.
+    pub(crate) async fn declare_queues(&self, patience: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let Err(error) = self.bus.declare(&roles::queues()).await else { return Ok(()) };
+            let error = Error::from(error);
+            if error.code() != ErrorCode::Unavailable || Instant::now() >= deadline {
+                return Err(error);
+            }
+            warn!(cause = error.chain(), "the queues cannot be declared yet");
+            sleep(PAUSE).await;
         }
     }
 

@@ -58,8 +58,8 @@ enum Command {
         #[arg(long)]
         demo: bool,
         /// Kill this process when it passes POINT for the NTH time, for crash campaigns.
-        #[cfg(feature = "failpoints")]
-        #[arg(long, value_name = "POINT:NTH")]
+        #[cfg(debug_assertions)]
+        #[arg(long, value_name = "POINT:NTH", hide = true)]
         failpoint: Option<String>,
     },
     /// List the roles, what each needs, and the ports.
@@ -227,9 +227,9 @@ fn wants_json(words: &[OsString]) -> bool {
 /// Does what the words say; whether all was as it should be.
 fn run(cli: Cli) -> Result<bool, Error> {
     match cli.command {
-        #[cfg(not(feature = "failpoints"))]
+        #[cfg(not(debug_assertions))]
         Command::Serve { config, target, demo } => served(config, &target, demo),
-        #[cfg(feature = "failpoints")]
+        #[cfg(debug_assertions)]
         Command::Serve { config, target, demo, failpoint } => {
             arm(failpoint.as_deref()).and_then(|()| served(config, &target, demo))
         }
@@ -268,7 +268,7 @@ fn served(config: Option<PathBuf>, targets: &[String], demo: bool) -> Result<boo
 }
 
 /// Arms a fail point written as `point:nth`.
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 fn arm(failpoint: Option<&str>) -> Result<(), Error> {
     let Some(text) = failpoint else { return Ok(()) };
     let armed = text

@@ -9,6 +9,9 @@ use clap::{Parser, ValueEnum};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "crash")]
 pub(crate) struct Arguments {
+    /// The program to kill: a debug build, which has fail points.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: PathBuf,
     /// How often something is killed.
     #[arg(long, default_value_t = 25)]
     pub(crate) kills: u32,

@@ -11,7 +11,7 @@ use crate::{
     arguments::{Arguments, Engine},
     mischief::{Ends, Mischief},
     orders,
-    platform::{self, Platform},
+    platform::Platform,
     play::Playing,
     report,
 };
@@ -81,19 +81,17 @@ impl Kill {
 
 /// Runs the campaign.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
-    report::line("building the program with its fail points");
-    let program = platform::build()?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?
-        .block_on(attack(arguments, program))
+        .block_on(attack(arguments))
 }
 
-async fn attack(arguments: &Arguments, program: PathBuf) -> Result<Outcome> {
+async fn attack(arguments: &Arguments) -> Result<Outcome> {
     let began = Instant::now();
     let mut rng = SmallRng::seed_from_u64(arguments.seed);
-    let mut platform = Platform::new(arguments.engine, program).await?;
+    let mut platform = Platform::new(arguments.engine, &arguments.program).await?;
     prepare(&mut platform, arguments).await?;
     let mischief = Mischief::prepare(&platform.url()).await?;
     let (enough, stop) = watch::channel(false);

@@ -43,7 +43,7 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    pub(crate) async fn new(engine: Engine, program: PathBuf) -> Result<Self> {
+    pub(crate) async fn new(engine: Engine, program: &Path) -> Result<Self> {
         let servers = match engine {
             Engine::Embedded => None,
             Engine::Servers => Some(Servers {
@@ -55,7 +55,7 @@ impl Platform {
             sandbox: Sandbox::new("crash")?,
             servers,
             engine,
-            program,
+            program: program.to_owned(),
             ports: [Port::reserve()?, Port::reserve()?, Port::reserve()?],
             serve: None,
         })
@@ -166,24 +166,4 @@ async fn answers(url: &str) -> bool {
     let Ok(uri) = url.parse() else { return false };
     let asked = tokio::time::timeout(Duration::from_secs(2), client.get(uri)).await;
     matches!(asked, Ok(Ok(response)) if response.status().is_success())
-}
-
-/// Builds the program with its fail points, into a target directory of its own, so that the
-/// ordinary build neither has them nor is built again because of them.
-pub(crate) fn build() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let target = match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => PathBuf::from(folder).join("crash"),
-        None => root.join("target/crash"),
-    };
-    let status = Command::new("cargo")
-        .current_dir(&root)
-        .args(["build", "--locked", "--package", "bistro", "--features", "failpoints"])
-        .env("CARGO_TARGET_DIR", &target)
-        .status()
-        .context("cargo cannot be started")?;
-    if !status.success() {
-        bail!("the program cannot be built");
-    }
-    Ok(target.join("debug/bistro"))
 }

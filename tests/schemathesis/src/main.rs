@@ -45,9 +45,9 @@ struct Arguments {
     /// a token is good for.
     #[arg(long, default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=3500))]
     max_time: u32,
-    /// The program to test; built if it is not given.
+    /// The program to test.
     #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
+    program: PathBuf,
 }
 
 /// What the platform runs on.
@@ -90,11 +90,7 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>> {
     if !schemathesis.exists() {
         bail!("there is no {}; run: cargo xtask provision", schemathesis.display());
     }
-    let program = match &arguments.program {
-        Some(program) => program.clone(),
-        None => platform::build()?,
-    };
-    let mut platform = Platform::start(arguments.engine, &program).await?;
+    let mut platform = Platform::start(arguments.engine, &arguments.program).await?;
     let people = platform.people().await?;
     let settings = platform.folder().join("schemathesis.toml");
     std::fs::write(&settings, settings::text(&people.things))?;

@@ -1,10 +1,6 @@
 //! The platform that is sent things, and the people who send them.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use bistro_client::{Client, Request};
@@ -191,19 +187,4 @@ async fn log_in(operator: &Client, email: &str) -> Result<Client> {
 async fn token(operator: &Client, email: &str) -> Result<String> {
     let body = json!({"email": email, "password": PASSWORD});
     text(&post(operator, "/sessions", &body).await?, "/access_token")
-}
-
-/// Builds the program.
-pub(crate) fn build() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let status = Command::new("cargo")
-        .current_dir(&root)
-        .args(["build", "--locked", "--package", "bistro"])
-        .status()
-        .context("cargo cannot be started")?;
-    if !status.success() {
-        bail!("the program cannot be built");
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-    Ok(target.join("debug/bistro"))
 }

@@ -15,9 +15,9 @@ use crate::locations::RABBITMQ_SERVER;
 use crate::ports::Port;
 use crate::sandbox::Sandbox;
 
-/// With less than this free, RabbitMQ stops every publisher, without an error. Little: only tests that fill a disk of
-/// their own are to see that.
-const CONFIGURATION: &str = "[{rabbit, [{disk_free_limit, 16000000}]}].\n";
+/// With fewer bytes than this free, RabbitMQ stops every publisher, without an error. Little: only tests that fill a
+/// disk of their own are to see that.
+const DISK_FREE_LIMIT: u32 = 16_000_000;
 
 /// The kind of a [`RabbitServer`](super::RabbitServer).
 #[derive(Debug)]
@@ -26,20 +26,29 @@ pub struct Rabbit {
     distribution: Port,
 }
 
+impl Rabbit {
+    /// Writes its configuration into the sandbox: what every test's node needs, then `more` terms of its application.
+    pub(super) fn configured(sandbox: &Sandbox, more: &str) -> Result<Self> {
+        ensure!(
+            Path::new(RABBITMQ_SERVER).exists(),
+            "there is no {RABBITMQ_SERVER}: run `cargo xtask provision`"
+        );
+        let configuration =
+            format!("[{{rabbit, [{{disk_free_limit, {DISK_FREE_LIMIT}}}{more}]}}].\n");
+        fs::write(sandbox.path().join("advanced.config"), configuration)
+            .context("cannot write RabbitMQ's configuration")?;
+        fs::write(sandbox.path().join("enabled_plugins"), "[].\n")
+            .context("cannot write RabbitMQ's plugins")?;
+        Ok(Self { distribution: Port::reserve()? })
+    }
+}
+
 impl Engine for Rabbit {
     const NAME: &'static str = "rabbitmq";
     const SMALL_DISK: u32 = 64;
 
     fn prepare(sandbox: &Sandbox) -> Result<Self> {
-        ensure!(
-            Path::new(RABBITMQ_SERVER).exists(),
-            "there is no {RABBITMQ_SERVER}: run `cargo xtask provision`"
-        );
-        fs::write(sandbox.path().join("advanced.config"), CONFIGURATION)
-            .context("cannot write RabbitMQ's configuration")?;
-        fs::write(sandbox.path().join("enabled_plugins"), "[].\n")
-            .context("cannot write RabbitMQ's plugins")?;
-        Ok(Self { distribution: Port::reserve()? })
+        Self::configured(sandbox, "")
     }
 
     fn command(&self, sandbox: &Sandbox, data: &Path, addr: SocketAddr) -> Command {

@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use bistro_config::{Config, Shutdown};
@@ -21,6 +22,9 @@ use tracing::{info, warn};
 
 use super::{http, secrets};
 use crate::{backends::Backends, roles};
+
+/// How long a broker may take that was started together with this process.
+const BROKER_START: Duration = Duration::from_mins(1);
 
 /// The bound ports of a process.
 pub(crate) struct Listeners {
@@ -125,7 +129,7 @@ impl Platform {
             order.iter().flat_map(|role| role.collections).copied().collect();
         let name = process_name(order);
         let backends = Backends::open(&config, &collections, &clock, &name).await?;
-        backends.bus.declare(&roles::queues()).await?;
+        backends.declare_queues(BROKER_START).await?;
 
         let mut built = Vec::new();
         for role in order {

@@ -47,26 +47,53 @@ const CONCURRENT_REQUESTS: usize = 8;
 /// A restaurant's.
 const RESTAURANT: &str = "rst_01jd3x8k4v9q2w7r5t6y8z0abc";
 
-/// Puts a role, with the name of its service, where `Peers` find it.
-type Provide = fn(&Peers, &'static str, &'static str, GrpcServer);
-
-/// In this process.
-fn directly(peers: &Peers, role: &'static str, _: &'static str, server: GrpcServer) {
-    peers.provide(role, server);
+/// Where the fakes are.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In this process.
+    Here,
+    /// Each behind a port of its own, until the test ends.
+    OverSockets,
 }
 
-/// Behind a port of its own, until the test ends.
-fn over_socket(peers: &Peers, role: &'static str, service: &'static str, server: GrpcServer) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    peers.remote(role, &format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    let listener = TcpListener::from_std(listener).unwrap();
-    tokio::spawn(async move {
-        let (port, mut roles) = GrpcPort::new().await.unwrap();
-        roles.add(&[service], &server);
-        roles.open();
-        port.serve(listener, CancellationToken::new()).await.unwrap();
-    });
+/// Where `Peers` look for a role, from before the first channel to it is made.
+struct Seat {
+    role: &'static str,
+    /// None in this process.
+    listener: Option<TcpListener>,
+}
+
+impl Seat {
+    fn take(peers: &Peers, role: &'static str, place: Place) -> Self {
+        let listener = match place {
+            Place::Here => {
+                peers.local(role);
+                None
+            }
+            Place::OverSockets => {
+                let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+                listener.set_nonblocking(true).unwrap();
+                let url = format!("http://{}", listener.local_addr().unwrap());
+                peers.remote(role, &url).unwrap();
+                Some(TcpListener::from_std(listener).unwrap())
+            }
+        };
+        Self { role, listener }
+    }
+
+    /// Lets `server` answer there, whose service is called `service`.
+    fn fill(self, peers: &Peers, service: &'static str, server: GrpcServer) {
+        let Some(listener) = self.listener else {
+            peers.provide(self.role, server);
+            return;
+        };
+        tokio::spawn(async move {
+            let (port, mut roles) = GrpcPort::new().await.unwrap();
+            roles.add(&[service], &server);
+            roles.open();
+            port.serve(listener, CancellationToken::new()).await.unwrap();
+        });
+    }
 }
 
 /// The gateway over fakes of accounts, orders and catalog. The other roles are still starting.
@@ -89,15 +116,15 @@ impl Bench {
     fn with(change: impl FnOnce(&mut Gateway)) -> Self {
         let environment = bistro_config::process_environment();
         let sockets = environment.get("BISTRO__GRPC__IN_PROCESS").is_some_and(|way| way == "false");
-        Self::build(change, if sockets { over_socket } else { directly })
+        Self::build(change, if sockets { Place::OverSockets } else { Place::Here })
     }
 
     /// For a clock that is paused: it jumps ahead whenever all that is waited for is a socket.
     fn paused(change: impl FnOnce(&mut Gateway)) -> Self {
-        Self::build(change, directly)
+        Self::build(change, Place::Here)
     }
 
-    fn build(change: impl FnOnce(&mut Gateway), provide: Provide) -> Self {
+    fn build(change: impl FnOnce(&mut Gateway), place: Place) -> Self {
         let clock = Arc::new(FixedClock::at(Timestamp::from_millis(1_700_000_000_000)));
         let shared: Arc<dyn Clock> = clock.clone();
         let authority = Arc::new(Authority::new(&[7; 32], Arc::clone(&shared)));
@@ -105,21 +132,21 @@ impl Bench {
         for role in crate::SPEC.needs {
             peers.local(role);
         }
+        let seats = ["accounts", "orders", "catalog"].map(|role| Seat::take(&peers, role, place));
         let accounts = peers.channel("accounts").unwrap();
         let verifier = TokenVerifier::new(Arc::clone(&authority), accounts, Arc::clone(&shared));
         let registry = Registry::new();
         let orders = FakeOrders::default();
-        let provide = |role, service, routes| {
-            let server = GrpcServer::new(role, routes, verifier.clone(), &registry).unwrap();
-            provide(&peers, role, service, server);
-        };
         let known = FakeAccounts::default();
-        let service = AccountsServer::new(known.clone());
-        provide("accounts", accounts_server::SERVICE_NAME, Routes::new(service));
-        let service = OrdersServer::new(orders.clone());
-        provide("orders", orders_server::SERVICE_NAME, Routes::new(service));
-        let service = CatalogServer::new(FakeCatalog);
-        provide("catalog", catalog_server::SERVICE_NAME, Routes::new(service));
+        let services = [
+            (accounts_server::SERVICE_NAME, Routes::new(AccountsServer::new(known.clone()))),
+            (orders_server::SERVICE_NAME, Routes::new(OrdersServer::new(orders.clone()))),
+            (catalog_server::SERVICE_NAME, Routes::new(CatalogServer::new(FakeCatalog))),
+        ];
+        for (seat, (service, routes)) in seats.into_iter().zip(services) {
+            let server = GrpcServer::new(seat.role, routes, verifier.clone(), &registry).unwrap();
+            seat.fill(&peers, service, server);
+        }
         let mut gateway = Gateway {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             request_timeout: Duration::from_secs(30),

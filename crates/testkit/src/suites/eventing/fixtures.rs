@@ -160,6 +160,7 @@ pub(crate) fn quick() -> Options {
         backoff_cap: Duration::from_millis(100),
         sweep_interval: Duration::from_millis(20),
         timer_interval: Duration::from_millis(10),
+        timer_pause: Duration::from_millis(5),
         gauge_interval: Duration::from_millis(20),
         ..Options::default()
     }
