@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+mod cargo;
 mod check_deps;
 mod cli;
 mod codegen;

@@ -12,6 +12,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
+use crate::cargo::cargo;
+
 /// What is built, as arguments of cargo; the tests are run with a part of it.
 const WHOLE: &[&str] = &["--workspace", "--lib", "--bins", "--tests", "--examples"];
 
@@ -21,7 +23,7 @@ pub(crate) struct Programs(PathBuf);
 impl Programs {
     /// Builds them.
     pub(crate) fn build() -> anyhow::Result<Self> {
-        let status = Command::new(env!("CARGO"))
+        let status = cargo()
             .args(["build", "--quiet", "--locked"])
             .args(WHOLE)
             .status()

@@ -3,12 +3,12 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    process::{Command, ExitCode, Stdio},
+    process::{ExitCode, Stdio},
 };
 
 use anyhow::Context as _;
 
-use crate::{programs::Programs, report};
+use crate::{cargo::cargo, programs::Programs, report};
 
 /// One run of something that tests.
 struct Pass {
@@ -23,6 +23,9 @@ enum Run {
     /// A program of the workspace, which is one test by itself, with these arguments.
     Program(&'static str, &'static [&'static str]),
 }
+
+/// Tests of one program that run at once: most wait for a platform, and leave processors to others.
+const AT_ONCE: &str = "4";
 
 /// The runs. Documentation has no tests that need servers, so only targets are run.
 const PASSES: &[Pass] = &[
@@ -123,9 +126,10 @@ impl Tally {
 
 /// Runs tests; those that it counted, and whether it ended well.
 fn run_tests(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<(Tally, bool)> {
-    let mut child = Command::new(env!("CARGO"))
+    let mut child = cargo()
         .args(["test", "--locked"])
         .args(arguments)
+        .env("RUST_TEST_THREADS", AT_ONCE)
         .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .spawn()
