@@ -18,6 +18,7 @@ on_every_topology!(
     a_key_is_its_users_own,
     a_revoked_key_is_of_no_use,
     a_key_has_the_part_it_was_given,
+    a_narrow_key_is_no_courier_and_no_founder,
     what_decides_who_gets_in_refuses_keys,
     keys_that_are_none_are_refused,
     administrators_list_and_revoke_keys,
@@ -210,6 +211,33 @@ async fn a_key_has_the_part_it_was_given(topology: Topology) {
     assert_eq!(sees(make(owner, chef).await).await, (false, true));
     let customer = json!({ "name": "customer", "roles": ["customer"] });
     assert_eq!(sees(make(owner, customer).await).await, (false, false));
+}
+
+async fn a_narrow_key_is_no_courier_and_no_founder(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let cora = Person::new(platform, "cora", &["courier"]).await;
+    post(&cora.client, "/couriers", &json!({ "name": "Cora" })).await.expect("a courier");
+    let narrow = json!({ "name": "orders only", "roles": ["customer"] });
+    let orders_only = holder(platform, &make(&cora, narrow.clone()).await);
+    let duty = Request::put("/api/v1/couriers/me/duty", &json!({ "on_duty": true }));
+    let refused = [
+        code(get(&orders_only, "/couriers/me").await),
+        code(get(&orders_only, "/couriers/me/deliveries").await),
+        code(orders_only.send(&duty).await),
+        code(delete(&orders_only, "/couriers/me").await),
+    ];
+    assert_eq!(refused, ["not_found"; 4]);
+    let whole = holder(platform, &make(&cora, json!({ "name": "all" })).await);
+    assert_eq!(get(&whole, "/couriers/me").await.expect("she is")["name"], "Cora");
+
+    // Whoever has just founded one may change it with the token of before; a narrow key may not.
+    let restaurant = Restaurant::open(platform, &[("Naan", 250, None)]).await;
+    let path = format!("/restaurants/{}", restaurant.id);
+    for narrow in [narrow, json!({ "name": "chef", "roles": ["chef"] })] {
+        let key = holder(platform, &make(&restaurant.owner, narrow).await);
+        assert_eq!(code(delete(&key, &path).await), "permission_denied");
+    }
+    get(&platform.anybody(), &path).await.expect("it is still there");
 }
 
 async fn what_decides_who_gets_in_refuses_keys(topology: Topology) {

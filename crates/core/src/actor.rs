@@ -136,6 +136,9 @@ pub enum Principal {
         roles: Vec<Role>,
         /// Where the user works.
         memberships: Vec<Membership>,
+        /// Whether a program asks with an API key of the user, which has what the user had a
+        /// moment ago, or less.
+        api_key: bool,
     },
     /// A role of the platform that speaks for itself.
     Workload(String),
@@ -247,6 +250,7 @@ mod tests {
                 restaurant: Id::from_bits(restaurant),
                 role: StaffRole::Chef,
             }],
+            api_key: false,
         }
     }
 

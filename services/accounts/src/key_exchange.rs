@@ -55,6 +55,7 @@ impl AccountsService {
         // The key is the token's session: nothing is one that has its id.
         let session = key.id.sibling();
         let claims = AccessClaims::new(user.id, session, roles, &memberships, now, lifetime);
+        let claims = AccessClaims { key: true, ..claims };
         Ok(ExchangeApiKeyResponse {
             access_token: signer.access(&claims)?,
             good_for_ms: i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX),

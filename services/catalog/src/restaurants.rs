@@ -206,7 +206,7 @@ impl Catalog {
 
     /// Passes who works for the restaurant in one of `roles`, owners, and whoever made it a moment
     /// ago: the token that made it does not say yet that its user owns it. That ends when such a
-    /// token has expired.
+    /// token has expired. An API key needs no such grace, and may be narrower than its user.
     pub(crate) async fn require_staff(
         &self,
         principal: &Principal,
@@ -216,7 +216,7 @@ impl Catalog {
         let Err(refused) = principal.require_staff(id, roles) else {
             return Ok(());
         };
-        let Some(user) = principal.user() else {
+        let &Principal::User { id: user, api_key: false, .. } = principal else {
             return Err(refused);
         };
         let restaurant = self.restaurant(id).await?;
@@ -301,6 +301,7 @@ mod tests {
             session: Id::from_bits(78),
             roles: vec![Role::Restaurateur],
             memberships: (1_u128..).take(memberships).map(membership).collect(),
+            api_key: false,
         }
     }
 

@@ -12,15 +12,27 @@ use bistro_store::{DocumentRef, Query, StoreExt as _, Versioned, Work};
 
 use crate::{
     courier::{self, Courier, ON_DUTY},
+    erasure::is_erased,
     present,
     service::DeliveryService,
     shift::{BY_COURIER, Shift},
     tracking,
 };
 
-/// The courier that the asking user is.
+/// The courier that the asking user is. Who asks without the role, as a program does whose API key
+/// was not given it, is nobody's courier.
 pub(crate) fn own(principal: &Principal) -> Result<Id<kinds::Courier>, Error> {
-    Ok(principal.require_user()?.sibling())
+    let id = principal.require_user()?.sibling();
+    if is_courier(principal, id) { Ok(id) } else { Err(hidden(principal, id)) }
+}
+
+/// Whether who asks is this courier, and asks as one.
+pub(crate) fn is_courier(principal: &Principal, id: Id<kinds::Courier>) -> bool {
+    matches!(
+        principal,
+        Principal::User { id: user, roles, .. }
+            if user.sibling() == id && roles.contains(&Role::Courier)
+    )
 }
 
 /// The courier that a request is about: the one it names, or the asking user.
@@ -31,20 +43,16 @@ fn named(principal: &Principal, id: &str) -> Result<Id<kinds::Courier>, Error> {
     id.parse().map_err(|cause| Error::field("id", format!("{cause}")))
 }
 
-fn is_self(principal: &Principal, id: Id<kinds::Courier>) -> bool {
-    principal.user().map(Id::sibling) == Some(id)
-}
-
 /// Couriers are nobody else's business, so others are not even told that there is one.
 fn may_see(principal: &Principal, id: Id<kinds::Courier>) -> Result<(), Error> {
-    let may = is_self(principal, id)
+    let may = is_courier(principal, id)
         || principal.require_support().is_ok()
         || matches!(principal, Principal::Workload(_));
     if may { Ok(()) } else { Err(hidden(principal, id)) }
 }
 
 fn may_change(principal: &Principal, id: Id<kinds::Courier>) -> Result<(), Error> {
-    if is_self(principal, id) {
+    if is_courier(principal, id) {
         return Ok(());
     }
     // Whoever may see the courier is told why not.
@@ -86,9 +94,9 @@ impl DeliveryService {
         asked: &Asked,
         request: &CreateCourierRequest,
     ) -> Result<CourierMessage, Error> {
-        let id = own(&asked.principal)?;
-        if !matches!(&asked.principal, Principal::User { roles, .. } if roles.contains(&Role::Courier))
-        {
+        let user = asked.principal.require_user()?;
+        let id = user.sibling();
+        if !is_courier(&asked.principal, id) {
             let message =
                 "only users with the role courier may; register with roles: [\"courier\"]";
             return Err(Error::new(ErrorCode::PermissionDenied, message));
@@ -98,6 +106,10 @@ impl DeliveryService {
         let name = &name;
         let command = asked.command("delivery.create_courier", request)?;
         let decide = |mut work: Work| async move {
+            if is_erased(&self.engine, Some(user)).await? {
+                let message = "the user is erased and leaves nothing behind";
+                return Err(Error::new(ErrorCode::PermissionDenied, message));
+            }
             if let Some(there) = self.engine.store().load::<Courier>(&id.to_string()).await? {
                 let message = if there.deleted {
                     "the user was a courier and left for good; register another user"

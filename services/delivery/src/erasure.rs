@@ -70,16 +70,26 @@ pub(crate) async fn begin(
         return Ok(false);
     }
     work.insert(&Erasure { user, asked_at: work.time, done: false })?;
-    let courier: Id<kinds::Courier> = user.sibling();
-    if let Some(before) = engine.store().load::<Courier>(&courier.to_string()).await?
-        && !(before.deleted && before.name.is_empty())
-    {
-        leave(engine, work, &before, |gone| gone.name.clear()).await?;
-    }
+    forget_courier(engine, work, user).await?;
     let told = batch(engine, user).await?;
     erase(work, &told.items)?;
     look_again(work, user, told.next.is_some());
     Ok(true)
+}
+
+/// Lets the courier leave that `user` is, without a name.
+async fn forget_courier(
+    engine: &Engine,
+    work: &mut Work,
+    user: Id<kinds::User>,
+) -> Result<(), Error> {
+    let courier: Id<kinds::Courier> = user.sibling();
+    match engine.store().load::<Courier>(&courier.to_string()).await? {
+        Some(before) if !(before.deleted && before.name.is_empty()) => {
+            leave(engine, work, &before, |gone| gone.name.clear()).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Erases the next batch; false if there is nothing to do any more.
@@ -93,6 +103,8 @@ pub(crate) async fn go_on(engine: &Engine, work: &mut Work, user: &str) -> Resul
     after.done = !more && work.time >= after.asked_at + AGAIN;
     // First: the timer that fired is this document's.
     work.replace(&before, &after)?;
+    // A token of the user's may have made one meanwhile.
+    forget_courier(engine, work, after.user).await?;
     erase(work, &told.items)?;
     if !after.done {
         look_again(work, after.user, more);

@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::{
     assignment::OFFER_TIMER,
     courier::Courier,
-    couriers::own,
+    couriers::{is_courier, own},
     delivery::{Delivery, State, Step},
     erasure,
     failure::FailCode,
@@ -262,7 +262,7 @@ pub(crate) fn delivery_id(text: &str) -> Result<Id<kinds::Delivery>, Error> {
 }
 
 pub(crate) fn is_courier_of(principal: &Principal, delivery: &Delivery) -> bool {
-    principal.user().is_some_and(|user| delivery.courier == Some(user.sibling()))
+    delivery.courier.is_some_and(|courier| is_courier(principal, courier))
 }
 
 /// Passes the courier and administrators; and those who look after deliveries: when the courier's

@@ -285,6 +285,7 @@ mod tests {
             session: Id::from_bits(1),
             roles: roles.to_vec(),
             memberships: Vec::new(),
+            api_key: false,
         }
     }
 

@@ -468,6 +468,7 @@ mod tests {
             session: Id::from_bits(1),
             roles: Vec::new(),
             memberships: Vec::new(),
+            api_key: false,
         };
         let rating = Rating {
             id: Id::from_bits(5),

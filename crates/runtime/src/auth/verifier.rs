@@ -38,6 +38,9 @@ pub struct AccessClaims {
     /// Where the user works, as it was when the token was issued.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rst: Vec<(Id<kinds::Restaurant>, StaffRole)>,
+    /// Whether an API key was traded for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub key: bool,
 }
 
 impl AccessClaims {
@@ -60,6 +63,7 @@ impl AccessClaims {
             iat: now.as_secs(),
             roles,
             rst: memberships.iter().map(|member| (member.restaurant, member.role)).collect(),
+            key: false,
         }
     }
 
@@ -71,6 +75,7 @@ impl AccessClaims {
             session: self.sid,
             roles: self.roles,
             memberships: memberships.collect(),
+            api_key: self.key,
         }
     }
 }

@@ -53,6 +53,9 @@ impl Engine for Mongo {
             // Small: several of these run beside a build.
             .args(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "100"])
             .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+            // Every test brings hundreds of files, and files count against the process's limit while they are open: by
+            // default for ten minutes after anybody used them.
+            .args(["--setParameter", "wiredTigerFileHandleCloseIdleTime=30"])
             // A client killed in the middle of a transaction keeps its documents locked for this
             // long; the default is a minute.
             .args(["--setParameter", "transactionLifetimeLimitSeconds=10"])

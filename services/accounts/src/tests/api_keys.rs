@@ -68,10 +68,12 @@ async fn a_key_is_traded_for_a_token_of_its_user() {
 
     let traded = exchange(&platform, &key.text).await.unwrap();
     assert_eq!(traded.good_for_ms, 300_000);
-    let Principal::User { id, session, roles, memberships } = speaks(&platform, &traded).await
+    let Principal::User { id, session, roles, memberships, api_key } =
+        speaks(&platform, &traded).await
     else {
         panic!()
     };
+    assert!(api_key, "roles know that a key asks");
     assert_eq!((id.to_string(), session.sibling()), (key.user_id.clone(), text.id));
     assert_eq!((roles, memberships), (vec![Role::Customer], Vec::new()));
 

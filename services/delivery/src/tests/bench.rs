@@ -79,6 +79,7 @@ fn with(id: Id<kinds::User>, roles: &[Role], memberships: &[Membership]) -> Prin
         session: Id::from_bits(1),
         roles: roles.to_vec(),
         memberships: memberships.to_vec(),
+        api_key: false,
     }
 }
 

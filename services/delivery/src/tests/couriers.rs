@@ -208,6 +208,11 @@ async fn who_is_erased_leaves_no_name_and_no_place() {
         .await;
     assert_eq!(bench.stored(1).await.version, version, "once is enough");
     bench.erased(Id::from_bits(999)).await;
+    // A token outlives its user's erasure by minutes.
+    let new = CreateCourierRequest { name: "Late".to_owned(), capacity: 1 };
+    let (asked, new) = asked(&rider(999), new);
+    let late = bench.service.create_courier(&asked, &new).await;
+    assert_eq!(refusal(late), ErrorCode::PermissionDenied);
 }
 
 #[tokio::test]

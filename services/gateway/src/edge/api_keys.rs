@@ -58,12 +58,14 @@ pub(super) async fn put_token(
             request.headers_mut().insert(header::AUTHORIZATION, token);
             Ok(Some(key))
         }
-        Err(error) => {
+        // That accounts is away is nobody's fault who asks.
+        Err(error) if error.code() == ErrorCode::Unauthenticated => {
             let (left, verdict) = edge.by_address.admit(asker, now);
             *standing = Some(left);
             verdict?;
             Err(error)
         }
+        Err(error) => Err(error),
     }
 }
 

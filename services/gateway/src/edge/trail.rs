@@ -120,6 +120,7 @@ mod tests {
             session: Id::from_bits(2),
             roles: vec![role],
             memberships: Vec::new(),
+            api_key: false,
         }
     }
 

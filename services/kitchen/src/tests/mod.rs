@@ -114,6 +114,7 @@ fn staff(role: StaffRole, restaurant: Id<kinds::Restaurant>) -> Principal {
         session: Id::from_bits(8),
         roles: vec![Role::Customer],
         memberships: vec![Membership { restaurant, role }],
+        api_key: false,
     }
 }
 

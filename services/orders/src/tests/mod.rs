@@ -178,12 +178,13 @@ async fn allergies_warn_or_block_and_are_printed_for_the_kitchen() {
 fn staff(role: StaffRole) -> Principal {
     let Principal::User { id, session, roles, .. } = user(90) else { panic!() };
     let memberships = vec![bistro_core::Membership { restaurant: restaurant(), role }];
-    Principal::User { id, session, roles, memberships }
+    Principal::User { id, session, roles, memberships, api_key: false }
 }
 
 fn support() -> Principal {
     let Principal::User { id, session, memberships, .. } = user(91) else { panic!() };
-    Principal::User { id, session, roles: vec![bistro_core::Role::Support], memberships }
+    let roles = vec![bistro_core::Role::Support];
+    Principal::User { id, session, roles, memberships, api_key: false }
 }
 
 fn scheduled(slot: &str) -> v1::CreateQuoteRequest {

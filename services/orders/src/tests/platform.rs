@@ -86,6 +86,7 @@ pub(super) fn user(bits: u128) -> Principal {
         session: Id::from_bits(1),
         roles: vec![Role::Customer],
         memberships: Vec::new(),
+        api_key: false,
     }
 }
 

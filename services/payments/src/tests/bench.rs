@@ -216,14 +216,15 @@ pub(super) fn asked<M>(message: M, key: &str) -> (Asked, M) {
 
 pub(super) fn user(id: Id<kinds::User>) -> Principal {
     let (session, roles) = (Id::from_bits(2), vec![Role::Customer]);
-    Principal::User { id, session, roles, memberships: Vec::new() }
+    Principal::User { id, session, roles, memberships: Vec::new(), api_key: false }
 }
 
 /// A manager of the restaurant with these bits.
 pub(super) fn manager(restaurant: u128) -> Principal {
     let membership = Membership { restaurant: Id::from_bits(restaurant), role: StaffRole::Manager };
     let (id, session, roles) = (Id::from_bits(6), Id::from_bits(2), vec![Role::Restaurateur]);
-    Principal::User { id, session, roles, memberships: vec![membership] }
+    let memberships = vec![membership];
+    Principal::User { id, session, roles, memberships, api_key: false }
 }
 
 impl Bench {
