@@ -116,7 +116,9 @@ async fn a_forgotten_password_is_reset(topology: Topology) {
     let set =
         async |token: &str| put(&platform.anybody(), "/password-resets", None, &new(token)).await;
     let token = text(&reset, "/token");
-    let forged = format!("{}A", &token[..token.len() - 1]);
+    // Not the last: some of its bits say nothing.
+    let (head, tail) = token.split_at(token.len() - 2);
+    let forged = format!("{head}{}{}", if tail.starts_with('A') { 'B' } else { 'A' }, &tail[1..]);
     assert_eq!(code(set(&forged).await), "invalid_argument");
     set(token).await.expect("the new password");
     assert_eq!(code(set(token).await), "invalid_argument", "once is enough");

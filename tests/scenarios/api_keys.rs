@@ -233,7 +233,11 @@ async fn a_narrow_key_is_no_courier_and_no_founder(topology: Topology) {
     // Whoever has just founded one may change it with the token of before; a narrow key may not.
     let restaurant = Restaurant::open(platform, &[("Naan", 250, None)]).await;
     let path = format!("/restaurants/{}", restaurant.id);
-    for narrow in [narrow, json!({ "name": "chef", "roles": ["chef"] })] {
+    let other = Restaurant::open(platform, &[("Naan", 250, None)]).await;
+    let member =
+        format!("/restaurants/{}/members/{}", other.id, my_id(&restaurant.owner.client).await);
+    put(&platform.operator(), &member, None, &json!({ "role": "chef" })).await.expect("a chef");
+    for narrow in [narrow, json!({ "name": "elsewhere", "restaurant_ids": [other.id] })] {
         let key = holder(platform, &make(&restaurant.owner, narrow).await);
         assert_eq!(code(delete(&key, &path).await), "permission_denied");
     }
