@@ -395,7 +395,25 @@ pub(crate) fn capture_given_up(
     before: &Versioned<Order>,
     reason: &str,
 ) -> Result<bool, Error> {
-    let problem = format!("{CAPTURE_CALL}: {reason}");
+    note_new_problem(work, before, format!("{CAPTURE_CALL}: {reason}"))
+}
+
+/// Money of the order that was given back came back, for the `reason` that payments gives: the
+/// customer has not got it. False if that is written down.
+pub(crate) fn refund_returned(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    reason: &str,
+) -> Result<bool, Error> {
+    note_new_problem(work, before, format!("refund: {reason}"))
+}
+
+/// Writes down that somebody has to look at the order; false if it says so already.
+fn note_new_problem(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    problem: String,
+) -> Result<bool, Error> {
     if before.problem == problem {
         return Ok(false);
     }

@@ -3,7 +3,7 @@
 use bistro_core::{Error, Timestamp};
 
 use crate::{
-    documents::{Entry, Payment, Purpose, Refund, Tender, Wish},
+    documents::{Entry, Part, Payment, Purpose, Refund, Tender, Wish},
     ledger,
     provider::Answer,
     states::{self, State, Step},
@@ -80,7 +80,7 @@ pub(crate) fn answered(
 }
 
 /// The payment with tender `number` changed.
-fn with(
+pub(crate) fn with(
     payment: &Payment,
     number: u32,
     change: impl FnOnce(&Tender) -> Result<Tender, Error>,
@@ -94,7 +94,7 @@ fn with(
 }
 
 /// The tender after a step.
-fn stepped(tender: &Tender, step: Step) -> Result<Tender, Error> {
+pub(crate) fn stepped(tender: &Tender, step: Step) -> Result<Tender, Error> {
     Ok(Tender { state: states::next(tender.state, step)?, reason: String::new(), ..tender.clone() })
 }
 
@@ -264,11 +264,13 @@ fn refunded(
 fn concluded(payment: &Payment, refused: Option<String>, now: Timestamp) -> Payment {
     let mut after = Payment { changed_at: now, ..payment.clone() };
     if let Some(mut intent) = after.refund.take() {
-        if intent.parts.iter().any(|part| part.done) {
+        if intent.parts.iter().any(Part::is_given) {
             intent.parts.retain(|part| part.done);
-            intent.minor = intent.parts.iter().map(|part| part.minor).sum();
         }
-        after.answered.push(Refund { intent, refused, at: now });
+        intent.minor = intent.told().map(|part| part.minor).sum();
+        // What was given back first may have come back before the rest was answered.
+        let came_back = intent.parts.iter().find_map(|part| part.returned.clone());
+        after.answered.push(Refund { intent, refused: refused.or(came_back), at: now });
     }
     after
 }

@@ -37,7 +37,7 @@ pub(crate) struct Payment {
     /// What was given back.
     refunded: Money,
     /// Why it failed. A capture that failed because of `authorization_voided` failed for good: the
-    /// card provider holds no money any more, and none was taken.
+    /// card provider holds no money any more, and took none but that of other tenders.
     reason: Option<String>,
     /// Of the amount, what was given as a tip.
     tip: Money,
@@ -99,7 +99,7 @@ struct Refund {
     /// Why, in the words of who asked.
     #[schema(example = "The soup was cold")]
     reason: Option<String>,
-    /// Why the card provider refused it.
+    /// Why the card provider refused it, or why it came back after it was done.
     #[schema(example = "refund_declined")]
     refused: Option<String>,
     /// When the card provider answered; null while it has not.
@@ -282,7 +282,7 @@ pub(crate) struct Statement {
     tips: Money,
     /// How often money was given back.
     refunds: u64,
-    /// What was given back.
+    /// What was given back, less what came back that day.
     refunded: Money,
     /// Of what was refunded.
     refunded_tips: Money,

@@ -279,7 +279,8 @@ fn settle(
         slots::give_back(work, order.restaurant, from);
     }
     join_trace(work, &order);
-    // Stock is given back before a card provider is waited for.
+    // Stock is given back before a card provider is waited for. Both are told what was proposed:
+    // another attempt at the change may be slow, and come to them only after this.
     let keep = vec![asks::keep_stock(&order, revision), asks::keep_money(&order, revision)];
     work.call(SETTLE_CALL, keep);
     Ok(())

@@ -73,9 +73,16 @@ impl Reply {
         }
     }
 
-    /// Why a refund failed.
-    pub(super) fn failure(&self) -> String {
-        first(&[text(&self.body, "failure_reason"), "refund_failed"])
+    /// What a refund says of the repayment that it is.
+    pub(super) fn repayment(&self) -> Result<Answer, Trouble> {
+        let id = self.id()?.to_owned();
+        Ok(match self.status() {
+            "succeeded" => Answer::Approved(id),
+            "failed" | "canceled" => {
+                Answer::Declined(first(&[text(&self.body, "failure_reason"), "refund_failed"]))
+            }
+            _ => Answer::Pending(Some(id)),
+        })
     }
 
     /// What an intent says of the authorization that it is.

@@ -253,11 +253,7 @@ impl Stripe {
                 }
             }
         };
-        Ok(match refund.status() {
-            "succeeded" => Answer::Approved(refund.id()?.to_owned()),
-            "failed" | "canceled" => Answer::Declined(refund.failure()),
-            _ => Answer::Pending(Some(refund.id()?.to_owned())),
-        })
+        refund.repayment()
     }
 
     /// What became of the intent that was made, or is made now, under the key of `hold`.
@@ -337,5 +333,16 @@ impl Provider for Stripe {
 
     async fn refund(&self, repayment: &Repayment<'_>) -> Answer {
         answer(self.try_refund(repayment).await)
+    }
+
+    async fn confirm_refund(&self, name: &str) -> Answer {
+        match self.refund_of(name).await.and_then(|refund| refund.repayment()) {
+            Ok(said) => said,
+            // That it cannot be asked about, or is not there, does not say that the money came back.
+            Err(Trouble::Refused(why) | Trouble::Unknown(why)) => Answer::Unknown(why),
+            Err(Trouble::KeyUsed | Trouble::UnexpectedState) => {
+                Answer::Unknown("Stripe cannot be asked about the refund".to_owned())
+            }
+        }
     }
 }
