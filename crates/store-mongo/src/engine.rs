@@ -57,9 +57,13 @@ impl Engine {
         self.roles.get(role).map_or(&[], Vec::as_slice)
     }
 
-    /// Refuses a collection that was not opened, and so has no indexes.
+    /// Refuses a collection that was not opened, or not with all of its indexes.
     pub(crate) fn check_open(&self, collection: &Collection) -> Result<(), StoreError> {
-        if self.collections(collection.role).contains(&collection) {
+        let is_open = |open: &&Collection| {
+            open.name == collection.name
+                && collection.indexes.iter().all(|index| open.indexes.contains(index))
+        };
+        if self.collections(collection.role).iter().any(is_open) {
             return Ok(());
         }
         Err(StoreError::Invalid(format!("{} was not opened", collection.full_name())))
