@@ -94,6 +94,8 @@ impl Platform {
             ("BISTRO__GATEWAY__LISTEN".into(), public.addr().to_string()),
             ("BISTRO__GATEWAY__RATE_LIMIT__PER_SECOND".into(), "1000".into()),
             ("BISTRO__GATEWAY__RATE_LIMIT__BURST".into(), "1000".into()),
+            // So that a test may ask from an address of its own.
+            ("BISTRO__GATEWAY__TRUSTED_PROXIES".into(), "1".into()),
             ("BISTRO__SHUTDOWN__NOT_READY_DELAY".into(), "0s".into()),
             ("BISTRO__LOG__FORMAT".into(), "json".into()),
         ];
