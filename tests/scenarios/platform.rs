@@ -228,6 +228,14 @@ impl Platform {
         set.map_or("", |(_, value)| value)
     }
 
+    /// The secret by which its roles know each other.
+    pub(crate) fn workload_secret(&self) -> Vec<u8> {
+        match self.setting("BISTRO__AUTH__WORKLOAD_SECRET") {
+            "" => std::fs::read(self.sandbox.path().join("data/workload-secret")).expect("one"),
+            secret => secret.as_bytes().to_vec(),
+        }
+    }
+
     /// Waits until every process says that it is ready.
     async fn ready(&mut self) {
         let client = plain();
