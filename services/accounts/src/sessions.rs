@@ -225,7 +225,8 @@ impl AccountsService {
 }
 
 fn too_many_tries(wait: Duration) -> Error {
-    let message = "too many wrong passwords, for this account or from this address; wait before the next try";
+    let message =
+        "too many wrong passwords, for this account or from this address; wait before the next try";
     Error::new(ErrorCode::RateLimited, message).retry_after(wait)
 }
 
