@@ -2,11 +2,11 @@
 //! accounts.
 //!
 //! Each network has a bucket. A login that fails stays in it, and one leaves every few seconds; when
-//! it is full, whoever asks from there waits until one has left. So a house, an office or a mobile
-//! operator that shares one address may fail as often as its people mistype, all day long, and nobody
-//! there ever waits for longer than those few seconds; who works through a list of accounts gets
-//! hundreds of tries in an hour, where the gateway alone would allow tens of thousands. It is kept in
-//! memory, per process, as the other counts are.
+//! it is full, whoever asks from there waits until one has left. So the people of a house or an
+//! office that shares one address may mistype all day long, and nobody there is ever told to wait for
+//! longer than those few seconds; who works through a list of accounts gets hundreds of tries in an
+//! hour, where the gateway alone would allow tens of thousands. It is kept in memory, per process, as
+//! the other counts are.
 
 use std::{collections::HashMap, time::Duration};
 
