@@ -40,19 +40,23 @@ pub(crate) fn name(kind: &str, text: &str) -> Name {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Try {
     account: Name,
-    network: Name,
+    /// None if nobody says where it is from, as for a registration that is repeated: those of
+    /// everybody are not one network.
+    network: Option<Name>,
 }
 
 impl Try {
-    /// Somebody in `network` tries to be who has the address `email`.
+    /// Somebody in `network`, which is empty if it is not known, tries to be who has the address
+    /// `email`.
     pub(crate) fn of(email: &str, network: &str) -> Self {
-        Self { account: name("account", email), network: name("network", network) }
+        let network = (!network.is_empty()).then(|| name("network", network));
+        Self { account: name("account", email), network }
     }
 }
 
 /// The tries to log in of late.
 pub(crate) struct Logins {
-    from_network: Throttle<(Name, Name)>,
+    from_network: Throttle<(Name, Option<Name>)>,
     from_anywhere: Throttle<Name>,
     /// Whatever the account.
     networks: Networks,
@@ -74,10 +78,14 @@ impl Logins {
     pub(crate) fn begin(&mut self, one: Try, now: Timestamp) -> Result<(), Duration> {
         self.from_network.check((one.account, one.network), now)?;
         self.from_anywhere.check(one.account, now)?;
-        self.networks.check(&one.network, now)?;
+        if let Some(network) = &one.network {
+            self.networks.check(network, now)?;
+        }
         self.from_network.count((one.account, one.network), now);
         self.from_anywhere.count(one.account, now);
-        self.networks.count(one.network, now);
+        if let Some(network) = one.network {
+            self.networks.count(network, now);
+        }
         Ok(())
     }
 
@@ -86,14 +94,20 @@ impl Logins {
     pub(crate) fn succeeded(&mut self, one: Try) {
         self.from_network.succeeded(&(one.account, one.network));
         self.from_anywhere.succeeded(&one.account);
-        self.networks.take_back(&one.network);
+        self.take_back(one);
     }
 
     /// The try came to nothing for a reason of ours: it is taken back.
     pub(crate) fn withdrawn(&mut self, one: Try, now: Timestamp) {
         self.from_network.withdrawn(&(one.account, one.network), now);
         self.from_anywhere.withdrawn(&one.account, now);
-        self.networks.take_back(&one.network);
+        self.take_back(one);
+    }
+
+    fn take_back(&mut self, one: Try) {
+        if let Some(network) = &one.network {
+            self.networks.take_back(network);
+        }
     }
 
     /// The account has another password: whatever was tried, nobody has to wait for it.
@@ -318,6 +332,15 @@ mod tests {
         // A new password of one account makes no room for tries at the others.
         logins.forget("0@example.org");
         assert!(logins.begin(next, at(0) + LEAVES_EVERY).is_err());
+    }
+
+    #[test]
+    fn those_whom_nobody_places_do_not_wait_for_each_other() {
+        let mut logins = Logins::default();
+        for number in 0..=ROOM {
+            let one = Try::of(&format!("{number}@example.org"), "");
+            assert_eq!(logins.begin(one, at(0)), Ok(()));
+        }
     }
 
     #[test]
