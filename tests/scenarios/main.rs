@@ -29,6 +29,7 @@ mod firing;
 mod forged;
 mod kitchen;
 mod large_menus;
+mod letters;
 mod life;
 mod limits;
 mod logins;

@@ -94,6 +94,8 @@ impl Platform {
             ("BISTRO__GATEWAY__LISTEN".into(), public.addr().to_string()),
             ("BISTRO__GATEWAY__RATE_LIMIT__PER_SECOND".into(), "1000".into()),
             ("BISTRO__GATEWAY__RATE_LIMIT__BURST".into(), "1000".into()),
+            // So that a test may ask from an address of its own.
+            ("BISTRO__GATEWAY__TRUSTED_PROXIES".into(), "1".into()),
             ("BISTRO__SHUTDOWN__NOT_READY_DELAY".into(), "0s".into()),
             ("BISTRO__LOG__FORMAT".into(), "json".into()),
         ];
@@ -224,6 +226,14 @@ impl Platform {
     pub(crate) fn setting(&self, name: &str) -> &str {
         let set = self.environment.iter().find(|(known, _)| known == name);
         set.map_or("", |(_, value)| value)
+    }
+
+    /// The secret by which its roles know each other.
+    pub(crate) fn workload_secret(&self) -> Vec<u8> {
+        match self.setting("BISTRO__AUTH__WORKLOAD_SECRET") {
+            "" => std::fs::read(self.sandbox.path().join("data/workload-secret")).expect("one"),
+            secret => secret.as_bytes().to_vec(),
+        }
     }
 
     /// Waits until every process says that it is ready.

@@ -30,6 +30,8 @@ pub(crate) struct Rude {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     kind: String,
+    /// The seconds of `Retry-After`.
+    pub(crate) retry_after: Option<u64>,
     pub(crate) text: String,
 }
 
@@ -68,9 +70,12 @@ impl Rude {
         let response = self.http.request(request).await.expect("an answer");
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.expect("all of the answer").to_bytes();
-        let kind = head.headers.get("content-type").map(|value| value.to_str().unwrap().to_owned());
+        let header =
+            |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let kind = header("content-type").unwrap_or_default();
+        let retry_after = header("retry-after").map(|seconds| seconds.parse().expect("seconds"));
         let text = String::from_utf8(bytes.to_vec()).expect("text");
-        Reply { status: head.status.as_u16(), kind: kind.unwrap_or_default(), text }
+        Reply { status: head.status.as_u16(), kind, retry_after, text }
     }
 
     pub(crate) async fn read(&self, path: &str) -> Reply {

@@ -49,6 +49,7 @@ const TAGGED: &[&str] = &[
     "Delivery",
     "User",
     "ApiKey",
+    "Invitation",
     "Rating",
     "AllergyProfile",
 ];

@@ -1,5 +1,6 @@
 //! Who works for a restaurant, and who is invited to.
 
+use bistro_core::{Error, Timestamp};
 use bistro_proto::accounts::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -53,6 +54,37 @@ impl NewInvitation {
             email: self.email,
             role: self.role.into_inner(),
         }
+    }
+}
+
+/// What an invitation is to become.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "manager"}))]
+pub(crate) struct InvitationChange {
+    /// The role in the restaurant.
+    role: StaffRole,
+    /// Until when it may be accepted, within 30 days; RFC 3339. Left out: as it is.
+    #[serde(default)]
+    #[schema(format = "date-time", example = "2026-12-11T18:30:00Z")]
+    expires_at: Option<String>,
+}
+
+impl InvitationChange {
+    /// The role's words for it.
+    pub(crate) fn of(self, id: String, version: i64) -> Result<v1::UpdateInvitationRequest, Error> {
+        let end = self.expires_at.map(|text| text.parse::<Timestamp>()).transpose();
+        let end = end.map_err(|_| {
+            let message = "write a moment in RFC 3339, such as 2026-12-11T18:30:00Z";
+            Error::field("expires_at", message)
+        })?;
+        Ok(v1::UpdateInvitationRequest {
+            id,
+            version,
+            role: self.role.into_inner(),
+            // 0 leaves it as it is; whatever is not in the future is refused.
+            expires_at_ms: end.map_or(0, |at| at.as_millis().max(1)),
+        })
     }
 }
 

@@ -47,7 +47,9 @@ pub(crate) use items::{Item, ItemChange, NewItem, StockChange};
 pub(crate) use keys::KeySet;
 pub(crate) use kitchen::{StationFilter, Ticket, TicketFilter};
 pub(crate) use ledger::LedgerEntries;
-pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
+pub(crate) use members::{
+    Invitation, InvitationChange, InvitationToken, Member, NewInvitation, NewMember,
+};
 pub(crate) use menu_import::{MenuImport, MenuImportReport};
 pub(crate) use menus::{
     Affected, AvailabilityChange, Ingredient, IngredientContent, Menu, MenuContent, OptionGroup,
