@@ -49,6 +49,7 @@ mod replay;
 mod rpcs;
 mod rude;
 mod slots;
+mod somebody_elses;
 mod staff;
 mod stopping;
 mod stripe;
