@@ -35,6 +35,7 @@ mod logins;
 mod lost_deliveries;
 mod metric_names;
 mod money;
+mod oldest_first;
 mod operations;
 mod ordering;
 mod owned;
