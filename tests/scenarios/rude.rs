@@ -29,7 +29,7 @@ pub(crate) struct Rude {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    kind: String,
+    pub(crate) kind: String,
     pub(crate) text: String,
 }
 
