@@ -37,6 +37,7 @@ mod metric_names;
 mod money;
 mod oldest_first;
 mod operations;
+mod order_lists;
 mod ordering;
 mod owned;
 mod people;

@@ -64,7 +64,7 @@ async fn described(platform: &Platform) -> BTreeMap<String, Described> {
 }
 
 /// Somebody whom the operator has made what only administrators make.
-async fn made(platform: &Platform, role: &str) -> Person {
+pub(crate) async fn made(platform: &Platform, role: &str) -> Person {
     let email = format!("{}@example.org", fresh(role));
     let body = json!({ "email": email, "password": PASSWORD, "name": role, "roles": [role] });
     post(&platform.operator(), "/users", &body).await.expect("a user");
