@@ -20,6 +20,7 @@ mod changes;
 mod command;
 mod compensation;
 mod dead_letters;
+mod delivered;
 mod delivering;
 mod demo;
 mod disk;

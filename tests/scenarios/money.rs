@@ -144,7 +144,7 @@ async fn tipped_after_the_fact(topology: Topology) {
 }
 
 /// A time zone in which it is about noon, and the day that it is there.
-fn noon() -> (String, String) {
+pub(crate) fn noon() -> (String, String) {
     let now = SystemClock.now();
     let hour = now.as_secs().rem_euclid(86_400) / 3600;
     let offset = 12 - hour;

@@ -1,12 +1,13 @@
 //! What a kitchen cooks next: its open tickets in the order in which they were accepted, the
 //! restaurant's and each station's.
 
+use bistro_client::{Insistence, Request};
 use serde_json::{Value, json};
 
 use crate::{
     kitchen::{act, add_station, kitchen, open, station},
-    people::{Person, put, text},
-    platform::{Platform, Topology, on_every_topology},
+    people::{Person, Restaurant, fresh, put, text},
+    platform::{Platform, SOON, Topology, on_every_topology},
 };
 
 on_every_topology!(tickets_are_listed_oldest_first);
@@ -27,7 +28,11 @@ async fn tickets_are_listed_oldest_first(topology: Topology) {
     let baskets: [&[(usize, u32)]; 3] = [&[(0, 1), (1, 1)], &[(0, 2)], &[(1, 3)]];
     let mut orders = Vec::new();
     for lines in baskets {
-        let order = restaurant.order(&ada, lines, "card_ok").await;
+        let quote = restaurant.quote(&ada, lines, "pick_up").await.expect("a quote");
+        let body = Restaurant::placing(&quote, "card_ok");
+        let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);
+        let order = ada.client.insist(&request, &mut Insistence::lasting(SOON)).await;
+        let order = order.expect("an order").body;
         assert_eq!(order["state"], "confirmed", "{order}");
         orders.push(order);
     }
