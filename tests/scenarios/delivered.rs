@@ -21,13 +21,13 @@ on_every_topology!(delivered_to_the_penny);
 /// Hundredths of a per cent.
 const REDUCED: u32 = 500;
 const FULL: u32 = 2000;
-/// What the order costs with the tax on top. By hand, two naan of 5.05 at 5 %, a dal of 5.97 and the
-/// way of 2.47 at 20 %, and a tip of 1.23, which nobody taxes:
+/// What the order costs with the tax on top. By hand, two naan of 5.05 at 5 %, a dal of 5.97 and
+/// the way of 2.47 at 20 %, and a tip of 1.23, which nobody taxes:
 ///
 /// * at 5 %: 5.05 + 5.05 = 10.10, of which the tax is 0.505. A half goes up: 0.51. Rounded line by
 ///   line it would be 0.25 + 0.25 = 0.50, and to the even neighbour 0.50, too.
-/// * at 20 %: 5.97 + 2.47 = 8.44, of which the tax is 1.688, so 1.69. Rounded each by itself it would
-///   be 1.19 + 0.49 = 1.68.
+/// * at 20 %: 5.97 + 2.47 = 8.44, of which the tax is 1.688, so 1.69. Rounded each by itself it
+///   would be 1.19 + 0.49 = 1.68.
 /// * together: 16.07 + 2.47 + 0.51 + 1.69 + 1.23 = 21.97.
 const TOTAL: i64 = 2197;
 const TIP: i64 = 123;
@@ -73,9 +73,12 @@ async fn priced(restaurant: &Restaurant, ada: &Person) -> Value {
         say(restaurant, &about).await;
         post(&ada.client, "/quotes", &basket).await.expect("a quote")
     };
-    let tax = |rate: u32, net: i64, tax: i64| json!({ "rate": rate, "net": pence(net), "tax": pence(tax) });
-    // With the tax in the prices: of 10.10 at 5 % it is 10.10 / 21 = 0.4809…, so 0.48, and of 8.44 at
-    // 20 % it is 8.44 / 6 = 1.4066…, so 1.41; the rest of either is net.
+    let tax = |rate: u32, net: i64, tax: i64| {
+        let (net, tax) = (pence(net), pence(tax));
+        json!({ "rate": rate, "net": net, "tax": tax })
+    };
+    // With the tax in the prices: of 10.10 at 5 % it is 10.10 / 21 = 0.4809…, so 0.48, and of 8.44
+    // at 20 % it is 8.44 / 6 = 1.4066…, so 1.41; the rest of either is net.
     let quote = quoted(true).await;
     assert_eq!(quote["total"], pence(1607 + 247 + TIP));
     assert_eq!(

@@ -1,5 +1,5 @@
-//! Lists of orders: of a customer, of a restaurant, of a customer at a restaurant or of all, each one
-//! range of one index; but what is open of all is one range for each state.
+//! Lists of orders: of a customer, of a restaurant, of a customer at a restaurant or of all, each
+//! one range of one index; but what is open of all is one range for each state.
 
 use std::str::FromStr as _;
 
