@@ -27,7 +27,7 @@ on_every_topology!(
 );
 
 /// The operator's token.
-fn root(platform: &Platform) -> String {
+pub(crate) fn root(platform: &Platform) -> String {
     operator(platform).trim_start_matches("Bearer ").to_owned()
 }
 

@@ -60,6 +60,7 @@ impl Platform {
         let settings = &[
             ("BISTRO__ORDERS__CONFIRM_WITHIN", "6s"),
             ("BISTRO__ORDERS__ACCEPT_WITHIN", "6s"),
+            ("BISTRO__ORDERS__QUOTE_TTL", "10s"),
             ("BISTRO__CATALOG__RESERVATION_TTL", "7s"),
             ("BISTRO__DELIVERY__OFFER_TIMEOUT", "2s"),
             ("BISTRO__DELIVERY__ASSIGNMENT_RETRY", "200ms"),

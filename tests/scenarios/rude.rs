@@ -29,7 +29,7 @@ pub(crate) struct Rude {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    kind: String,
+    pub(crate) kind: String,
     /// The seconds of `Retry-After`.
     pub(crate) retry_after: Option<u64>,
     pub(crate) text: String,

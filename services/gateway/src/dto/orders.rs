@@ -221,14 +221,19 @@ impl From<v1::Order> for Order {
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrderFilter {
-    /// Those of this restaurant; without it, the asking user's own.
+    /// Those of this restaurant, for its staff and administrators; with `customer_id` also for that
+    /// customer and support. Without either, the asking user's own.
     #[serde(deserialize_with = "empty_as_none")]
     #[param(value_type = Option<String>)]
     restaurant_id: Option<Id<kinds::Restaurant>>,
-    /// Those of this customer; for support and administrators.
+    /// Those of this customer, for the customer, support and administrators; with `restaurant_id`
+    /// also for the restaurant's staff.
     #[serde(deserialize_with = "empty_as_none")]
     #[param(value_type = Option<String>)]
     customer_id: Option<Id<kinds::User>>,
+    /// Those of everybody, for administrators; not with `restaurant_id` or `customer_id`.
+    #[param(required = false)]
+    all: bool,
     /// Only those in this state; `open`: in any that is no end.
     #[serde(deserialize_with = "empty_as_none")]
     state: Option<OrderStates>,
@@ -257,6 +262,7 @@ impl TryFrom<OrderFilter> for v1::ListOrdersRequest {
         Ok(Self {
             restaurant_id,
             customer_id: filter.customer_id.map(|id| id.to_string()).unwrap_or_default(),
+            all: filter.all,
             state: filter.state.map(OrderStates::into_inner).unwrap_or_default(),
             from_ms: Moment::millis(filter.from),
             to_ms: Moment::millis(filter.to),

@@ -2,6 +2,7 @@
 
 mod changing;
 mod erasing;
+mod listing;
 mod passing;
 mod platform;
 
