@@ -229,9 +229,6 @@ section! {
         /// Where catalog answers.
         #[schemars(with = "Option<written::Peer>")]
         catalog: String,
-        /// Where reservations answers.
-        #[schemars(with = "Option<written::Peer>")]
-        reservations: String,
         /// Where orders answers.
         #[schemars(with = "Option<written::Peer>")]
         orders: String,
@@ -244,12 +241,6 @@ section! {
         /// Where delivery answers.
         #[schemars(with = "Option<written::Peer>")]
         delivery: String,
-        /// Where notifications answers.
-        #[schemars(with = "Option<written::Peer>")]
-        notifications: String,
-        /// Where insights answers.
-        #[schemars(with = "Option<written::Peer>")]
-        insights: String,
     }
 }
 
