@@ -169,6 +169,7 @@ async fn fields_that_are_wrong(topology: Topology) {
             "currency",
         ),
         ("/api/v1/couriers", r#"{"name":"Bob","capacity":-1}"#.to_owned(), "capacity"),
+        ("/api/v1/couriers", r#"{"name":"Bob","user_id":"bob"}"#.to_owned(), "user_id"),
     ];
     for (path, body, field) in cases {
         rude.json(Method::POST, path, body.clone())
