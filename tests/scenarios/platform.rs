@@ -1,9 +1,13 @@
 //! A running platform on one of the three topologies, as real processes.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use bistro_client::Client;
-use bistro_testkit::{MongoServer, Port, Process, RabbitServer, Sandbox, wait};
+use bistro_testkit::{MongoServer, Port, Process, RabbitServer, Sandbox, on_a_terminal, wait};
 use tokio::sync::OnceCell;
 
 /// The program under test.
@@ -181,6 +185,16 @@ impl Platform {
             .expect("bistro can be run");
         let text = |bytes| String::from_utf8(bytes).expect("text");
         (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    }
+
+    /// Runs a client command with a terminal as its standard error; gives its exit code, and what
+    /// the terminal was sent.
+    pub(crate) async fn watch(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = self.command();
+        command.args(arguments).env("TERM", "xterm").stdout(Stdio::null());
+        let watched = tokio::task::spawn_blocking(move || on_a_terminal(command)).await.unwrap();
+        let (status, shown) = watched.expect("bistro can be run");
+        (status.code().unwrap_or(-1), shown)
     }
 
     /// Kills process `index` as `kill -9` does, and starts it again.
