@@ -1,7 +1,7 @@
 //! A running platform on one of the three topologies, as real processes.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -232,6 +232,11 @@ impl Platform {
         let again = self.spawn(serve.role, &serve.grpc, &serve.admin);
         self.processes[index].process = again;
         self.ready().await;
+    }
+
+    /// The files that its processes log to.
+    pub(crate) fn logs(&self) -> Vec<PathBuf> {
+        self.processes.iter().map(|serve| serve.process.log().to_owned()).collect()
     }
 
     /// What the environment of its processes says of `name`.

@@ -8,6 +8,7 @@
 //! - [`wait::until`]: polls for a value with a deadline.
 //! - [`RoleEngine`]: the embedded engine for the tests of one role.
 //! - [`Sandbox`] and [`Process`]: the same guarantees for any other program.
+//! - [`log::faults`]: what a program's log says went wrong.
 //! - [`on_a_terminal`]: runs a program with somebody watching.
 //!
 //! Nothing is left behind, however a test ends: see [`Sandbox`].
@@ -17,6 +18,7 @@
 
 mod background;
 mod locations;
+pub mod log;
 mod otlp;
 mod ports;
 mod process;
