@@ -53,8 +53,9 @@ fn candidate(principal: &Principal, user_id: &str) -> Result<Id<kinds::User>, Er
         let message = "only users with the role courier may; register with roles: [\"courier\"]";
         return Err(Error::new(ErrorCode::PermissionDenied, message));
     }
-    let user: Id<kinds::User> =
-        user_id.parse().map_err(|cause| Error::field("user_id", format!("{cause}")))?;
+    let user = user_id
+        .parse::<Id<kinds::User>>()
+        .map_err(|cause| Error::field("user_id", format!("{cause}")))?;
     if !is_courier(principal, user.sibling()) {
         principal.require_admin()?;
     }
