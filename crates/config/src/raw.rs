@@ -418,7 +418,7 @@ section! {
     RawEventing {
         /// Times a message is tried before it is a dead letter.
         max_attempts: u64,
-        /// The wait before the first retry; each further one waits twice as long.
+        /// The longest wait before the first retry; before each further one it is twice as long.
         #[schemars(with = "Option<written::Duration>")]
         backoff_base: String,
         /// The longest wait between two tries.
