@@ -1,5 +1,5 @@
-//! Whatever is sent, the answer is a problem with a code and a sentence: never a 500, never a panic,
-//! never a trace of the program's inside.
+//! Whatever is sent, the answer is a problem with a code and a sentence: never a 500, never a trace of
+//! the program's inside; and the log has neither an error nor a panic, which [`Rude`] looks after.
 
 use bistro_testkit::wait;
 use http::Method;
@@ -168,6 +168,7 @@ async fn fields_that_are_wrong(topology: Topology) {
             "currency",
         ),
         ("/api/v1/couriers", r#"{"name":"Bob","capacity":-1}"#.to_owned(), "capacity"),
+        ("/api/v1/couriers", r#"{"name":"Bob","user_id":"bob"}"#.to_owned(), "user_id"),
     ];
     for (path, body, field) in cases {
         rude.json(Method::POST, path, body.clone())
@@ -338,9 +339,10 @@ async fn a_token_that_has_expired(topology: Topology) {
     let body = expired.is_problem(&[(401, "unauthenticated")], "an expired token");
     assert!(body["detail"].as_str().unwrap().contains("expired"), "{body}");
     // Its refresh token is good once; shown again after the grace, it ends the session.
+    let thief = Rude::new(&platform);
     let trade = async |tokens: &Value| {
         let body = json!({ "refresh_token": text(tokens, "/refresh_token") }).to_string();
-        Rude::new(&platform).json(Method::POST, "/api/v1/sessions/refresh", body).await
+        thief.json(Method::POST, "/api/v1/sessions/refresh", body).await
     };
     let second = trade(&first).await;
     assert_eq!(second.status, 200, "{second:?}");
@@ -351,6 +353,10 @@ async fn a_token_that_has_expired(topology: Topology) {
     .await;
     let replayed = trade(&second.body()).await;
     replayed.is_problem(&[(401, "unauthenticated")], "the session of a replayed token");
+    // An operator is told, too. It also shows that the log is where faults are looked for.
+    let logged = thief.logged();
+    let told = "a refresh token was used again; its session has been revoked";
+    assert!(logged.iter().any(|line| line["message"] == told), "{logged:?}");
 }
 
 /// Found by schemathesis: what an erased user's token, good for some minutes yet, could ask for.

@@ -14,6 +14,7 @@ use crate::{
     },
     permissions::{made, member},
     platform::{Platform, SOON, Topology, on_every_topology},
+    rude::nobody,
 };
 
 on_every_topology!(
@@ -67,6 +68,8 @@ async fn couriers_come_and_go(topology: Topology) {
     let customer = Person::new(&platform, "ada", &[]).await;
     let denied = post(&customer.client, "/couriers", &capacity(1)).await;
     assert_eq!(code(denied), "permission_denied");
+
+    an_administrator_makes_a_courier(&platform, &bob, &customer).await;
 
     let me = get(&cora.client, "/couriers/me").await.expect("a courier");
     let new = json!({ "name": "Coralie", "capacity": 3 });
@@ -131,6 +134,33 @@ async fn couriers_come_and_go(topology: Topology) {
         if left["deleted"] == true { Ok(left) } else { Err(left.to_string()) }
     });
     assert_eq!(left.await["name"], "");
+}
+
+/// An administrator makes a courier of somebody who has the role, and of nobody else; `other` has the
+/// role too, and may not.
+async fn an_administrator_makes_a_courier(platform: &Platform, other: &Person, customer: &Person) {
+    let id = async |who: &Person| {
+        text(&get(&who.client, "/me").await.expect("a user"), "/id").to_owned()
+    };
+    let of = |user: &str| json!({ "name": "Dora", "capacity": 60, "user_id": user });
+    let operator = platform.operator();
+    let dora = Person::new(platform, "dora", &["courier"]).await;
+    let user = id(&dora).await;
+    for denied in [other, customer] {
+        let denied = post(&denied.client, "/couriers", &of(&user)).await;
+        assert_eq!(code(denied), "permission_denied");
+    }
+    for wrong in [id(customer).await.as_str(), &nobody("usr"), &nobody("ord"), "me", ""] {
+        refused_for(post(&operator, "/couriers", &of(wrong)).await, &["user_id"]);
+    }
+    let made = post(&operator, "/couriers", &of(&user)).await.expect("a courier");
+    assert_eq!((&made["user_id"], &made["capacity"]), (&json!(user), &json!(60)));
+    assert_eq!(code(post(&operator, "/couriers", &of(&user)).await), "already_exists");
+    // Who was made one works as one.
+    duty(&dora, true).await;
+    assert_eq!(get(&dora.client, "/couriers/me").await.expect("a courier")["id"], made["id"]);
+    let path = format!("/couriers/{}", text(&made, "/id"));
+    delete(&operator, &path).await.expect("an administrator lets her go");
 }
 
 /// A cooked order of `customer`, to go so many thousandths of a degree north of the restaurant.

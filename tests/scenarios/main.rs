@@ -46,6 +46,7 @@ mod people;
 mod permissions;
 mod personal_data;
 mod platform;
+mod progress;
 mod quotes;
 mod reflection;
 mod refunds;

@@ -1,9 +1,13 @@
 //! A running platform on one of the three topologies, as real processes.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use bistro_client::Client;
-use bistro_testkit::{MongoServer, Port, Process, RabbitServer, Sandbox, wait};
+use bistro_testkit::{MongoServer, Port, Process, RabbitServer, Sandbox, on_a_terminal, wait};
 use tokio::sync::OnceCell;
 
 /// The program under test.
@@ -186,6 +190,16 @@ impl Platform {
         (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
     }
 
+    /// Runs a client command with a terminal as its standard error; gives its exit code, and what
+    /// the terminal was sent.
+    pub(crate) async fn watch(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = self.command();
+        command.args(arguments).env("TERM", "xterm").stdout(Stdio::null());
+        let watched = tokio::task::spawn_blocking(move || on_a_terminal(command)).await.unwrap();
+        let (status, shown) = watched.expect("bistro can be run");
+        (status.code().unwrap_or(-1), shown)
+    }
+
     /// Kills process `index` as `kill -9` does, and starts it again.
     pub(crate) async fn crash(&mut self, index: usize) {
         self.processes[index].process.kill().expect("kill -9");
@@ -221,6 +235,11 @@ impl Platform {
         let again = self.spawn(serve.role, &serve.grpc, &serve.admin);
         self.processes[index].process = again;
         self.ready().await;
+    }
+
+    /// The files that its processes log to.
+    pub(crate) fn logs(&self) -> Vec<PathBuf> {
+        self.processes.iter().map(|serve| serve.process.log().to_owned()).collect()
     }
 
     /// What the environment of its processes says of `name`.
