@@ -9,6 +9,7 @@ mod erasing;
 mod forgetting;
 mod lapses;
 mod money;
+mod reasons;
 mod revisions;
 mod strict;
 mod stripe;
