@@ -37,6 +37,7 @@ mod metric_names;
 mod money;
 mod operations;
 mod ordering;
+mod other_kinds;
 mod owned;
 mod people;
 mod permissions;
