@@ -41,6 +41,7 @@ mod oldest_first;
 mod operations;
 mod order_lists;
 mod ordering;
+mod other_kinds;
 mod owned;
 mod people;
 mod permissions;

@@ -165,15 +165,11 @@ pub(crate) fn placed(
     }
     match outcome {
         Placed::NoStock(why) => {
-            let reason = if why.code() == ErrorCode::RestaurantClosed {
-                "closed"
-            } else {
-                why.code().as_str()
-            };
-            end(work, before, order, Step::RefuseStock, By { who: "catalog", reason })?;
+            let by = By { who: "catalog", reason: refusal(why) };
+            end(work, before, order, Step::RefuseStock, by)?;
         }
         Placed::NoPayment { why, .. } => {
-            let by = By { who: "payments", reason: why.code().as_str() };
+            let by = By { who: "payments", reason: refusal(why) };
             end(work, before, order, Step::RefusePayment, by)?;
         }
         Placed::Done { paid: Paid::Authorized, .. } => {
@@ -184,6 +180,15 @@ pub(crate) fn placed(
         }
     }
     Ok(true)
+}
+
+/// The code for what an order, or a change of it, was refused for; `bistro_core::Reason` lists those
+/// that are no error's.
+fn refusal(why: &Error) -> &'static str {
+    match why.code() {
+        ErrorCode::RestaurantClosed => "closed",
+        code => code.as_str(),
+    }
 }
 
 /// Whether the order still has to hear what became of its payment.

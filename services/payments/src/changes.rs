@@ -17,7 +17,7 @@ pub(crate) const MAX_TIPS: usize = 20;
 /// Refunds that a payment may have: each is kept, with its reason.
 const MAX_REFUNDS: u32 = 100;
 /// The reason of a tender of a total that another one took the place of.
-const NOT_KEPT: &str = "not_kept";
+pub(crate) const NOT_KEPT: &str = "not_kept";
 /// For how long the provider is asked about a tip that it does not answer.
 pub(crate) const TIP_PATIENCE: Duration = Duration::from_mins(15);
 /// The reason of a tip that was given up.

@@ -14,7 +14,9 @@ pub(crate) const VOIDED: &str = "voided";
 /// The reason of a tender that the provider had voided before it was taken.
 pub(crate) const AUTHORIZATION_VOIDED: &str = "authorization_voided";
 /// The reason of a tender that is given back because another one was refused.
-const OTHER_REFUSED: &str = "other_tender_refused";
+pub(crate) const OTHER_REFUSED: &str = "other_tender_refused";
+/// The reason of a tender that the provider has taken up, and is asked about again.
+pub(crate) const NOT_DONE: &str = "pending";
 
 /// One thing to ask of the provider, about the tender of this number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -194,7 +196,7 @@ fn captured(
         }
         Answer::Declined(reason) | Answer::Unknown(reason) => reason,
         Answer::Voided => return Ok((lost(payment, number, now)?, None)),
-        Answer::Pending(_) => "pending".to_owned(),
+        Answer::Pending(_) => NOT_DONE.to_owned(),
     };
     // It has failed since the first time.
     let again = payment.tender(number)?.state == State::CaptureFailed;

@@ -21,7 +21,7 @@ const MAX_CODE: usize = 64;
 /// Tenders that pay an order together.
 const MAX_TENDERS: usize = 10;
 /// The code of a reason that is none.
-const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// The id in `field`, or the error that says what an id looks like.
 pub(crate) fn id<K: IdKind>(field: &str, text: &str) -> Result<Id<K>, Error> {

@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     common::{Time, page_request},
+    ids::{CourierId, UserId},
     point::Point,
 };
 use crate::sse::Live;
@@ -50,11 +51,12 @@ impl From<NewCourier> for v1::CreateCourierRequest {
 /// A courier.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Courier {
-    #[schema(example = "cou_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = CourierId)]
     id: String,
-    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = UserId)]
     user_id: String,
     /// How customers see the courier.
+    #[schema(example = "Bob")]
     name: String,
     /// Whether the courier takes deliveries.
     on_duty: bool,

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{
     accounts::StaffRole,
     common::{Time, unless_empty},
+    ids::{InvitationId, RestaurantId, UserId},
 };
 
 /// What somebody is to do in a restaurant.
@@ -21,9 +22,10 @@ pub(crate) struct NewMember {
 /// Somebody who works for a restaurant.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Member {
-    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = UserId)]
     user_id: String,
     /// How others see the user.
+    #[schema(example = "Ada")]
     name: String,
     role: StaffRole,
 }
@@ -91,9 +93,9 @@ impl InvitationChange {
 /// An invitation that may still be accepted.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Invitation {
-    #[schema(example = "inv_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = InvitationId)]
     pub(crate) id: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     /// The address that the invitation is brought to.
     #[schema(format = "email", example = "chef@example.org")]
@@ -106,6 +108,9 @@ pub(crate) struct Invitation {
     #[schema(example = 1)]
     pub(crate) version: i64,
     /// What accepts it; only in the answer to whoever made it.
+    #[schema(
+        example = "inv_01jd3x8k4v9q2w7r5t6y8z0abc.mJ2pXkq0dZc1r8vT5nYw3uGhB7sLfE9oQaKxVtC4iR6"
+    )]
     token: Option<String>,
 }
 
@@ -129,6 +134,9 @@ impl From<v1::Invitation> for Invitation {
 #[serde(deny_unknown_fields)]
 pub(crate) struct InvitationToken {
     /// The invitation's token.
+    #[schema(
+        example = "inv_01jd3x8k4v9q2w7r5t6y8z0abc.mJ2pXkq0dZc1r8vT5nYw3uGhB7sLfE9oQaKxVtC4iR6"
+    )]
     token: String,
 }
 

@@ -158,7 +158,7 @@ pub(super) fn units(amount: Money) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use bistro_core::Currency;
+    use bistro_core::{Currency, Reason};
     use proptest::prelude::*;
 
     use super::*;
@@ -201,6 +201,17 @@ mod tests {
             assert!(matches!(read(status, "{}"), Trouble::Unknown(_)), "{status}");
         }
         assert!(matches!(Reply::read(502, false, b"<html>"), Err(Trouble::Unknown(_))));
+    }
+
+    #[test]
+    fn what_stripe_gives_no_code_for_has_one_that_is_described() {
+        let silent = intent(r#"{"id":"pi_1","status":"requires_payment_method"}"#);
+        assert_eq!(silent, Ok(Answer::Declined("card_declined".to_owned())));
+        let bare = Reply::read(402, false, b"{}").unwrap_err();
+        assert_eq!(bare, Trouble::Refused("refused".to_owned()));
+        for code in ["card_declined", "refused"] {
+            assert!(Reason::is_among(Reason::PAYMENT, code), "{code}");
+        }
     }
 
     #[test]
