@@ -443,7 +443,7 @@ fn what_comes_back_while_the_rest_is_waited_for_is_not_asked_for_again() {
     assert_eq!((refund.intent.minor, refund.refused.as_deref()), (100, Some("lost_card")));
     assert_eq!(
         (states(&done), done.refunded_minor()),
-        (vec!["captured", "partially_refunded"], 100)
+        (vec!["partially_refunded", "captured"], 100)
     );
     assert_eq!(ledger::ids(&done).len(), 5);
     let none = decline(&payment, Errand::Refund(1));
