@@ -175,6 +175,7 @@ async fn templates(store: &dyn Store, id: &str) -> Result<Templates> {
         orders,
         &[
             ("by_customer", &[At("/customer"), At("/placed_at")]),
+            ("by_customer_and_restaurant", &[At("/customer"), At("/restaurant"), At("/placed_at")]),
             ("by_restaurant", &[At("/restaurant"), At("/placed_at")]),
             ("by_state", &[At("/state"), At("/placed_at")]),
             ("ended_by_restaurant", &[At("/restaurant"), At("/state"), At("/placed_at")]),

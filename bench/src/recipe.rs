@@ -28,6 +28,7 @@ pub(crate) struct Recipe {
     reservations: &'static Collection,
     items: &'static Collection,
     by_customer: &'static str,
+    by_customer_and_restaurant: &'static str,
     by_restaurant: &'static str,
     open_by_restaurant: &'static str,
     by_state: &'static str,
@@ -51,6 +52,7 @@ impl Recipe {
         );
         Ok(Self {
             by_customer: index(orders, "by_customer")?,
+            by_customer_and_restaurant: index(orders, "by_customer_and_restaurant")?,
             by_restaurant: index(orders, "by_restaurant")?,
             open_by_restaurant: index(orders, "open_by_restaurant")?,
             by_state: index(orders, "by_state")?,
@@ -216,8 +218,10 @@ impl Recipe {
         at: Timestamp,
         state: &str,
     ) -> Vec<(&'static str, Key)> {
+        let both = Key::new().id(customer).id(self.restaurant);
         vec![
             (self.by_customer, Key::new().id(customer).time(at)),
+            (self.by_customer_and_restaurant, both.time(at)),
             (self.by_restaurant, Key::new().id(self.restaurant).time(at)),
             (self.by_state, Key::new().text(state).time(at)),
             (self.open_by_restaurant, Key::new().id(self.restaurant).time(at)),

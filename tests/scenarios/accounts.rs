@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 
 use crate::{
     people::{PASSWORD, Person, code, delete, fresh, get, post, put, text},
+    permissions::made,
     platform::{Platform, Topology, on_every_topology, plain},
 };
 
 on_every_topology!(
     sessions_are_listed_and_ended,
+    an_administrator_ends_all_sessions_of_a_user,
     a_password_is_changed,
     a_forgotten_password_is_reset,
     administrators_look_after_users,
@@ -75,6 +77,39 @@ async fn sessions_are_listed_and_ended(topology: Topology) {
     assert_eq!(code(trade(platform, &phone).await), "unauthenticated");
     let left = get(&ada.client, "/sessions").await.unwrap();
     assert_eq!(left["items"].as_array().map(Vec::len), Some(1), "{left}");
+}
+
+async fn an_administrator_ends_all_sessions_of_a_user(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let email = format!("{}@example.org", fresh("root"));
+    let root = json!({ "email": email, "password": PASSWORD, "name": "Root", "roles": ["admin"] });
+    post(&platform.operator(), "/users", &root).await.expect("an administrator");
+    let roots = tokens(platform, &email, PASSWORD).await;
+    let root = holder(platform, &roots);
+    let ada = Person::new(platform, "ada", &[]).await;
+    let eve = Person::new(platform, "eve", &[]).await;
+    let phone = tokens(platform, &ada.email, PASSWORD).await;
+    let tablet = tokens(platform, &ada.email, PASSWORD).await;
+    let eves = tokens(platform, &eve.email, PASSWORD).await;
+    let path = format!("/users/{}/sessions", my_id(&ada.client).await);
+    assert_eq!(code(delete(&eve.client, &path).await), "permission_denied");
+    let phone = trade(platform, &phone).await.expect("Eve has ended none");
+
+    let ended = delete(&root, &path).await.expect("all of them end");
+    assert_eq!(ended["revoked"], 3);
+    for hers in [&phone, &tablet] {
+        assert_eq!(code(trade(platform, hers).await), "unauthenticated");
+    }
+    assert_eq!(get(&root, &path).await.expect("none is left")["items"], json!([]));
+    // Nobody else's end, and Ada begins another one.
+    trade(platform, &eves).await.expect("Eve goes on");
+    trade(platform, &roots).await.expect("so does the administrator");
+    let again = tokens(platform, &ada.email, PASSWORD).await;
+    trade(platform, &again).await.expect("she has logged in again");
+    let left = get(&root, &path).await.expect("hers");
+    assert_eq!(left["items"].as_array().map(Vec::len), Some(1), "{left}");
+    let ended = delete(&root, &path).await.expect("that one, too");
+    assert_eq!(ended["revoked"], 1, "what has ended is not counted again");
 }
 
 async fn a_password_is_changed(topology: Topology) {
@@ -241,7 +276,9 @@ async fn signing_keys_are_rotated(topology: Topology) {
     let before = published(&platform).await;
     let old = tokens(&platform, &ada.email, PASSWORD).await;
     assert_eq!(code(post(&ada.client, "/keys/rotate", &json!({})).await), "permission_denied");
-    post(&platform.operator(), "/keys/rotate", &json!({})).await.expect("a new key");
+    // The operator does it in `command.rs`.
+    let admin = made(&platform, "admin").await;
+    post(&admin.client, "/keys/rotate", &json!({})).await.expect("a new key");
     let after = published(&platform).await;
     assert_eq!(after.len(), before.len() + 1);
     get(&ada.client, "/me").await.expect("an older token is still good");

@@ -256,6 +256,8 @@ async fn what_decides_who_gets_in_refuses_keys(topology: Topology) {
     let change = json!({ "current": PASSWORD, "new": "another horse" });
     let moved = json!({ "email": "y@example.org", "name": "Y" });
     let invitations = format!("/restaurants/{}/invitations", restaurant.id);
+    let invited = post(&owner.client, &invitations, &chef).await.expect("an invitation");
+    let invitation = format!("/invitations/{}", text(&invited, "/id"));
     let member = format!("/restaurants/{}/members/{me}", restaurant.id);
     let user = format!("/users/{me}");
     let one = json!(1);
@@ -271,10 +273,12 @@ async fn what_decides_who_gets_in_refuses_keys(topology: Topology) {
         code(delete(&program, &user).await),
         code(get(&program, &format!("{user}/export")).await),
         code(post(&program, &invitations, &chef).await),
+        code(put(&program, &invitation, Some(&one), &json!({ "role": "owner" })).await),
+        code(delete(&program, &invitation).await),
         code(put(&program, &member, None, &json!({ "role": "chef" })).await),
         code(delete(&program, &member).await),
     ];
-    assert_eq!(refused, ["permission_denied"; 13]);
+    assert_eq!(refused, ["permission_denied"; 15]);
     get(&program, &user).await.expect("whom it speaks for it may know");
     get(&program, &tickets_of(&restaurant)).await.expect("and it goes on to work");
 }

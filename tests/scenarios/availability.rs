@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use bistro_client::ClientError;
+use bistro_client::{ClientError, Insistence, Request};
 use bistro_core::{Clock as _, SystemClock, Timestamp};
 use bistro_testkit::wait;
 use serde_json::{Value, json};
 
 use crate::{
-    people::{Person, Restaurant, code, get, post, put, text},
+    people::{Person, Restaurant, code, fresh, get, post, put, text},
     platform::{Platform, SOON, Topology, on_every_topology},
     slots::say,
 };
 
 on_every_topology!(
     what_is_gone_comes_back_by_itself,
+    what_runs_out_after_the_quote_is_not_sold,
     split_hours_and_exceptions_hold_today,
     items_and_menus_have_hours_of_their_own,
     stock_is_set_counted_and_given_up,
@@ -146,6 +147,55 @@ async fn what_is_gone_comes_back_by_itself(topology: Topology) {
     for path in [of_cheese, path("items", &paneer), path("choices", &extras["choices"][1])] {
         let refused = put(&stranger.client, &path, None, &gone).await;
         assert_eq!(code(refused), "permission_denied", "{path}");
+    }
+}
+
+/// A quote holds its price. Whether there is anything left of it is seen when it is ordered.
+async fn what_runs_out_after_the_quote_is_not_sold(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, MENU).await;
+    let owner = &restaurant.owner.client;
+    let of = |what: &str| format!("/restaurants/{}/{what}", restaurant.id);
+    let cheese = json!({ "name": "Cheese" });
+    let cheese = post(owner, &of("ingredients"), &cheese).await.expect("an ingredient");
+    let extras = json!({ "name": "Extras", "choices": [
+        { "name": "More cheese", "ingredient_ids": [cheese["id"]] }, { "name": "Chilli" },
+    ] });
+    let extras = post(owner, &of("option-groups"), &extras).await.expect("options");
+    let paneer = json!({ "name": "Paneer", "price_minor": 700, "ingredient_ids": [cheese["id"]] });
+    let paneer = post(owner, &of("items"), &paneer).await.expect("a dish");
+    let rice = json!({ "name": "Rice", "price_minor": 300, "option_group_ids": [extras["id"]] });
+    let rice = post(owner, &of("items"), &rice).await.expect("a dish");
+    let chef = chef(platform, &restaurant).await;
+    let ada = Person::new(platform, "ada", &[]).await;
+    let order = async |quote: &Value| {
+        let body = Restaurant::placing(quote, "card_ok");
+        let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);
+        let order = ada.client.insist(&request, &mut Insistence::lasting(SOON)).await;
+        order.expect("an order").body
+    };
+
+    let naan = restaurant.items[0].1.as_str();
+    let (paneer, rice, cheese) = (text(&paneer, "/id"), text(&rice, "/id"), text(&cheese, "/id"));
+    let [more_cheese, chilli] =
+        ["/choices/0/id", "/choices/1/id"].map(|choice| text(&extras, choice));
+    let basket: [(&str, &str, &str, &[&str]); 4] = [
+        ("items", naan, naan, &[]),
+        ("ingredients", cheese, paneer, &[]),
+        ("choices", chilli, rice, &[chilli]),
+        ("ingredients", cheese, rice, &[more_cheese]),
+    ];
+    for (what, id, item, choices) in basket {
+        let quoted = quote(&restaurant, &ada, (item, 1), choices).await.expect("it is there");
+        let path = format!("/{what}/{id}/availability");
+        put(&chef.client, &path, None, &json!({ "available": false })).await.expect("it is gone");
+        let lost = order(&quoted).await;
+        assert_eq!((text(&lost, "/state"), text(&lost, "/reason")), ("rejected", "sold_out"));
+        // Nobody asked the card provider for what there was none of.
+        let payment = format!("/orders/{}/payment", text(&lost, "/id"));
+        assert_eq!(code(get(&platform.operator(), &payment).await), "not_found", "{path}");
+        put(&chef.client, &path, None, &json!({ "available": true })).await.expect("it is back");
+        assert_eq!(order(&quoted).await["state"], "confirmed", "the same quote, after {path}");
     }
 }
 

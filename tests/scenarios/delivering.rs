@@ -12,7 +12,9 @@ use crate::{
         Person, Restaurant, assigned, code, courier, delete, duty, fresh, get, in_state, post, put,
         step, text,
     },
+    permissions::{made, member},
     platform::{Platform, SOON, Topology, on_every_topology},
+    rude::nobody,
 };
 
 on_every_topology!(
@@ -66,6 +68,8 @@ async fn couriers_come_and_go(topology: Topology) {
     let customer = Person::new(&platform, "ada", &[]).await;
     let denied = post(&customer.client, "/couriers", &capacity(1)).await;
     assert_eq!(code(denied), "permission_denied");
+
+    an_administrator_makes_a_courier(&platform, &bob, &customer).await;
 
     let me = get(&cora.client, "/couriers/me").await.expect("a courier");
     let new = json!({ "name": "Coralie", "capacity": 3 });
@@ -130,6 +134,33 @@ async fn couriers_come_and_go(topology: Topology) {
         if left["deleted"] == true { Ok(left) } else { Err(left.to_string()) }
     });
     assert_eq!(left.await["name"], "");
+}
+
+/// An administrator makes a courier of somebody who has the role, and of nobody else; `other` has the
+/// role too, and may not.
+async fn an_administrator_makes_a_courier(platform: &Platform, other: &Person, customer: &Person) {
+    let id = async |who: &Person| {
+        text(&get(&who.client, "/me").await.expect("a user"), "/id").to_owned()
+    };
+    let of = |user: &str| json!({ "name": "Dora", "capacity": 60, "user_id": user });
+    let operator = platform.operator();
+    let dora = Person::new(platform, "dora", &["courier"]).await;
+    let user = id(&dora).await;
+    for denied in [other, customer] {
+        let denied = post(&denied.client, "/couriers", &of(&user)).await;
+        assert_eq!(code(denied), "permission_denied");
+    }
+    for wrong in [id(customer).await.as_str(), &nobody("usr"), &nobody("ord"), "me", ""] {
+        refused_for(post(&operator, "/couriers", &of(wrong)).await, &["user_id"]);
+    }
+    let made = post(&operator, "/couriers", &of(&user)).await.expect("a courier");
+    assert_eq!((&made["user_id"], &made["capacity"]), (&json!(user), &json!(60)));
+    assert_eq!(code(post(&operator, "/couriers", &of(&user)).await), "already_exists");
+    // Who was made one works as one.
+    duty(&dora, true).await;
+    assert_eq!(get(&dora.client, "/couriers/me").await.expect("a courier")["id"], made["id"]);
+    let path = format!("/couriers/{}", text(&made, "/id"));
+    delete(&operator, &path).await.expect("an administrator lets her go");
 }
 
 /// A cooked order of `customer`, to go so many thousandths of a degree north of the restaurant.
@@ -392,8 +423,13 @@ async fn a_drop_off_is_proven_by_code(topology: Topology) {
     let platform = Platform::start(topology, &settings).await;
     let restaurant = Restaurant::open(&platform, &[("Naan", 250, None)]).await;
     let customer = Person::new(&platform, "ada", &[]).await;
+    let manager = member(&platform, &restaurant, "manager").await;
+    let support = made(&platform, "support").await;
+    let others = [&restaurant.owner, &manager, &support];
     let cora = courier(&platform, 1).await;
-    for locked in [false, true] {
+    // The courier says it with the right code; or, when the codes were wrong too often, each of the
+    // others without one.
+    for released_by in [None].into_iter().chain(others.map(Some)) {
         let order = cooked(&restaurant, &customer).await;
         let delivery = assigned(&cora, &order).await;
         assert_eq!((&delivery["code"], &delivery["code_needed"]), (&Value::Null, &json!(true)));
@@ -412,14 +448,15 @@ async fn a_drop_off_is_proven_by_code(topology: Topology) {
         }
         assert_eq!(code(give(&cora, json!(4711)).await), "invalid_argument", "a number");
         let wrong = format!("{:04}", (right.parse::<u32>().expect("digits") + 1) % 10_000);
-        let early = give(&restaurant.owner, Value::Null).await;
-        assert_eq!(code(early), "permission_denied");
-        for _ in 0..if locked { 5 } else { 4 } {
+        for early in others {
+            assert_eq!(code(give(early, Value::Null).await), "permission_denied");
+        }
+        for _ in 0..if released_by.is_some() { 5 } else { 4 } {
             refused_for(give(&cora, json!(wrong)).await, &["code"]);
         }
-        if locked {
+        if let Some(who) = released_by {
             assert_eq!(code(give(&cora, json!(right)).await), "wrong_state");
-            let released = give(&restaurant.owner, Value::Null).await.expect("the owner says it");
+            let released = give(who, Value::Null).await.expect("somebody else says it");
             assert_eq!(released["state"], "delivered");
         } else {
             let done = give(&cora, json!(right)).await.expect("the right code");
@@ -427,6 +464,23 @@ async fn a_drop_off_is_proven_by_code(topology: Topology) {
         }
         in_state(&customer.client, &order, "completed").await;
     }
+    for who in others {
+        given_up(&restaurant, &customer, &cora, who).await;
+    }
+}
+
+/// Food that does not arrive is given up by `who`, once it is picked up and no sooner.
+async fn given_up(restaurant: &Restaurant, customer: &Person, courier: &Person, who: &Person) {
+    let order = cooked(restaurant, customer).await;
+    let delivery = assigned(courier, &order).await;
+    let path = format!("/deliveries/{}/fail", text(&delivery, "/id"));
+    let reason = json!({ "reason": "nobody can reach the courier" });
+    let early = post(&who.client, &path, &reason).await;
+    assert_eq!(code(early), "permission_denied", "nobody has picked it up");
+    step(courier, &delivery, "pick-up").await;
+    let failed = post(&who.client, &path, &reason).await.expect("it is given up");
+    assert_eq!(failed["state"], "failed");
+    in_state(&customer.client, &order, "failed").await;
 }
 
 async fn many_orders_and_few_couriers(topology: Topology) {

@@ -24,6 +24,9 @@ fn with(claims: &Value, name: &str, value: Value) -> Value {
     changed
 }
 
+/// Whatever they say: with a key of one's own one may say anything. Nobody outside can try whether a
+/// token for another audience is refused although the platform's own key has signed it, since only
+/// accounts has that key; `crates/runtime/tests/tokens.rs` tries it.
 async fn tokens_of_another_key(topology: Topology) {
     let platform = Platform::shared(topology).await;
     let ada = Person::new(platform, "ada", &[]).await;
@@ -39,7 +42,6 @@ async fn tokens_of_another_key(topology: Topology) {
     let foreign = SigningKey::from_bytes(&[9; 32]);
     for claims in [
         claims.clone(),
-        with(&claims, "aud", json!("somebody else")),
         with(&claims, "roles", json!(["customer", "admin"])),
         with(&claims, "exp", json!(4_102_444_800_i64)),
     ] {
@@ -54,10 +56,7 @@ async fn tokens_of_another_key(topology: Topology) {
 
 async fn tokens_for_another_purpose(topology: Topology) {
     let platform = Platform::shared(topology).await;
-    let secret = match platform.setting("BISTRO__AUTH__WORKLOAD_SECRET") {
-        "" => std::fs::read(platform.sandbox.path().join("data/workload-secret")).expect("one"),
-        secret => secret.as_bytes().to_vec(),
-    };
+    let secret = platform.workload_secret();
     let rude = Rude::new(platform);
     let signed = |claims: &Value| {
         let head = encode(json!({ "typ": "JWT", "alg": "HS256" }).to_string().as_bytes());

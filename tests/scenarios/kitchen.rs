@@ -39,18 +39,21 @@ async fn chef(platform: &Platform, restaurant: &Restaurant) -> Person {
 }
 
 /// A restaurant that sells two dishes, and whoever cooks there.
-async fn kitchen(platform: &Platform) -> (Restaurant, Person) {
+pub(crate) async fn kitchen(platform: &Platform) -> (Restaurant, Person) {
     let menu = [("Naan", 250, None), ("Dal", 595, None)];
     let restaurant = Restaurant::open(platform, &menu).await;
     let chef = chef(platform, &restaurant).await;
     (restaurant, chef)
 }
 
-fn station(name: &str, default: bool) -> Value {
+pub(crate) fn station(name: &str, default: bool) -> Value {
     json!({ "name": name, "capacity": 2, "item_minutes": 10, "default": default })
 }
 
-async fn add_station(restaurant: &Restaurant, body: &Value) -> Result<Value, ClientError> {
+pub(crate) async fn add_station(
+    restaurant: &Restaurant,
+    body: &Value,
+) -> Result<Value, ClientError> {
     let path = format!("/restaurants/{}/stations", restaurant.id);
     post(&restaurant.owner.client, &path, body).await
 }
@@ -64,12 +67,12 @@ async fn cooking(platform: &Platform, restaurant: &Restaurant) -> (Value, Value)
     (order, ticket)
 }
 
-async fn act(who: &Person, ticket: &Value, what: &str) -> Result<Value, ClientError> {
+pub(crate) async fn act(who: &Person, ticket: &Value, what: &str) -> Result<Value, ClientError> {
     post(&who.client, &format!("/tickets/{}/{what}", text(ticket, "/id")), &json!({})).await
 }
 
 /// The ids of a restaurant's open tickets.
-async fn open(who: &Client, restaurant: &Restaurant, filter: &str) -> Vec<String> {
+pub(crate) async fn open(who: &Client, restaurant: &Restaurant, filter: &str) -> Vec<String> {
     let path = format!("/restaurants/{}/tickets?limit=2{filter}", restaurant.id);
     let mut ids = Vec::new();
     let mut page = get(who, &path).await.expect("tickets");

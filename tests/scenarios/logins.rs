@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bistro_client::Request;
+use bistro_testkit::wait;
 use futures::future::join_all;
 use http::Method;
 use serde_json::json;
@@ -10,15 +10,26 @@ use serde_json::json;
 use crate::{
     accounts::{my_id, tokens},
     people::{PASSWORD, Person, fresh, post, put, text},
-    platform::{Platform, Topology, on_every_topology},
+    platform::{Platform, SOON, Topology, on_every_topology},
     rude::{Reply, Rude},
 };
 
-on_every_topology!(guesses_are_slowed_down, too_many_logins_at_once_are_told_to_come_back);
+on_every_topology!(
+    guesses_are_slowed_down,
+    few_tries_at_many_accounts_are_slowed_down,
+    too_many_logins_at_once_are_told_to_come_back,
+);
 
 async fn log_in(rude: &Rude, email: &str, password: &str) -> Reply {
     let body = json!({ "email": email, "password": password }).to_string();
     rude.json(Method::POST, "/api/v1/sessions", body).await
+}
+
+/// Logs in from `address`, as a proxy would say.
+async fn log_in_from(rude: &Rude, address: &str, email: &str, password: &str) -> Reply {
+    let body = json!({ "email": email, "password": password }).to_string();
+    let headers = [("content-type", "application/json"), ("x-forwarded-for", address)];
+    rude.send(Method::POST, "/api/v1/sessions", &headers, body).await
 }
 
 /// Guesses until even another password has to wait. On a slow machine a wait may pass between two
@@ -65,15 +76,47 @@ async fn guesses_are_slowed_down(topology: Topology) {
     assert_eq!(log_in(&rude, &ada.email, PASSWORD).await.status, 200);
 }
 
+async fn few_tries_at_many_accounts_are_slowed_down(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let ada = Person::new(platform, "ada", &[]).await;
+    let rude = Rude::new(platform);
+    // Of those that are nobody's (RFC 5737), so that nobody else has to wait.
+    let (here, elsewhere) = ("192.0.2.7", "192.0.2.8");
+    let crowd = fresh("crowd");
+    let mut failed = 0;
+    let refused = loop {
+        // Two for each: too few to be slowed down for the account.
+        let email = format!("{crowd}-{}@example.org", failed / 2);
+        let reply = log_in_from(&rude, here, &email, "everybody's darling").await;
+        if reply.status == 429 {
+            break reply;
+        }
+        reply.is_problem(&[(401, "wrong_credentials")], &email);
+        failed += 1;
+        assert!(failed < 400, "nothing slows down whoever tries a password at every account");
+    };
+    refused.is_problem(&[(429, "rate_limited")], here);
+    let seconds = refused.retry_after.expect("Retry-After");
+    assert!((1..=5).contains(&seconds), "{seconds} s for everybody who shares the address");
+    assert!(failed >= 200, "{failed} mistakes are no attack in a house full of people");
+    // Elsewhere nobody notices, and here nobody is locked out.
+    assert_eq!(log_in_from(&rude, elsewhere, &ada.email, PASSWORD).await.status, 200);
+    wait::until("Ada logs in here", SOON, async || {
+        let reply = log_in_from(&rude, here, &ada.email, PASSWORD).await;
+        if reply.status == 200 { Ok(()) } else { Err(reply) }
+    })
+    .await;
+}
+
 async fn too_many_logins_at_once_are_told_to_come_back(topology: Topology) {
     let platform = Platform::start(topology, &[("BISTRO__AUTH__ARGON2_CONCURRENCY", "1")]).await;
-    let anybody = &platform.anybody();
-    // Each of them is somebody else, so that none waits for another's guesses.
+    let rude = &Rude::new(&platform);
+    // Each of them is somebody else, elsewhere, so that none waits for another's guesses.
     let tries = (0..300).map(|number| async move {
-        let body = json!({ "email": format!("nobody-{number}@example.org"), "password": PASSWORD });
-        let request = Request::post("/api/v1/sessions", fresh("key"), &body);
-        let refused = anybody.send(&request).await.expect_err("nobody is registered");
-        refused.code().unwrap_or("no answer").to_owned()
+        let email = format!("nobody-{number}@example.org");
+        let address = format!("2001:db8:0:{number:x}::1");
+        let refused = log_in_from(rude, &address, &email, PASSWORD).await;
+        text(&refused.body(), "/code").to_owned()
     });
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
     for end in join_all(tries).await {

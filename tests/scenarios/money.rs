@@ -3,16 +3,20 @@
 use bistro_client::{Insistence, Request};
 use bistro_core::{Clock as _, SystemClock, Timestamp};
 use bistro_testkit::wait;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
     people::{Person, Restaurant, code, fresh, get, in_state, paid, post, text},
     platform::{Platform, SOON, Topology, on_every_topology},
+    rude::Rude,
 };
 
 on_every_topology!(
     tipped_after_the_fact,
     told_in_statements_and_lists,
+    a_statement_is_a_spreadsheet_too,
+    the_whole_platforms_books_balance,
     split_over_tenders,
     one_refused_tender_gives_the_others_back,
     voided_before_it_was_captured,
@@ -140,7 +144,7 @@ async fn tipped_after_the_fact(topology: Topology) {
 }
 
 /// A time zone in which it is about noon, and the day that it is there.
-fn noon() -> (String, String) {
+pub(crate) fn noon() -> (String, String) {
     let now = SystemClock.now();
     let hour = now.as_secs().rem_euclid(86_400) / 3600;
     let offset = 12 - hour;
@@ -228,6 +232,99 @@ async fn told_in_statements_and_lists(topology: Topology) {
             "{wrong}"
         );
     }
+}
+
+/// The statement of a day with all that it can hold, as JSON and as CSV.
+async fn a_statement_is_a_spreadsheet_too(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let order = ordered(&restaurant, &customer, json!({ "payment_method": "card_ok" })).await;
+    eaten(&restaurant, &customer, &order).await;
+    let tip = json!({ "amount_minor": 150 });
+    post(&customer.client, &of(&order, "tips"), &tip).await.expect("a tip");
+    // All of the meal, and of the tip a third.
+    for (tender, minor) in [(1, 1000), (2, 50)] {
+        let body = json!({ "tender": tender, "amount_minor": minor, "reason": "cold soup" });
+        post(&restaurant.owner.client, &of(&order, "refunds"), &body).await.expect("a refund");
+    }
+
+    let (zone, day) = noon();
+    let written = zone.replace('+', "%2B");
+    let path = format!("/restaurants/{}/statement?day={day}&time_zone={written}", restaurant.id);
+    let statement = get(&restaurant.owner.client, &path).await.expect("a statement");
+    let url = format!("/api/v1{path}");
+    let csv = [("accept", "text/csv")];
+    let owner = Rude::logged_in(platform, &restaurant.owner).await;
+    let reply = owner.send(Method::GET, &url, &csv, "").await;
+    let kind = "text/csv; charset=utf-8; header=present";
+    assert_eq!((reply.status, reply.kind.as_str()), (200, kind), "{reply:?}");
+    let rows: Vec<Vec<&str>> =
+        reply.text.split_terminator("\r\n").map(|row| row.split(',').collect()).collect();
+    let [names, values] = &rows[..] else { panic!("a head and a row: {reply:?}") };
+    let told = |pointer: &str| match statement.pointer(pointer).expect(pointer) {
+        Value::String(text) => text.clone(),
+        number => number.to_string(),
+    };
+    let expected = [
+        ("restaurant_id", told("/restaurant_id")),
+        ("day", told("/day")),
+        ("time_zone", told("/time_zone")),
+        ("currency", told("/net/currency")),
+        ("captures", told("/captures")),
+        ("captured_minor", told("/captured/amount_minor")),
+        ("tips_minor", told("/tips/amount_minor")),
+        ("refunds", told("/refunds")),
+        ("refunded_minor", told("/refunded/amount_minor")),
+        ("net_minor", told("/net/amount_minor")),
+        ("refunded_tips_minor", told("/refunded_tips/amount_minor")),
+    ];
+    assert_eq!(*names, expected.each_ref().map(|(name, _)| *name));
+    assert_eq!(*values, expected.each_ref().map(|(_, value)| value.as_str()));
+    // 10.00 and 1.50 were taken; 10.00 and 0.50 of the tip were given back.
+    assert_eq!(values[4..], ["2", "1150", "150", "2", "1050", "100", "50"]);
+    // What is refused is a problem all the same.
+    let stranger = Rude::logged_in(platform, &customer).await;
+    let refused = stranger.send(Method::GET, &url, &csv, "").await;
+    refused.is_problem(&[(403, "permission_denied")], "somebody else's statement");
+}
+
+/// All restaurants' together, for who looks after the platform.
+async fn the_whole_platforms_books_balance(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(platform, "ada", &[]).await;
+    let order = ordered(&restaurant, &customer, json!({ "payment_method": "card_ok" })).await;
+    let operator = platform.operator();
+    // How many entries there are of what was captured in pounds.
+    let captured = async || {
+        let ledger = get(&operator, "/ledger/balances").await.expect("the ledger");
+        let imbalance = ledger["imbalance"].as_array().expect("sums");
+        assert!(imbalance.iter().all(|sum| sum["amount_minor"] == 0), "{ledger}");
+        let balances = ledger["balances"].as_array().expect("balances");
+        let in_pounds: Vec<_> =
+            balances.iter().filter(|one| one["amount"]["currency"] == "GBP").collect();
+        let pence = |one: &&Value| one["amount"]["amount_minor"].as_i64().expect("an amount");
+        assert_eq!(in_pounds.iter().map(pence).sum::<i64>(), 0, "{ledger}");
+        // Nobody has moved any money yet when this is the first of the scenarios.
+        if !in_pounds.is_empty() {
+            assert!(imbalance.iter().any(|sum| sum["currency"] == "GBP"), "{ledger}");
+        }
+        let found = in_pounds.iter().find(|one| one["account"] == "restaurant_payable");
+        found.map_or(0, |one| one["entries"].as_u64().expect("a number"))
+    };
+    let before = captured().await;
+    eaten(&restaurant, &customer, &order).await;
+    // Others capture meanwhile.
+    let after = captured().await;
+    assert!(after > before, "{after} entries after {before}");
+    assert_eq!(balance(&restaurant, "restaurant_payable").await, -1000);
+
+    let path = "/ledger/balances";
+    for who in [&restaurant.owner.client, &customer.client] {
+        assert_eq!(code(get(who, path).await), "permission_denied");
+    }
+    assert_eq!(code(get(&platform.anybody(), path).await), "unauthenticated");
 }
 
 /// The orders of a page of payments.

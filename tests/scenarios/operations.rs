@@ -174,7 +174,7 @@ async fn every_role_is_listed_with_what_it_needs() {
         ("payments", "orders, catalog"),
         ("orders", "catalog, payments"),
         ("kitchen", "orders"),
-        ("delivery", "catalog, orders"),
+        ("delivery", "accounts, catalog, orders"),
         ("gateway", "accounts, catalog, orders, payments, kitchen, delivery"),
     ];
     // Columns begin where their heads do; what a role owns is the one between.

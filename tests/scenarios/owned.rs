@@ -5,6 +5,7 @@ use bistro_testkit::wait;
 use serde_json::{Value, json};
 
 use crate::{
+    accounts::my_id,
     people::{PASSWORD, Person, Restaurant, fresh, get, text},
     platform::{Platform, SOON, Topology, on_every_topology},
     reflection::{Reflected, open_to_people},
@@ -14,6 +15,9 @@ use crate::{
 on_every_topology!(
     people_come_through_the_gateway,
     accounts_over_grpc,
+    members_over_grpc,
+    invitations_over_grpc,
+    api_keys_over_grpc,
     a_restaurant_over_grpc,
     what_a_menu_is_made_of_over_grpc,
     orders_over_grpc,
@@ -23,7 +27,7 @@ on_every_topology!(
 );
 
 /// The operator's token.
-fn root(platform: &Platform) -> String {
+pub(crate) fn root(platform: &Platform) -> String {
     operator(platform).trim_start_matches("Bearer ").to_owned()
 }
 
@@ -101,6 +105,120 @@ async fn accounts_over_grpc(topology: Topology) {
 
     accounts.told(ada, "DeleteUser", &id).await;
     assert_eq!(accounts.told(&root, "GetUser", &id).await["erased"], true);
+}
+
+async fn members_over_grpc(topology: Topology) {
+    let platform = open_to_people(topology).await;
+    let accounts = Reflected::of(platform, "accounts").await;
+    let restaurant = Restaurant::open(platform, &[]).await;
+    let ada = Person::new(platform, "ada", &[]).await;
+    let eve = token(platform, &Person::new(platform, "eve", &[]).await).await;
+    let (owner, root) = (token(platform, &restaurant.owner).await, root(platform));
+    let here = json!({ "restaurant_id": restaurant.id });
+    let member = with(&here, json!({ "user_id": my_id(&ada.client).await }));
+    let of_role = |role: &str| with(&member, json!({ "role": role }));
+
+    // One call makes a member and changes one; owners change those who are members.
+    let unasked = accounts.refused(&owner, "AddMembership", &of_role("chef")).await;
+    assert_eq!(unasked, "permission_denied");
+    let made = accounts.told(&root, "AddMembership", &of_role("chef")).await;
+    assert_eq!(accounts.told(&owner, "GetMembership", &member).await, made);
+    assert_eq!((&made["user_id"], &made["role"]), (&member["user_id"], &json!("chef")));
+    let changed = accounts.told(&owner, "AddMembership", &of_role("manager")).await;
+    assert_eq!(changed["role"], "manager");
+    let listed = accounts.told(&owner, "ListMembers", &here).await;
+    assert_eq!(rows(&listed, "members", "user_id", &member["user_id"]), [&changed], "{listed}");
+    for (call, body) in [
+        ("AddMembership", &of_role("owner")),
+        ("GetMembership", &member),
+        ("ListMembers", &here),
+        ("RemoveMembership", &member),
+    ] {
+        assert_eq!(accounts.refused(&eve, call, body).await, "permission_denied", "{call}");
+    }
+    for _ in 0..2 {
+        accounts.told(&owner, "RemoveMembership", &member).await;
+    }
+    assert_eq!(accounts.refused(&owner, "GetMembership", &member).await, "not_found");
+    let listed = accounts.told(&owner, "ListMembers", &here).await;
+    assert!(rows(&listed, "members", "user_id", &member["user_id"]).is_empty(), "{listed}");
+}
+
+async fn invitations_over_grpc(topology: Topology) {
+    let platform = open_to_people(topology).await;
+    let accounts = Reflected::of(platform, "accounts").await;
+    let restaurant = Restaurant::open(platform, &[]).await;
+    let owner = token(platform, &restaurant.owner).await;
+    let eve = token(platform, &Person::new(platform, "eve", &[]).await).await;
+    let here = json!({ "restaurant_id": restaurant.id });
+    let email = format!("{}@example.org", fresh("grpc"));
+    let new = with(&here, json!({ "email": email, "role": "chef" }));
+    assert_eq!(accounts.refused(&eve, "CreateInvitation", &new).await, "permission_denied");
+    let made = accounts.told(&owner, "CreateInvitation", &new).await;
+    assert!(!text(&made, "/token").is_empty(), "whoever made it brings it");
+    let id = json!({ "id": made["id"] });
+
+    let read = accounts.told(&owner, "GetInvitation", &id).await;
+    assert_eq!(read, with(&made, json!({ "token": "" })), "nobody else is told the token");
+    let sooner = made["expires_at_ms"].as_i64().expect("an end") - 60_000;
+    let change = json!({ "version": read["version"], "role": "manager", "expires_at_ms": sooner });
+    let change = with(&id, change);
+    for (call, body) in
+        [("GetInvitation", &id), ("UpdateInvitation", &change), ("DeleteInvitation", &id)]
+    {
+        assert_eq!(accounts.refused(&eve, call, body).await, "not_found", "{call}");
+    }
+    let changed = accounts.told(&owner, "UpdateInvitation", &change).await;
+    assert_eq!((&changed["role"], &changed["expires_at_ms"]), (&json!("manager"), &json!(sooner)));
+    assert!(changed["version"].as_i64() > read["version"].as_i64(), "{changed}");
+    let stale = accounts.refused(&owner, "UpdateInvitation", &change).await;
+    assert_eq!(stale, "version_mismatch");
+    let listed = accounts.told(&owner, "ListInvitations", &here).await;
+    assert_eq!(rows(&listed, "invitations", "id", &made["id"]), [&changed], "{listed}");
+    assert_eq!(accounts.refused(&eve, "ListInvitations", &here).await, "permission_denied");
+    for _ in 0..2 {
+        accounts.told(&owner, "DeleteInvitation", &id).await;
+    }
+    assert_eq!(accounts.refused(&owner, "GetInvitation", &id).await, "not_found");
+    let listed = accounts.told(&owner, "ListInvitations", &here).await;
+    assert_eq!(listed["invitations"], json!([]));
+}
+
+async fn api_keys_over_grpc(topology: Topology) {
+    let platform = open_to_people(topology).await;
+    let accounts = Reflected::of(platform, "accounts").await;
+    let person = Person::new(platform, "ada", &[]).await;
+    let of_ada = json!({ "user_id": my_id(&person.client).await });
+    let ada = token(platform, &person).await;
+    let eve = token(platform, &Person::new(platform, "eve", &[]).await).await;
+    let new = json!({ "name": "Till", "roles": ["customer"] });
+    let made = accounts.told(&ada, "CreateApiKey", &new).await;
+    assert_eq!((&made["user_id"], &made["roles"]), (&of_ada["user_id"], &new["roles"]));
+    assert!(text(&made, "/text").starts_with("bistro_key_"), "whoever made it is told the key");
+    let id = json!({ "id": made["id"] });
+
+    let read = accounts.told(&ada, "GetApiKey", &id).await;
+    assert_eq!(read, with(&made, json!({ "text": "" })), "and is told it once");
+    let change = with(&id, json!({ "version": read["version"], "name": "Another till" }));
+    for (call, body) in [("GetApiKey", &id), ("UpdateApiKey", &change), ("DeleteApiKey", &id)] {
+        assert_eq!(accounts.refused(&eve, call, body).await, "not_found", "{call}");
+    }
+    let changed = accounts.told(&ada, "UpdateApiKey", &change).await;
+    assert_eq!(changed["name"], "Another till");
+    assert!(changed["version"].as_i64() > read["version"].as_i64(), "{changed}");
+    assert_eq!(accounts.refused(&ada, "UpdateApiKey", &change).await, "version_mismatch");
+    // One's own, or those of somebody whom one looks after.
+    for (who, whose) in [(&ada, &json!({})), (&root(platform), &of_ada)] {
+        let listed = accounts.told(who, "ListApiKeys", whose).await;
+        assert_eq!(rows(&listed, "keys", "id", &made["id"]), [&changed], "{listed}");
+    }
+    assert_eq!(accounts.refused(&eve, "ListApiKeys", &of_ada).await, "permission_denied");
+    for _ in 0..2 {
+        accounts.told(&ada, "DeleteApiKey", &id).await;
+    }
+    assert_eq!(accounts.refused(&ada, "GetApiKey", &id).await, "not_found");
+    let listed = accounts.told(&ada, "ListApiKeys", &json!({})).await;
+    assert_eq!(listed["keys"], json!([]));
 }
 
 async fn a_restaurant_over_grpc(topology: Topology) {

@@ -1,9 +1,13 @@
 //! A running platform on one of the three topologies, as real processes.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use bistro_client::Client;
-use bistro_testkit::{MongoServer, Port, Process, RabbitServer, Sandbox, wait};
+use bistro_testkit::{MongoServer, Port, Process, RabbitServer, Sandbox, on_a_terminal, wait};
 use tokio::sync::OnceCell;
 
 /// The program under test.
@@ -60,6 +64,7 @@ impl Platform {
         let settings = &[
             ("BISTRO__ORDERS__CONFIRM_WITHIN", "6s"),
             ("BISTRO__ORDERS__ACCEPT_WITHIN", "6s"),
+            ("BISTRO__ORDERS__QUOTE_TTL", "10s"),
             ("BISTRO__CATALOG__RESERVATION_TTL", "7s"),
             ("BISTRO__DELIVERY__OFFER_TIMEOUT", "2s"),
             ("BISTRO__DELIVERY__ASSIGNMENT_RETRY", "200ms"),
@@ -94,6 +99,8 @@ impl Platform {
             ("BISTRO__GATEWAY__LISTEN".into(), public.addr().to_string()),
             ("BISTRO__GATEWAY__RATE_LIMIT__PER_SECOND".into(), "1000".into()),
             ("BISTRO__GATEWAY__RATE_LIMIT__BURST".into(), "1000".into()),
+            // So that a test may ask from an address of its own.
+            ("BISTRO__GATEWAY__TRUSTED_PROXIES".into(), "1".into()),
             ("BISTRO__SHUTDOWN__NOT_READY_DELAY".into(), "0s".into()),
             ("BISTRO__LOG__FORMAT".into(), "json".into()),
         ];
@@ -183,6 +190,16 @@ impl Platform {
         (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
     }
 
+    /// Runs a client command with a terminal as its standard error; gives its exit code, and what
+    /// the terminal was sent.
+    pub(crate) async fn watch(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = self.command();
+        command.args(arguments).env("TERM", "xterm").stdout(Stdio::null());
+        let watched = tokio::task::spawn_blocking(move || on_a_terminal(command)).await.unwrap();
+        let (status, shown) = watched.expect("bistro can be run");
+        (status.code().unwrap_or(-1), shown)
+    }
+
     /// Kills process `index` as `kill -9` does, and starts it again.
     pub(crate) async fn crash(&mut self, index: usize) {
         self.processes[index].process.kill().expect("kill -9");
@@ -220,10 +237,23 @@ impl Platform {
         self.ready().await;
     }
 
+    /// The files that its processes log to.
+    pub(crate) fn logs(&self) -> Vec<PathBuf> {
+        self.processes.iter().map(|serve| serve.process.log().to_owned()).collect()
+    }
+
     /// What the environment of its processes says of `name`.
     pub(crate) fn setting(&self, name: &str) -> &str {
         let set = self.environment.iter().find(|(known, _)| known == name);
         set.map_or("", |(_, value)| value)
+    }
+
+    /// The secret by which its roles know each other.
+    pub(crate) fn workload_secret(&self) -> Vec<u8> {
+        match self.setting("BISTRO__AUTH__WORKLOAD_SECRET") {
+            "" => std::fs::read(self.sandbox.path().join("data/workload-secret")).expect("one"),
+            secret => secret.as_bytes().to_vec(),
+        }
     }
 
     /// Waits until every process says that it is ready.

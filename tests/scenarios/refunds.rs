@@ -96,7 +96,7 @@ async fn refused_by_the_provider(topology: Topology) {
 }
 
 /// Two of the first item, paid with `card`, cooked, eaten and captured: 1000 pence.
-async fn eaten(restaurant: &Restaurant, customer: &Person, card: &str) -> Value {
+pub(crate) async fn eaten(restaurant: &Restaurant, customer: &Person, card: &str) -> Value {
     let quote = restaurant.quote(customer, &[(0, 2)], "dine_in").await.unwrap();
     let body = Restaurant::placing(&quote, card);
     let request = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);

@@ -1,5 +1,15 @@
-//! A client that sends what no well-behaved one does, and looks closely at the answer.
+//! A client that sends what no well-behaved one does, and looks closely at the answer and at what the
+//! platform logs meanwhile.
 
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bistro_testkit::log;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -17,26 +27,65 @@ use crate::{
 /// Statuses and codes of problems, any of which is right.
 pub(crate) type Refusals<'a> = &'a [(u16, &'a str)];
 
-/// A client that sends what no well-behaved one does.
+/// A client that sends what no well-behaved one does. It and its clones send within one trace, and the
+/// last of them to go checks that the platform logged no error in it, and no panic at all.
 #[derive(Clone)]
 pub(crate) struct Rude {
     http: Client<HttpConnector, Full<Bytes>>,
     base: String,
     authorization: Option<String>,
+    watched: Arc<Watched>,
+}
+
+/// What the platform's processes log within one trace.
+struct Watched {
+    trace_id: String,
+    logs: Vec<PathBuf>,
+}
+
+impl Watched {
+    fn new(platform: &Platform) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let trace_id = format!("{:016x}{number:016x}", std::process::id());
+        Self { trace_id, logs: platform.logs() }
+    }
+
+    /// Whatever `read` finds in the logs.
+    fn find<T>(&self, read: impl Fn(&str, &str) -> Vec<T>) -> Vec<T> {
+        let found = |file: &PathBuf| {
+            let written = std::fs::read(file).expect("a log");
+            read(&String::from_utf8_lossy(&written), &self.trace_id)
+        };
+        self.logs.iter().flat_map(found).collect()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // A test that fails has said why.
+        if !std::thread::panicking() {
+            let faults = self.find(log::faults_within);
+            assert!(faults.is_empty(), "whatever was answered, this was logged: {faults:#?}");
+        }
+    }
 }
 
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    kind: String,
+    pub(crate) kind: String,
+    /// The seconds of `Retry-After`.
+    pub(crate) retry_after: Option<u64>,
     pub(crate) text: String,
 }
 
 impl Rude {
     pub(crate) fn new(platform: &Platform) -> Self {
         let http = Client::builder(TokioExecutor::new()).build_http();
-        Self { http, base: platform.url(), authorization: None }
+        let watched = Arc::new(Watched::new(platform));
+        Self { http, base: platform.url(), authorization: None, watched }
     }
 
     /// The same client with this `Authorization`.
@@ -58,6 +107,8 @@ impl Rude {
         body: impl Into<Bytes>,
     ) -> Reply {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let parent = format!("00-{}-00f067aa0ba902b7-01", self.watched.trace_id);
+        request = request.header("traceparent", parent);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
@@ -68,9 +119,17 @@ impl Rude {
         let response = self.http.request(request).await.expect("an answer");
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.expect("all of the answer").to_bytes();
-        let kind = head.headers.get("content-type").map(|value| value.to_str().unwrap().to_owned());
+        let header =
+            |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let kind = header("content-type").unwrap_or_default();
+        let retry_after = header("retry-after").map(|seconds| seconds.parse().expect("seconds"));
         let text = String::from_utf8(bytes.to_vec()).expect("text");
-        Reply { status: head.status.as_u16(), kind: kind.unwrap_or_default(), text }
+        Reply { status: head.status.as_u16(), kind, retry_after, text }
+    }
+
+    /// What the platform has logged of its requests.
+    pub(crate) fn logged(&self) -> Vec<Value> {
+        self.watched.find(log::lines_within)
     }
 
     pub(crate) async fn read(&self, path: &str) -> Reply {

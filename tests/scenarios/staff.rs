@@ -1,6 +1,9 @@
 //! Who works for a restaurant: invited, changed, and gone; and who may not say so.
 
+use std::time::Duration;
+
 use bistro_client::ClientError;
+use bistro_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,6 +18,7 @@ on_every_topology!(
     nobody_becomes_staff_unasked,
     the_last_owner_stays,
     invitations_are_accepted_once,
+    an_invitation_is_changed,
     an_invitation_rests_on_who_made_it,
 );
 
@@ -184,6 +188,54 @@ async fn invitations_are_accepted_once(topology: Topology) {
     assert_eq!(code(accept(&eve, &second).await), "not_found");
     let open = get(&owner.client, &path).await.expect("none");
     assert_eq!(open["items"], json!([]));
+}
+
+async fn an_invitation_is_changed(topology: Topology) {
+    let platform = Platform::shared(topology).await;
+    let restaurant = restaurant(platform).await;
+    let owner = &restaurant.owner;
+    let (ada, eve) =
+        (Person::new(platform, "ada", &[]).await, Person::new(platform, "eve", &[]).await);
+    let made = invite(&restaurant, owner, &ada.email, "chef").await.expect("an invitation");
+    let path = format!("/invitations/{}", text(&made, "/id"));
+    let (first, manager) = (&made["version"], json!({ "role": "manager" }));
+    assert_eq!(code(put(&owner.client, &path, None, &manager).await), "precondition_required");
+    // A stranger finds none, and whoever has no token is told to log in.
+    assert_eq!(code(put(&eve.client, &path, Some(first), &manager).await), "not_found");
+    let by_nobody = put(&platform.anybody(), &path, Some(first), &manager).await;
+    assert_eq!(code(by_nobody), "unauthenticated");
+    let days = |days: u64| (SystemClock.now() + Duration::from_hours(24 * days)).to_string();
+    for wrong in [
+        json!({ "role": "king" }),
+        json!({ "role": "chef", "expires_at": "tomorrow" }),
+        json!({ "role": "chef", "expires_at": "1970-01-01T00:00:00Z" }),
+        json!({ "role": "chef", "expires_at": days(40) }),
+    ] {
+        let refused = put(&owner.client, &path, Some(first), &wrong).await;
+        assert_eq!(code(refused), "invalid_argument", "{wrong}");
+    }
+
+    let end = days(20);
+    let longer = json!({ "role": "manager", "expires_at": end });
+    let changed = put(&owner.client, &path, Some(first), &longer).await.expect("a change");
+    assert_eq!((&changed["role"], &changed["expires_at"]), (&json!("manager"), &json!(end)));
+    assert_eq!((&changed["token"], &changed["email"]), (&Value::Null, &made["email"]));
+    let stale = put(&owner.client, &path, Some(first), &json!({ "role": "owner" })).await;
+    assert_eq!(code(stale), "version_mismatch");
+    assert_eq!(get(&owner.client, &path).await.expect("as it was changed"), changed);
+    // Without an end it keeps the one it has; administrators may change it, too.
+    let now = &changed["version"];
+    let again = put(&platform.operator(), &path, Some(now), &json!({ "role": "chef" })).await;
+    let again = again.expect("another change");
+    assert_eq!((&again["role"], &again["expires_at"]), (&json!("chef"), &json!(end)));
+
+    // Its token is the same, and gives what it says by now.
+    let last = put(&owner.client, &path, Some(&again["version"]), &manager).await;
+    let last = last.expect("the last change");
+    let joined = accept(&ada, &made).await.expect("a manager");
+    assert_eq!(joined["memberships"][0]["role"], "manager");
+    let late = put(&owner.client, &path, Some(&last["version"]), &manager).await;
+    assert_eq!(code(late), "not_found", "it is used up");
 }
 
 async fn an_invitation_rests_on_who_made_it(topology: Topology) {

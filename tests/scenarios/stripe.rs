@@ -23,6 +23,7 @@ on_every_topology!(
     late_answers_of_stripe,
     one_card_pays_the_order_its_change_and_its_tip,
     given_back_by_stripe,
+    taken_back_by_the_bank,
     voided_before_stripe_heard_of_it,
     killed_while_stripe_holds_an_answer,
 );
@@ -256,6 +257,53 @@ async fn given_back_by_stripe(topology: Topology) {
     back(&lost, 400).await;
     let made: Vec<_> = stand_in.refunds().iter().map(|one| (one.amount, one.status)).collect();
     assert_eq!(made, [(400, "succeeded"), (400, "failed"), (400, "succeeded")]);
+}
+
+async fn taken_back_by_the_bank(topology: Topology) {
+    let (platform, stand_in) = with_stripe(topology).await;
+    let restaurant = Restaurant::open(&platform, &[("Dal", 500, None)]).await;
+    let customer = Person::new(&platform, "ada", &[]).await;
+    let (owner, operator) = (&restaurant.owner.client, platform.operator());
+    let card = json!({ "payment_method": "pm_visa_ada" });
+    let order = ordered(&restaurant, &customer, card).await;
+    eaten(&restaurant, &customer, &order).await;
+    let refund = json!({ "amount_minor": 400, "reason": "cold soup" });
+    let refunds = of(&order, "refunds");
+    let done = post(owner, &refunds, &refund).await.expect("a refund");
+    assert_eq!(done["refunds"][0]["state"], "done");
+
+    let id = stand_in.refunds()[0].id.clone();
+    stand_in.return_refund(&id);
+    for event in ["evt_1", "evt_2", "evt_1"] {
+        let told = stand_in.webhook(event, "refund.failed", &id, SystemClock.now());
+        assert_eq!(deliver(&platform, &told.expect("a message")).await.0, 204);
+    }
+    let payment = paid(&customer.client, &order, "captured").await;
+    assert_eq!(payment["refunded"]["amount_minor"], 0);
+    let came_back = &payment["refunds"][0];
+    assert_eq!(
+        (text(came_back, "/state"), text(came_back, "/refused")),
+        ("refused", "lost_or_stolen_card")
+    );
+    let ledger = get(owner, &of(&order, "ledger")).await.expect("a ledger");
+    let entries = ledger["items"].as_array().expect("entries");
+    let kinds: Vec<_> = entries.iter().map(|entry| text(entry, "/kind")).collect();
+    assert_eq!(kinds, ["capture", "refund", "refund"]);
+    let path = format!("/orders/{}", text(&order, "/id"));
+    let problem = "refund: lost_or_stolen_card";
+    wait::until("whoever operates the platform sees it", SOON, async || {
+        let order = get(&operator, &path).await.map_err(|error| error.to_string())?;
+        if order["problem"] == problem { Ok(()) } else { Err(order.to_string()) }
+    })
+    .await;
+
+    // It is given back once more, and whoever saw to it says so.
+    let again = post(owner, &refunds, &refund).await.expect("a refund");
+    assert_eq!(again["refunded"]["amount_minor"], 400);
+    let seen_to = json!({ "problem": problem });
+    let resolved = post(&operator, &of(&order, "resolve"), &seen_to).await.expect("resolved");
+    assert_eq!(resolved["problem"], Value::Null);
+    platform.run(&["verify", "--wait", "30"]).await;
 }
 
 async fn voided_before_stripe_heard_of_it(topology: Topology) {

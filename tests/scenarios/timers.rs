@@ -1,22 +1,54 @@
 //! What happens when time runs out: each on a platform that gives nobody much of it.
 
+use bistro_client::{Insistence, Request};
+use bistro_core::{Clock as _, SystemClock, Timestamp};
 use bistro_testkit::wait;
 use serde_json::{Value, json};
 
 use crate::{
     compensation::stock_returns,
     people::{
-        Person, Restaurant, assigned, code, courier, duty, get, in_state, paid, post, step, text,
+        Person, Restaurant, assigned, code, courier, duty, fresh, get, in_state, paid, post, step,
+        text,
     },
     platform::{Platform, SOON, Topology, on_every_topology},
 };
 
 on_every_topology!(
+    a_quoted_price_expires,
     expired_without_an_answer,
     provider_is_silent_for_ever,
     a_reservation_follows_its_order,
     an_offer_times_out_and_a_delivery_fails,
 );
+
+async fn a_quoted_price_expires(topology: Topology) {
+    let platform = Platform::hasty(topology).await;
+    let restaurant = Restaurant::open(platform, &[("Naan", 250, Some(3))]).await;
+    let ada = Person::new(platform, "ada", &[]).await;
+    let quote = restaurant.quote(&ada, &[(0, 1)], "pick_up").await.expect("a quote");
+    let body = Restaurant::placing(&quote, "card_ok");
+    let in_time = Request::post("/api/v1/orders", fresh("order"), &body).prefer_wait(10);
+    let order = ada.client.insist(&in_time, &mut Insistence::lasting(SOON)).await;
+    let order = order.expect("an order").body;
+    let expires: Timestamp = text(&quote, "/expires_at").parse().expect("a time");
+    wait::until("the price holds no longer", SOON, async || {
+        if SystemClock.now() >= expires { Ok(()) } else { Err(expires) }
+    })
+    .await;
+    // Nothing of it is taken: only the first order ever held a portion, and that has expired too.
+    for _ in 0..2 {
+        assert_eq!(code(post(&ada.client, "/orders", &body).await), "quote_expired");
+    }
+    in_state(&ada.client, &order, "expired").await;
+    stock_returns(&restaurant, 3).await;
+    // Who ordered in time, and asks again because the answer was lost, is answered.
+    let again = ada.client.insist(&in_time, &mut Insistence::lasting(SOON)).await;
+    assert_eq!(again.expect("the same order").body["id"], order["id"]);
+    // At today's price it can be had.
+    let order = restaurant.order(&ada, &[(0, 1)], "card_ok").await;
+    assert_eq!(order["total"]["amount_minor"], 250);
+}
 
 async fn expired_without_an_answer(topology: Topology) {
     let platform = Platform::hasty(topology).await;

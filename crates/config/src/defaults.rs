@@ -45,13 +45,10 @@ impl RawConfig {
             peers: RawPeers {
                 accounts: Some(peer("accounts")),
                 catalog: Some(peer("catalog")),
-                reservations: Some(peer("reservations")),
                 orders: Some(peer("orders")),
                 payments: Some(peer("payments")),
                 kitchen: Some(peer("kitchen")),
                 delivery: Some(peer("delivery")),
-                notifications: Some(peer("notifications")),
-                insights: Some(peer("insights")),
             },
             auth: RawAuth {
                 workload_secret: None,

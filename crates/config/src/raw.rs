@@ -229,9 +229,6 @@ section! {
         /// Where catalog answers.
         #[schemars(with = "Option<written::Peer>")]
         catalog: String,
-        /// Where reservations answers.
-        #[schemars(with = "Option<written::Peer>")]
-        reservations: String,
         /// Where orders answers.
         #[schemars(with = "Option<written::Peer>")]
         orders: String,
@@ -244,12 +241,6 @@ section! {
         /// Where delivery answers.
         #[schemars(with = "Option<written::Peer>")]
         delivery: String,
-        /// Where notifications answers.
-        #[schemars(with = "Option<written::Peer>")]
-        notifications: String,
-        /// Where insights answers.
-        #[schemars(with = "Option<written::Peer>")]
-        insights: String,
     }
 }
 
@@ -427,7 +418,7 @@ section! {
     RawEventing {
         /// Times a message is tried before it is a dead letter.
         max_attempts: u64,
-        /// The wait before the first retry; each further one waits twice as long.
+        /// The longest wait before the first retry; before each further one it is twice as long.
         #[schemars(with = "Option<written::Duration>")]
         backoff_base: String,
         /// The longest wait between two tries.

@@ -210,9 +210,7 @@ fn peers(check: &mut Checker<'_>, written: Written<'_>) -> Option<Peers> {
             [$((stringify!($role), check.text(&key!(written, peers.$role), peer)),)+]
         };
     }
-    let addresses = peers! {
-        accounts catalog reservations orders payments kitchen delivery notifications insights
-    };
+    let addresses = peers! { accounts catalog orders payments kitchen delivery };
     let addresses = addresses
         .into_iter()
         .map(|(role, address)| Some((role, address?)))

@@ -17,6 +17,7 @@ mod limits;
 mod money;
 mod page;
 mod panic;
+mod reason;
 
 pub use actor::{Membership, Principal, Role, StaffRole};
 pub use api_key::{ApiKeyError, ApiKeyText};
@@ -32,3 +33,4 @@ pub use limits::{MAX_LINE_QUANTITY, MAX_ORDER_LINES};
 pub use money::{Currency, Money, MoneyError};
 pub use page::{Page, PageRequest};
 pub use panic::Panicked;
+pub use reason::Reason;

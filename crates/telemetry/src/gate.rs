@@ -22,6 +22,11 @@ const NOISY: [&str; 11] = [
     "tower",
 ];
 
+/// Calls every channel that the broker closes an error, though whoever asks for a queue that may not
+/// exist is told so that way. The caller gets the answer and says what is wrong with it: this says
+/// nothing, unless the level names the library.
+const TOLD_TO_THE_CALLER: &str = "lapin::channel";
+
 /// Events by `level`. Spans from `info`, from `debug` when traces are exported (they say which
 /// call and which statement took how long), or as many as `level` asks for.
 pub(crate) fn gate(
@@ -52,9 +57,12 @@ fn targets(level: &str) -> Option<Targets> {
     let asked: Targets = level.parse().ok()?;
     let default = asked.default_level().unwrap_or(LevelFilter::OFF);
     let quiet = NOISY.map(|target| (target, default.min(LevelFilter::WARN)));
+    let names_it = asked.iter().any(|(target, _)| TOLD_TO_THE_CALLER.starts_with(target));
+    let told = if names_it { None } else { Some((TOLD_TO_THE_CALLER, LevelFilter::OFF)) };
     let targets = Targets::new()
         .with_default(default)
         .with_targets(quiet)
+        .with_targets(told)
         // Later ones win.
         .with_targets(asked.iter().map(|(target, level)| (target.to_owned(), level)));
     Some(targets)
@@ -63,4 +71,20 @@ fn targets(level: &str) -> Option<Targets> {
 /// By prefix, as [`Targets`] compares.
 fn is_noisy(target: &str) -> bool {
     NOISY.iter().any(|library| target.starts_with(library))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_caller_is_told_is_logged_only_if_the_level_names_the_library() {
+        let logs = |level: &str, target: &str| {
+            targets(level).expect("a level").would_enable(target, &Level::ERROR)
+        };
+        assert!(!logs("info", "lapin::channel"));
+        assert!(logs("info", "lapin::connection"));
+        assert!(logs("info,lapin=warn", "lapin::channel"));
+        assert!(logs("info,lapin::channel=error", "lapin::channel"));
+    }
 }

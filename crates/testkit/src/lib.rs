@@ -8,6 +8,8 @@
 //! - [`wait::until`]: polls for a value with a deadline.
 //! - [`RoleEngine`]: the embedded engine for the tests of one role.
 //! - [`Sandbox`] and [`Process`]: the same guarantees for any other program.
+//! - [`log::faults`]: what a program's log says went wrong.
+//! - [`on_a_terminal`]: runs a program with somebody watching.
 //!
 //! Nothing is left behind, however a test ends: see [`Sandbox`].
 //!
@@ -16,6 +18,7 @@
 
 mod background;
 mod locations;
+pub mod log;
 mod otlp;
 mod ports;
 mod process;
@@ -25,6 +28,7 @@ mod sandbox;
 mod servers;
 mod stripe;
 pub mod suites;
+mod terminal;
 pub mod wait;
 
 pub use otlp::{OtlpReceiver, Span};
@@ -35,3 +39,4 @@ pub use role::RoleEngine;
 pub use sandbox::Sandbox;
 pub use servers::{Engine, Mongo, MongoServer, Rabbit, RabbitServer, Server};
 pub use stripe::{Intent, Refund as StripeRefund, StripeFault, StripeStandIn, Webhook};
+pub use terminal::on_a_terminal;

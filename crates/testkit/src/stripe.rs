@@ -163,6 +163,11 @@ impl StripeStandIn {
         self.state.lock().account.answer_refunds(good);
     }
 
+    /// Has a refund fail that had succeeded, as when the bank finds the account closed.
+    pub fn return_refund(&self, id: &str) {
+        self.state.lock().account.return_refund(id);
+    }
+
     fn change(&self, id: &str, change: impl FnOnce(&mut Intent)) {
         if let Some(intent) = self.state.lock().account.intents.get_mut(id) {
             change(intent);

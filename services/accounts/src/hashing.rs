@@ -11,6 +11,7 @@ use argon2::{
 };
 use bistro_config::Secret;
 use bistro_core::{Error, ErrorCode};
+use prometheus::IntCounter;
 use tokio::sync::Semaphore;
 
 use crate::documents::PasswordHash;
@@ -39,16 +40,19 @@ pub(crate) struct Passwords {
     places: Arc<Semaphore>,
     /// Turns of those that run.
     turns: Arc<Semaphore>,
+    /// Those that were made.
+    made: IntCounter,
 }
 
 impl Passwords {
-    /// At most `concurrency` run at once.
-    pub(crate) fn new(concurrency: usize) -> Result<Self, Error> {
+    /// At most `concurrency` run at once; `made` counts them.
+    pub(crate) fn new(concurrency: usize, made: IntCounter) -> Result<Self, Error> {
         let params = Params::new(MEMORY, PASSES, LANES, None).map_err(Error::internal)?;
         Ok(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             places: Arc::new(Semaphore::new(concurrency + WAITING)),
             turns: Arc::new(Semaphore::new(concurrency)),
+            made,
         })
     }
 
@@ -98,6 +102,7 @@ impl Passwords {
             Error::new(ErrorCode::Unavailable, message).retry_after(COME_BACK)
         })?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Error::internal)?;
+        self.made.inc();
         let done = tokio::task::spawn_blocking(move || {
             // Held until the hash is done, also when the asker has gone away meanwhile.
             let _held = (place, turn);
@@ -115,9 +120,13 @@ mod tests {
         Secret::new(text)
     }
 
+    fn passwords(concurrency: usize) -> Passwords {
+        Passwords::new(concurrency, IntCounter::new("made", "hashes").unwrap()).unwrap()
+    }
+
     #[tokio::test]
     async fn only_the_password_that_was_hashed_is_right() {
-        let passwords = Passwords::new(2).unwrap();
+        let passwords = passwords(2);
         let hash = passwords.hash(password("correct horse"), [7; 16]).await.unwrap();
         assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
         assert!(passwords.verify(password("correct horse"), Some(hash.clone())).await.unwrap());
@@ -127,24 +136,28 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_has_no_password_but_the_same_cost() {
-        let passwords = Passwords::new(2).unwrap();
+        let passwords = passwords(2);
         assert!(!passwords.verify(password("anything"), None).await.unwrap());
         let erased = Some(PasswordHash(String::new()));
         assert!(!passwords.verify(password(""), erased).await.unwrap());
+        assert_eq!(passwords.made.get(), 2, "one hash each");
         let hash = passwords.hash(password("anything"), [7; 16]).await.unwrap();
         let cost = |hash: &str| hash.rsplitn(3, '$').last().map(ToOwned::to_owned);
         assert_eq!(cost(NOBODY), cost(&hash.0));
         assert_eq!(NOBODY.len(), hash.0.len());
+        assert!(!passwords.verify(password("another"), Some(hash)).await.unwrap());
+        assert_eq!(passwords.made.get(), 4, "one to make it, and one to compare with it");
     }
 
     #[tokio::test]
     async fn who_finds_no_room_to_wait_is_told_when_to_come_back() {
-        let passwords = Passwords::new(1).unwrap();
+        let passwords = passwords(1);
         let all = u32::try_from(1 + WAITING).unwrap();
         let held = Arc::clone(&passwords.places).try_acquire_many_owned(all).unwrap();
         let refused = passwords.verify(password("x"), None).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::Unavailable);
         assert_eq!(refused.retry_delay(), Some(COME_BACK));
+        assert_eq!(passwords.made.get(), 0, "who is sent away costs nothing");
         drop(held);
         assert!(!passwords.verify(password("x"), None).await.unwrap());
     }

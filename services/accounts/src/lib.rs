@@ -12,9 +12,9 @@
 //!
 //! What the gateway saw people do is kept here too, beside the people: `activity`.
 //!
-//! `credentials`, `membership`, `session`, `key_scope` and `throttle` hold the rules as plain
-//! functions; `service` and its parts, such as `users`, `sessions` and `members`, read, ask them, and
-//! commit what they say.
+//! `credentials`, `membership`, `session`, `key_scope`, `throttle` and `networks` hold the rules as
+//! plain functions; `service` and its parts, such as `users`, `sessions` and `members`, read, ask
+//! them, and commit what they say.
 
 mod activity;
 mod api_keys;
@@ -31,6 +31,7 @@ mod keys;
 mod members;
 mod membership;
 mod metrics;
+mod networks;
 mod passwords;
 mod registration;
 mod revocation;

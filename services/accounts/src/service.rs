@@ -43,10 +43,11 @@ impl AccountsService {
         auth: &Auth,
         registry: &Registry,
     ) -> Result<Self, Error> {
+        let metrics = Metrics::register(registry)?;
         Ok(Self {
             engine,
             keys,
-            passwords: Passwords::new(auth.argon2_concurrency)?,
+            passwords: Passwords::new(auth.argon2_concurrency, metrics.hashes.clone())?,
             logins: Mutex::default(),
             presents: Mutex::default(),
             resets: Mutex::default(),
@@ -55,7 +56,7 @@ impl AccountsService {
                 idle: auth.refresh_token_ttl,
                 grace: auth.refresh_grace,
             },
-            metrics: Metrics::register(registry)?,
+            metrics,
         })
     }
 

@@ -99,7 +99,7 @@ impl AccountsService {
     }
 
     /// Whether `password` is that of `user`; it is not if there is no such user. Tries are limited
-    /// per account and network.
+    /// per account and per network.
     pub(crate) async fn check_login(
         &self,
         tried: Try,
@@ -225,7 +225,8 @@ impl AccountsService {
 }
 
 fn too_many_tries(wait: Duration) -> Error {
-    let message = "too many wrong passwords; wait before the next try";
+    let message =
+        "too many wrong passwords, for this account or from this address; wait before the next try";
     Error::new(ErrorCode::RateLimited, message).retry_after(wait)
 }
 

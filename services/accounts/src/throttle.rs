@@ -2,15 +2,18 @@
 //!
 //! Failures count for an account *from a network*, so that a stranger's do not keep the owner out,
 //! and beside that for the account from anywhere, with ten times the patience, so that guessing from
-//! many networks is slowed down too. It is kept in memory, per process: with several processes of
-//! this role the guesser gets as many times the tries, and a restart forgets. It is kept for
-//! addresses that nobody registered too, so that it does not tell which are. How often a network may
-//! ask at all is the gateway's.
+//! many networks is slowed down too. What fails at many accounts from one network is counted in
+//! `networks`. It is kept in memory, per process: with several processes of this role the guesser
+//! gets as many times the tries, and a restart forgets. It is kept for addresses that nobody
+//! registered too, so that it does not tell which are. How often a network may ask at all is the
+//! gateway's.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use bistro_core::Timestamp;
 use sha2::{Digest as _, Sha256};
+
+use crate::networks::Networks;
 
 /// Failures in a row that cost nothing: people mistype.
 const FREE: u32 = 10;
@@ -23,7 +26,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// After this long without a try, the failures are forgotten.
 const FORGET: Duration = Duration::from_mins(15);
 /// Names that are remembered at most.
-const REMEMBERED: usize = 10_000;
+pub(crate) const REMEMBERED: usize = 10_000;
 
 /// Names an account, or a network, without telling what it is.
 pub(crate) type Name = [u8; 32];
@@ -37,20 +40,26 @@ pub(crate) fn name(kind: &str, text: &str) -> Name {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Try {
     account: Name,
-    network: Name,
+    /// None if nobody says where it is from, as for a registration that is repeated: those of
+    /// everybody are not one network.
+    network: Option<Name>,
 }
 
 impl Try {
-    /// Somebody in `network` tries to be who has the address `email`.
+    /// Somebody in `network`, which is empty if it is not known, tries to be who has the address
+    /// `email`.
     pub(crate) fn of(email: &str, network: &str) -> Self {
-        Self { account: name("account", email), network: name("network", network) }
+        let network = (!network.is_empty()).then(|| name("network", network));
+        Self { account: name("account", email), network }
     }
 }
 
 /// The tries to log in of late.
 pub(crate) struct Logins {
-    from_network: Throttle<(Name, Name)>,
+    from_network: Throttle<(Name, Option<Name>)>,
     from_anywhere: Throttle<Name>,
+    /// Whatever the account.
+    networks: Networks,
 }
 
 impl Default for Logins {
@@ -58,6 +67,7 @@ impl Default for Logins {
         Self {
             from_network: Throttle::default(),
             from_anywhere: Throttle::with(FREE_FROM_ANYWHERE),
+            networks: Networks::default(),
         }
     }
 }
@@ -68,22 +78,36 @@ impl Logins {
     pub(crate) fn begin(&mut self, one: Try, now: Timestamp) -> Result<(), Duration> {
         self.from_network.check((one.account, one.network), now)?;
         self.from_anywhere.check(one.account, now)?;
+        if let Some(network) = &one.network {
+            self.networks.check(network, now)?;
+        }
         self.from_network.count((one.account, one.network), now);
         self.from_anywhere.count(one.account, now);
+        if let Some(network) = one.network {
+            self.networks.count(network, now);
+        }
         Ok(())
     }
 
     /// The try had the right password: the account's failures from there, and those that count from
-    /// anywhere, are forgotten.
+    /// anywhere, are forgotten. Those of other accounts from there are not.
     pub(crate) fn succeeded(&mut self, one: Try) {
         self.from_network.succeeded(&(one.account, one.network));
         self.from_anywhere.succeeded(&one.account);
+        self.take_back(one);
     }
 
     /// The try came to nothing for a reason of ours: it is taken back.
     pub(crate) fn withdrawn(&mut self, one: Try, now: Timestamp) {
         self.from_network.withdrawn(&(one.account, one.network), now);
         self.from_anywhere.withdrawn(&one.account, now);
+        self.take_back(one);
+    }
+
+    fn take_back(&mut self, one: Try) {
+        if let Some(network) = &one.network {
+            self.networks.take_back(network);
+        }
     }
 
     /// The account has another password: whatever was tried, nobody has to wait for it.
@@ -195,6 +219,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::networks::{LEAVES_EVERY, ROOM};
 
     const ACCOUNT: Name = [1; 32];
 
@@ -283,6 +308,54 @@ mod tests {
         assert_eq!(logins.begin(next, at(1)), Ok(()));
         logins.withdrawn(next, at(1));
         assert_eq!(logins.begin(next, at(1)), Ok(()));
+    }
+
+    /// Fails at one account after the other, twice each, until the network has to wait.
+    fn sprayed() -> Logins {
+        let mut logins = Logins::default();
+        for number in 0..ROOM {
+            let one = Try::of(&format!("{}@example.org", number / 2), "far");
+            assert_eq!(logins.begin(one, at(0)), Ok(()));
+        }
+        logins
+    }
+
+    #[test]
+    fn few_tries_at_many_accounts_wait_for_their_network() {
+        let mut logins = sprayed();
+        let next = Try::of("one-more@example.org", "far");
+        assert_eq!(logins.begin(next, at(0)), Err(LEAVES_EVERY));
+        // Who has to wait is not counted, and elsewhere nobody has to.
+        assert_eq!(logins.begin(next, at(0)), Err(LEAVES_EVERY));
+        assert_eq!(logins.begin(Try::of("0@example.org", "home"), at(0)), Ok(()));
+        assert_eq!(logins.begin(next, at(0) + LEAVES_EVERY), Ok(()));
+        // A new password of one account makes no room for tries at the others.
+        logins.forget("0@example.org");
+        assert!(logins.begin(next, at(0) + LEAVES_EVERY).is_err());
+    }
+
+    #[test]
+    fn those_whom_nobody_places_do_not_wait_for_each_other() {
+        let mut logins = Logins::default();
+        for number in 0..=ROOM {
+            let one = Try::of(&format!("{number}@example.org"), "");
+            assert_eq!(logins.begin(one, at(0)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn an_account_of_ones_own_makes_no_room_for_tries_at_others() {
+        let mut logins = sprayed();
+        let later = at(0) + LEAVES_EVERY;
+        let own = Try::of("mallory@example.org", "far");
+        assert_eq!(logins.begin(own, later), Ok(()));
+        logins.succeeded(own);
+        let next = Try::of("one-more@example.org", "far");
+        assert_eq!(logins.begin(next, later), Ok(()), "as if the other had not been");
+        assert_eq!(logins.begin(own, later), Err(LEAVES_EVERY));
+        // What failed for a reason of ours is no failure of theirs.
+        logins.withdrawn(next, later);
+        assert_eq!(logins.begin(own, later), Ok(()));
     }
 
     #[test]

@@ -207,12 +207,16 @@ pub(crate) fn tombstone(order: Id<kinds::Order>, now: Timestamp) -> Reservation 
 }
 
 /// What keeping a revision leaves of an order of which nothing is held: revisions up to it come
-/// too late from now on.
-pub(crate) fn kept_empty(order: Id<kinds::Order>, number: u32, now: Timestamp) -> Reservation {
+/// too late from now on, and so do those that were `proposed` beside it.
+pub(crate) fn kept_empty(
+    order: Id<kinds::Order>,
+    (number, proposed): (u32, u32),
+    now: Timestamp,
+) -> Reservation {
     Reservation {
         state: Committed,
         revisions: vec![Revision { number, needs: Vec::new() }],
-        settled: Some(number),
+        settled: Some(number.max(proposed)),
         ..tombstone(order, now)
     }
 }
@@ -258,9 +262,13 @@ pub(crate) fn propose(
     Reservation { state, expires_at, check_at: expires_at, ..before.with(revisions, now) }
 }
 
-/// The reservation once revision `number` is kept. One that was kept or given up already changes
-/// nothing; one that nobody reserved needs nothing.
-pub(crate) fn keep(before: &Reservation, number: u32, now: Timestamp) -> Option<Reservation> {
+/// The reservation once revision `number` is kept, and all others up to `proposed` are given up.
+/// One that was kept or given up already changes nothing; one that nobody reserved needs nothing.
+pub(crate) fn keep(
+    before: &Reservation,
+    (number, proposed): (u32, u32),
+    now: Timestamp,
+) -> Option<Reservation> {
     if before.state == Released {
         return None;
     }
@@ -273,7 +281,8 @@ pub(crate) fn keep(before: &Reservation, number: u32, now: Timestamp) -> Option<
         None => return None,
     };
     let seen = live.iter().map(|revision| revision.number).chain(before.settled).max();
-    let settled = seen.max(Some(number));
+    // What was refused leaves no trace here, and a slower attempt may still ask for it.
+    let settled = seen.max(Some(number.max(proposed)));
     Some(Reservation { settled, ..before.with(vec![kept], now) })
 }
 
@@ -387,23 +396,37 @@ mod tests {
     fn enough_for_either_is_held_until_one_is_kept() {
         let both = propose(&first(&[(7, 2), (8, 1)]), (1, needs(&[(7, 1), (9, 4)])), NOW, NOW);
         assert_eq!(both.holds(), merge(&needs(&[(7, 2), (8, 1), (9, 4)])));
-        let changed = keep(&both, 1, NOW).unwrap();
+        let changed = keep(&both, (1, 1), NOW).unwrap();
         assert_eq!(changed.holds(), merge(&needs(&[(7, 1), (9, 4)])));
-        let unchanged = keep(&both, 0, NOW).unwrap();
+        let unchanged = keep(&both, (0, 1), NOW).unwrap();
         assert_eq!(unchanged.holds(), merge(&needs(&[(7, 2), (8, 1)])));
         assert_eq!(may_propose(&changed, 1).unwrap(), Proposed::Before(2));
         assert_eq!(may_propose(&unchanged, 1).unwrap_err().code(), ErrorCode::WrongState);
         assert_eq!(may_propose(&changed, 0).unwrap_err().code(), ErrorCode::WrongState);
         assert_eq!(may_propose(&unchanged, 2).unwrap(), Proposed::Open);
-        assert_eq!(keep(&changed, 0, NOW), None, "it was given up");
+        assert_eq!(keep(&changed, (0, 0), NOW), None, "it was given up");
     }
 
     #[test]
     fn a_change_for_which_nothing_was_reserved_gives_all_back() {
-        let kept = keep(&first(&[(7, 2)]), 3, NOW).unwrap();
+        let kept = keep(&first(&[(7, 2)]), (3, 3), NOW).unwrap();
         assert!(kept.holds().is_empty());
-        let late = may_propose(&kept_empty(Id::from_bits(1), 2, NOW), 1);
+        let late = may_propose(&kept_empty(Id::from_bits(1), (2, 2), NOW), 1);
         assert_eq!(late.unwrap_err().code(), ErrorCode::WrongState);
+    }
+
+    #[test]
+    fn a_change_that_was_given_up_before_it_was_reserved_comes_too_late() {
+        let held = keep(&first(&[(7, 2)]), (0, 1), NOW).unwrap();
+        let nothing = kept_empty(Id::from_bits(1), (0, 1), NOW);
+        for kept in [held, nothing] {
+            assert_eq!(may_propose(&kept, 1).unwrap_err().code(), ErrorCode::WrongState);
+            assert!(matches!(may_propose(&kept, 0), Ok(Proposed::Before(_))), "it is what is kept");
+            assert_eq!(may_propose(&kept, 2).unwrap(), Proposed::Open);
+        }
+        // Who does not say what was proposed means what is kept.
+        let kept = keep(&first(&[(7, 2)]), (0, 0), NOW).unwrap();
+        assert_eq!(may_propose(&kept, 1).unwrap(), Proposed::Open);
     }
 
     #[test]
@@ -418,7 +441,8 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Asked {
         Reserve(u32, Vec<(u128, i64)>),
-        Keep(u32),
+        /// A revision, and the highest that was proposed.
+        Keep(u32, u32),
         Step(Step),
     }
 
@@ -426,7 +450,7 @@ mod tests {
         prop_oneof![
             3 => (0_u32..5, prop::collection::vec((1_u128..4, 1_i64..9), 0..4))
                 .prop_map(|(number, needs)| Asked::Reserve(number, needs)),
-            2 => (0_u32..5).prop_map(Asked::Keep),
+            2 => (0_u32..5, 0_u32..5).prop_map(|(number, proposed)| Asked::Keep(number, proposed)),
             1 => prop_oneof![Just(Step::Commit), Just(Step::Release)].prop_map(Asked::Step),
         ]
     }
@@ -434,7 +458,8 @@ mod tests {
     proptest! {
         /// Whatever is asked in whatever order, the differences add up to what is held; what is
         /// held is enough for each live revision and not more than all of them need; a revision
-        /// that was decided about never comes back; and nothing is held after a release.
+        /// that was decided about never comes back, nor does one that was proposed by then and had
+        /// not come; and nothing is held after a release.
         #[test]
         fn stock_is_held_exactly(steps in prop::collection::vec(asked(), 0..16)) {
             let mut now = first(&[(1, 3)]);
@@ -448,15 +473,16 @@ mod tests {
                         prop_assert!(!(open && gone.contains(&number)));
                         open.then(|| propose(&before, (number, needs(&wanted)), NOW, NOW))
                     }
-                    Asked::Keep(number) => {
-                        let after = keep(&before, number, NOW);
+                    Asked::Keep(number, proposed) => {
+                        let kept = (number, proposed);
+                        let after = keep(&before, kept, NOW);
                         if let Some(after) = &after {
                             prop_assert_eq!(after.live().len(), 1);
                             prop_assert_eq!(after.live()[0].number, number);
                             let over = before.live().into_iter().map(|live| live.number);
-                            gone.extend(over.filter(|other| *other != number));
+                            gone.extend(over.chain(0..=proposed).filter(|other| *other != number));
                             prop_assert!(!gone.contains(&number));
-                            prop_assert_eq!(keep(after, number, NOW).map(|again| again.holds()),
+                            prop_assert_eq!(keep(after, kept, NOW).map(|again| again.holds()),
                                 Some(after.holds()), "twice is once");
                         }
                         after

@@ -143,7 +143,8 @@ impl Catalog {
         basket::take(wanted.lines, &judged)
     }
 
-    /// Keeps one revision and gives back what only others needed.
+    /// Keeps one revision and gives back what only others needed; those that were proposed and have
+    /// not come are refused from now on.
     ///
     /// It always leaves its mark: a repeated one that comes late must not give up what was
     /// proposed after it.
@@ -154,13 +155,14 @@ impl Catalog {
     ) -> Result<v1::KeepResponse, Error> {
         asked.principal.require_workload()?;
         let order: Id<kinds::Order> = wire::id("order_id", &message.order_id)?;
+        let numbers = (message.revision, message.proposed);
         let command = asked.command("catalog.keep", message)?;
         let decide = |mut work: Work| async move {
             let Some(before) = self.reservation(order).await? else {
-                work.insert(&reservations::kept_empty(order, message.revision, work.time))?;
+                work.insert(&reservations::kept_empty(order, numbers, work.time))?;
                 return Ok(Decision::commit(work, kept(0)));
             };
-            let after = reservations::keep(&before, message.revision, work.time);
+            let after = reservations::keep(&before, numbers, work.time);
             let after = after.unwrap_or_else(|| before.value.clone());
             work.replace(&before, &after)?;
             take(&mut work, &reservations::difference(&before.holds(), &after.holds()));

@@ -144,7 +144,12 @@ impl Bench {
     }
 
     async fn keep(&self, number: u128, revision: u32, key: &str) -> u32 {
-        let message = v1::KeepRequest { order_id: order(number).to_string(), revision };
+        self.keep_of(number, revision, 0, key).await
+    }
+
+    /// Keeps `revision` of those up to `proposed`.
+    async fn keep_of(&self, number: u128, revision: u32, proposed: u32, key: &str) -> u32 {
+        let message = v1::KeepRequest { order_id: order(number).to_string(), revision, proposed };
         let (asked, message) = asked(message, key);
         self.catalog.keep(&asked, &message).await.unwrap().counted_lines
     }
@@ -246,6 +251,37 @@ async fn a_change_holds_enough_for_either_until_one_is_kept() {
     assert_eq!(bench.keep(1, 2, "late").await, 0);
 }
 
+/// A change that is sold out leaves nothing here. Another attempt at it, by a process that is slow,
+/// may come when there is stock again, and after it was refused.
+#[tokio::test]
+async fn a_slow_attempt_at_a_change_that_was_given_up_takes_nothing() {
+    let bench = Bench::new().await;
+    let two = [(counted(), 2)];
+    bench.reserve(1, counted(), 1, "place").await.unwrap();
+    bench.reserve(2, counted(), 1, "other").await.unwrap();
+    assert_eq!(bench.reserve(3, uncounted(), 1, "nothing").await.unwrap(), 0);
+    for number in [1, 3] {
+        let key = |word: &str| format!("{number} {word}");
+        let sold_out = bench.reserve_all(number, 1, &two, &key("change")).await;
+        assert_eq!(code(sold_out), ErrorCode::SoldOut);
+        bench.keep_of(number, 0, 1, &key("refuse")).await;
+    }
+    bench.release(2).await;
+    for (number, again, of_it) in [(1, 2, 1), (3, 1, 0)] {
+        let key = |word: &str| format!("{number} {word}");
+        let free = bench.free().await;
+        let late = bench.reserve_all(number, 1, &two, &key("change")).await;
+        assert_eq!((code(late), bench.free().await), (ErrorCode::WrongState, free));
+        // It may be changed again, and the first refusal that comes once more is not about that.
+        let again = [(counted(), again)];
+        assert_eq!(bench.reserve_all(number, 2, &again, &key("again")).await.unwrap(), 1);
+        assert_eq!(bench.keep_of(number, 0, 1, &key("refuse")).await, 1);
+        assert_eq!(bench.free().await, 0);
+        assert_eq!(bench.keep_of(number, 0, 2, &key("refuse again")).await, of_it);
+        assert_eq!(bench.free().await, free);
+    }
+}
+
 #[tokio::test]
 async fn what_an_order_holds_is_free_for_its_change() {
     let bench = Bench::new().await;
@@ -344,7 +380,7 @@ async fn an_order_without_counted_dishes_can_be_changed_into_one_with_some() {
 #[derive(Clone, Debug)]
 enum Call {
     Reserve(u128, u32, Vec<(u128, u32)>),
-    Keep(u128, u32),
+    Keep(u128, u32, u32),
     Release(u128),
 }
 
@@ -352,7 +388,7 @@ fn call() -> impl Strategy<Value = Call> {
     let lines = prop::collection::vec((2_u128..6, 1_u32..4), 1..4);
     prop_oneof![
         4 => (1_u128..4, 0_u32..4, lines).prop_map(|(n, r, lines)| Call::Reserve(n, r, lines)),
-        2 => (1_u128..4, 0_u32..4).prop_map(|(n, r)| Call::Keep(n, r)),
+        2 => (1_u128..4, 0_u32..4, 0_u32..4).prop_map(|(n, r, p)| Call::Keep(n, r, p)),
         1 => (1_u128..4).prop_map(Call::Release),
     ]
 }
@@ -408,8 +444,8 @@ impl Bench {
                     assert!(codes.contains(&refused.code()), "{refused}");
                 }
             }
-            Call::Keep(number, revision) => {
-                self.keep(*number, *revision, &key).await;
+            Call::Keep(number, revision, proposed) => {
+                self.keep_of(*number, *revision, *proposed, &key).await;
             }
             Call::Release(number) => self.release(*number).await,
         }

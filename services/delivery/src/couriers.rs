@@ -43,6 +43,25 @@ fn named(principal: &Principal, id: &str) -> Result<Id<kinds::Courier>, Error> {
     id.parse().map_err(|cause| Error::field("id", format!("{cause}")))
 }
 
+/// Whom a request makes a courier: the asking user, who asks as one, or whom an administrator names.
+fn candidate(principal: &Principal, user_id: &str) -> Result<Id<kinds::User>, Error> {
+    if user_id.is_empty() {
+        let user = principal.require_user()?;
+        if is_courier(principal, user.sibling()) {
+            return Ok(user);
+        }
+        let message = "only users with the role courier may; register with roles: [\"courier\"]";
+        return Err(Error::new(ErrorCode::PermissionDenied, message));
+    }
+    let user = user_id
+        .parse::<Id<kinds::User>>()
+        .map_err(|cause| Error::field("user_id", format!("{cause}")))?;
+    if !is_courier(principal, user.sibling()) {
+        principal.require_admin()?;
+    }
+    Ok(user)
+}
+
 /// Couriers are nobody else's business, so others are not even told that there is one.
 fn may_see(principal: &Principal, id: Id<kinds::Courier>) -> Result<(), Error> {
     let may = is_courier(principal, id)
@@ -94,18 +113,19 @@ impl DeliveryService {
         asked: &Asked,
         request: &CreateCourierRequest,
     ) -> Result<CourierMessage, Error> {
-        let user = asked.principal.require_user()?;
+        let user = candidate(&asked.principal, &request.user_id)?;
         let id = user.sibling();
-        if !is_courier(&asked.principal, id) {
-            let message =
-                "only users with the role courier may; register with roles: [\"courier\"]";
-            return Err(Error::new(ErrorCode::PermissionDenied, message));
-        }
-        let most = self.max_capacity;
+        let by_admin = asked.principal.require_admin().is_ok();
+        let most = if by_admin { courier::MAX_CAPACITY } else { self.max_capacity };
         let (name, capacity) = courier::check(&request.name, request.capacity.max(1), most)?;
         let name = &name;
         let command = asked.command("delivery.create_courier", request)?;
+        // Who asks has shown the role already, in a token.
+        let is_known = is_courier(&asked.principal, id);
         let decide = |mut work: Work| async move {
+            if !is_known {
+                self.users.require_courier(user).await?;
+            }
             if is_erased(&self.engine, Some(user)).await? {
                 let message = "the user is erased and leaves nothing behind";
                 return Err(Error::new(ErrorCode::PermissionDenied, message));

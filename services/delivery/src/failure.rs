@@ -48,12 +48,16 @@ impl FailCode {
 
 #[cfg(test)]
 mod tests {
+    use bistro_core::Reason;
+
     use super::*;
 
     #[test]
     fn a_code_is_one_of_the_list() {
         for code in FailCode::ALL {
             assert_eq!(FailCode::parse(code.as_str()).unwrap(), code);
+            // It becomes the reason of the order.
+            assert!(Reason::is_among(Reason::ORDER, code.as_str()), "{code:?}");
         }
         assert_eq!(FailCode::parse("").unwrap(), FailCode::Other);
         assert!(FailCode::parse("the dog of Ada bit me").is_err());

@@ -4,8 +4,8 @@
 //! courier shares the bits of its user. `courier`, `delivery`, `choice`, `proof` and `positions`
 //! hold the rules as plain functions; `assignment` brings deliveries and couriers together, and
 //! `completion` asks again where they go; `reactor` and `service` with its parts `couriers`, `steps`
-//! and `reads` read, ask them, and commit what they say. `erasure` forgets people. `tracking` and
-//! `feed` are the live streams.
+//! and `reads` read, ask them, and commit what they say. `places` and `users` are what other roles
+//! are asked. `erasure` forgets people. `tracking` and `feed` are the live streams.
 
 mod assignment;
 mod audit;
@@ -32,6 +32,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod tracking;
+mod users;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ use tonic::service::Routes;
 use crate::{
     assignment::Assigner, feed::Feeds, gauges::Gauges, places::Places, present::Presenter,
     proof::Proof, reactor::DeliveryReactor, service::DeliveryService, tracking::Tracker,
+    users::Users,
 };
 
 /// The queue of what orders and accounts tell delivery.
@@ -65,7 +67,7 @@ static SHELF: Collection = shelf_collection("delivery");
 pub static SPEC: RoleSpec = RoleSpec {
     name: "delivery",
     about: "couriers, assignment, tracking",
-    needs: &["catalog", "orders"],
+    needs: &["accounts", "catalog", "orders"],
     collections: &[
         &delivery::DELIVERIES,
         &courier::COURIERS,
@@ -90,6 +92,7 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
     let parts = Parts {
         engine,
         places,
+        users: Users::new(peers.channel("accounts")?),
         presenter: Presenter { proof },
         tracker: tracker.clone(),
         assigner: assigner.clone(),
@@ -117,6 +120,7 @@ fn build(context: RoleContext) -> Result<RoleParts, Error> {
 struct Parts {
     engine: Engine,
     places: Places,
+    users: Users,
     presenter: Presenter,
     tracker: Tracker,
     assigner: Assigner,
@@ -126,7 +130,7 @@ struct Parts {
 
 /// What answers and what reacts, over the same parts.
 fn assemble(parts: Parts) -> (DeliveryService, DeliveryReactor) {
-    let Parts { engine, places, presenter, tracker, assigner, gauges, max_capacity } = parts;
+    let Parts { engine, places, users, presenter, tracker, assigner, gauges, max_capacity } = parts;
     let reactor = DeliveryReactor {
         engine: engine.clone(),
         assigner: assigner.clone(),
@@ -134,7 +138,15 @@ fn assemble(parts: Parts) -> (DeliveryService, DeliveryReactor) {
         gauges,
     };
     let feeds = Feeds::new(engine.clone(), presenter.clone());
-    let service =
-        DeliveryService { engine, assigner, tracker, feeds, places, presenter, max_capacity };
+    let service = DeliveryService {
+        engine,
+        assigner,
+        tracker,
+        feeds,
+        places,
+        users,
+        presenter,
+        max_capacity,
+    };
     (service, reactor)
 }

@@ -21,7 +21,8 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    assignment::Assigner, audit, feed::Feeds, places::Places, present::Presenter, tracking::Tracker,
+    assignment::Assigner, audit, feed::Feeds, places::Places, present::Presenter,
+    tracking::Tracker, users::Users,
 };
 
 /// Serves delivery.
@@ -32,6 +33,7 @@ pub(crate) struct DeliveryService {
     pub(crate) tracker: Tracker,
     pub(crate) feeds: Feeds,
     pub(crate) places: Places,
+    pub(crate) users: Users,
     pub(crate) presenter: Presenter,
     /// Deliveries that couriers may say they bring at once.
     pub(crate) max_capacity: u32,

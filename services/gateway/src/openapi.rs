@@ -6,7 +6,7 @@ mod problems;
 
 use std::collections::BTreeMap;
 
-use bistro_core::ErrorCode;
+use bistro_core::{ErrorCode, kinds};
 use http::Method;
 use serde_json::Value;
 use utoipa::{
@@ -25,7 +25,7 @@ use example::Fields;
 pub use problems::error_catalogue;
 
 use crate::{
-    dto::{AUDITED_ROLES, ActiveDeliveryState, OrderStates},
+    dto::{AUDITED_ROLES, ActiveDeliveryState, OrderStates, id_of},
     edge::{
         ProblemDetails,
         rules::{self, Access},
@@ -49,6 +49,7 @@ const TAGGED: &[&str] = &[
     "Delivery",
     "User",
     "ApiKey",
+    "Invitation",
     "Rating",
     "AllergyProfile",
 ];
@@ -168,8 +169,11 @@ fn codes_described() -> String {
     format!("What went wrong, for programs.\n\n{}", lines.join("\n"))
 }
 
-/// Gives an example to every JSON body that has none.
+/// Gives an example to every parameter and every JSON body that has none.
 fn give_examples(operation: &mut Operation, document: &Value) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        exemplify(parameter, document);
+    }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         if may_be_left_out(body, document) {
             body.required = Some(Required::False);
@@ -190,7 +194,17 @@ fn give_examples(operation: &mut Operation, document: &Value) {
     }
 }
 
-/// Describes each of a stream's events, as they are read (WHATWG HTML, "Server-sent events").
+/// Gives an example to a parameter that has none, nor has its schema.
+fn exemplify(parameter: &mut RefOr<Parameter>, document: &Value) {
+    let RefOr::T(parameter) = parameter else { return };
+    let Ok(read) = serde_json::to_value(&*parameter) else { return };
+    let schema = &read["schema"];
+    if read["example"].is_null() && schema["examples"].is_null() {
+        let example = example::of(schema, document, Fields::All);
+        *parameter = ParameterBuilder::from(parameter.clone()).example(Some(example)).build();
+    }
+}
+
 /// Whether nothing in `body` has to be there: then it need not come at all.
 fn may_be_left_out(body: &RequestBody, document: &Value) -> bool {
     let content = body.content.get("application/json").map(serde_json::to_value);
@@ -200,6 +214,7 @@ fn may_be_left_out(body: &RequestBody, document: &Value) -> bool {
     schema.is_some_and(|schema| schema.get("required").is_none())
 }
 
+/// Describes each of a stream's events, as they are read (WHATWG HTML, "Server-sent events").
 fn describe_events(content: &mut RefOr<Content>) {
     let RefOr::T(content) = content else { return };
     let text =
@@ -278,7 +293,8 @@ fn describe(method: &Method, path: &str, operation: &mut Operation) {
 
 /// Says the same of the parameters that all lists have.
 ///
-/// A cursor is good for one list only, so it has no example that a tool could send.
+/// A cursor is good for one list only. What a tool can send to any of them is the empty one, so it is
+/// the first example; the other shows what one looks like.
 fn describe_page(parameter: &mut RefOr<Parameter>) {
     let RefOr::T(parameter) = parameter else { return };
     if parameter.parameter_in != ParameterIn::Query {
@@ -290,8 +306,12 @@ fn describe_page(parameter: &mut RefOr<Parameter>) {
         }
         "cursor" => {
             let about = "The `next_cursor` of the page before, such as `b3BhcXVl`, and nothing else: \
-                what is in it is the platform's business. Left out: the first page";
-            parameter.description = Some(about.to_owned());
+                what is in it is the platform's business. Left out or empty: the first page";
+            let schema = ObjectBuilder::new().schema_type(Type::String).examples(["", "b3BhcXVl"]);
+            *parameter = ParameterBuilder::from(parameter.clone())
+                .description(Some(about))
+                .schema(Some(schema))
+                .build();
         }
         _ => {}
     }
@@ -384,27 +404,31 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
 fn path_parameter(name: &str, collection: &str) -> Parameter {
     let (schema, about): (RefOr<Schema>, &str) = match (name, collection) {
         ("line", _) => (
-            ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
+            ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).examples([0]).into(),
             "The item's place on the ticket, from 0",
         ),
         ("role", _) => (
-            ObjectBuilder::new().schema_type(Type::String).enum_values(Some(AUDITED_ROLES)).into(),
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(AUDITED_ROLES))
+                .examples(["orders"])
+                .into(),
             "The role",
         ),
-        (_, "restaurants") => (id("rst"), "The restaurant"),
-        (_, "items") => (id("itm"), "The item"),
-        (_, "menus") => (id("mnu"), "The menu"),
-        (_, "option-groups") => (id("opg"), "The option group"),
-        (_, "choices") => (id("opt"), "The choice"),
-        (_, "ingredients") => (id("ing"), "The ingredient"),
-        (_, "tickets") => (id("tkt"), "The ticket"),
-        (_, "stations") => (id("stn"), "The station"),
-        (_, "deliveries") => (id("dlv"), "The delivery"),
-        (_, "couriers") => (id("cou"), "The courier"),
-        ("user_id", _) | (_, "users") => (id("usr"), "The user"),
-        (_, "sessions") => (id("ses"), "The session"),
-        (_, "api-keys") => (id("key"), "The API key"),
-        (_, "invitations") => (id("inv"), "The invitation"),
+        (_, "restaurants") => (id_of::<kinds::Restaurant>().into(), "The restaurant"),
+        (_, "items") => (id_of::<kinds::Item>().into(), "The item"),
+        (_, "menus") => (id_of::<kinds::Menu>().into(), "The menu"),
+        (_, "option-groups") => (id_of::<kinds::OptionGroup>().into(), "The option group"),
+        (_, "choices") => (id_of::<kinds::Choice>().into(), "The choice"),
+        (_, "ingredients") => (id_of::<kinds::Ingredient>().into(), "The ingredient"),
+        (_, "tickets") => (id_of::<kinds::Ticket>().into(), "The ticket"),
+        (_, "stations") => (id_of::<kinds::Station>().into(), "The station"),
+        (_, "deliveries") => (id_of::<kinds::Delivery>().into(), "The delivery"),
+        (_, "couriers") => (id_of::<kinds::Courier>().into(), "The courier"),
+        ("user_id", _) | (_, "users") => (id_of::<kinds::User>().into(), "The user"),
+        (_, "sessions") => (id_of::<kinds::Session>().into(), "The session"),
+        (_, "api-keys") => (id_of::<kinds::ApiKey>().into(), "The API key"),
+        (_, "invitations") => (id_of::<kinds::Invitation>().into(), "The invitation"),
         (_, "dead-letters") => (
             ObjectBuilder::new()
                 .schema_type(Type::String)
@@ -413,7 +437,7 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
                 .into(),
             "The dead letter",
         ),
-        _ => (id("ord"), "The order"),
+        _ => (id_of::<kinds::Order>().into(), "The order"),
     };
     ParameterBuilder::new()
         .name(name)
@@ -422,12 +446,4 @@ fn path_parameter(name: &str, collection: &str) -> Parameter {
         .description(Some(about))
         .schema(Some(schema))
         .build()
-}
-
-fn id(prefix: &str) -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .pattern(Some(format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")))
-        .examples([format!("{prefix}_01jd3x8k4v9q2w7r5t6y8z0abc")])
-        .into()
 }

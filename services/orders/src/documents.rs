@@ -8,6 +8,9 @@ use crate::{bill::Bill, state::State};
 
 /// Orders of one customer, by time.
 pub(crate) const BY_CUSTOMER: &str = "by_customer";
+/// Orders of one customer at one restaurant, by time. Who works there reads them here, and learns
+/// nothing of the customer's others, not even from a cursor that there are any.
+pub(crate) const BY_CUSTOMER_AND_RESTAURANT: &str = "by_customer_and_restaurant";
 /// Orders of one restaurant, by time.
 pub(crate) const BY_RESTAURANT: &str = "by_restaurant";
 /// Orders of one restaurant that have not ended, by time. Before there were lists of all of them
@@ -29,6 +32,7 @@ pub(crate) static ORDERS: Collection = Collection {
     compatible_from: 1,
     indexes: &[
         Index::new(BY_CUSTOMER),
+        Index::new(BY_CUSTOMER_AND_RESTAURANT),
         Index::new(BY_RESTAURANT),
         Index::new(OPEN_BY_RESTAURANT),
         Index::new(ENDED_BY_RESTAURANT),
@@ -303,8 +307,10 @@ impl Document for Order {
 
     fn keys(&self) -> Vec<(&'static str, Key)> {
         let placed = self.placed_at;
+        let both = Key::new().text(&self.customer).id(self.restaurant);
         let mut keys = vec![
             (BY_CUSTOMER, Key::new().text(&self.customer).time(placed)),
+            (BY_CUSTOMER_AND_RESTAURANT, both.time(placed)),
             (BY_RESTAURANT, Key::new().id(self.restaurant).time(placed)),
             (BY_STATE, Key::new().text(self.state.as_str()).time(placed)),
         ];

@@ -52,6 +52,7 @@ const QUEUE: Queue = Queue {
         "bistro.payments.v1.PaymentAuthorized",
         "bistro.payments.v1.PaymentFailed",
         "bistro.payments.v1.PaymentCaptureFailed",
+        "bistro.payments.v1.PaymentRefundReturned",
         "bistro.accounts.v1.UserErased",
     ],
 };

@@ -1,18 +1,18 @@
-//! Lists of orders: of a customer, of a restaurant or of all, each one range of one index; but what
-//! is open of all is one range for each state.
+//! Lists of orders: of a customer, of a restaurant, of a customer at a restaurant or of all, each
+//! one range of one index; but what is open of all is one range for each state.
 
 use std::str::FromStr as _;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use bistro_core::{Error, Id, Page, PageRequest, Principal, StaffRole, Timestamp, kinds};
+use bistro_core::{Error, Id, IdKind, Page, PageRequest, Principal, StaffRole, Timestamp, kinds};
 use bistro_proto::orders::v1::{ListOrdersRequest, ListOrdersResponse};
 use bistro_store::{Cursor, Document as _, Key, Query, StoreError, StoreExt as _, Versioned};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     documents::{
-        BY_CUSTOMER, BY_RESTAURANT, BY_STATE, ENDED_BY_CUSTOMER, ENDED_BY_RESTAURANT,
-        OPEN_BY_RESTAURANT, Order,
+        BY_CUSTOMER, BY_CUSTOMER_AND_RESTAURANT, BY_RESTAURANT, BY_STATE, ENDED_BY_CUSTOMER,
+        ENDED_BY_RESTAURANT, OPEN_BY_RESTAURANT, Order,
     },
     present,
     service::OrdersService,
@@ -54,7 +54,7 @@ impl States {
     /// Whether the range of `query` holds orders in other states too: more is read at once then.
     fn are_sought_in(self, query: &Query) -> bool {
         match query.index {
-            Some(BY_CUSTOMER | BY_RESTAURANT) => self != Self::Any,
+            Some(BY_CUSTOMER | BY_CUSTOMER_AND_RESTAURANT | BY_RESTAURANT) => self != Self::Any,
             Some(OPEN_BY_RESTAURANT) => self != Self::Open,
             _ => false,
         }
@@ -66,37 +66,43 @@ impl States {
 enum Whose {
     Customer(String),
     Restaurant(Id<kinds::Restaurant>),
+    /// Those of a customer at a restaurant.
+    Both(String, Id<kinds::Restaurant>),
     All,
 }
 
 impl Whose {
     /// Whose orders `request` asks for, if `principal` may see them.
     fn of(request: &ListOrdersRequest, principal: &Principal) -> Result<Self, Error> {
-        if !request.restaurant_id.is_empty() {
-            let restaurant = request
-                .restaurant_id
-                .parse()
-                .map_err(|cause| Error::field("restaurant_id", format!("{cause}")))?;
-            if !request.customer_id.is_empty() {
-                let message = "ask for the orders of a restaurant or of a customer, not of both";
-                return Err(Error::field("customer_id", message));
+        let restaurant = parse_id::<kinds::Restaurant>("restaurant_id", &request.restaurant_id)?;
+        let customer = parse_id::<kinds::User>("customer_id", &request.customer_id)?;
+        if request.all {
+            if restaurant.is_some() || customer.is_some() {
+                let message = "ask for all orders, or for those of a customer or a restaurant";
+                return Err(Error::field("all", message));
             }
-            principal.require_staff(restaurant, &[StaffRole::Manager, StaffRole::Chef])?;
-            return Ok(Self::Restaurant(restaurant));
+            principal.require_admin()?;
+            return Ok(Self::All);
         }
-        if request.customer_id.is_empty() {
-            return match principal {
-                // It has no orders of its own.
-                Principal::Operator => Ok(Self::All),
-                _ => Ok(Self::Customer(principal.require_user()?.to_string())),
-            };
+        let serves = |at| principal.require_staff(at, &[StaffRole::Manager, StaffRole::Chef]);
+        match (customer, restaurant) {
+            // It has no orders of its own.
+            (None, None) if *principal == Principal::Operator => Ok(Self::All),
+            (None, None) => Ok(Self::Customer(principal.require_user()?.to_string())),
+            (None, Some(restaurant)) => {
+                serves(restaurant)?;
+                Ok(Self::Restaurant(restaurant))
+            }
+            (Some(customer), None) => {
+                principal.require_self_or_support(customer)?;
+                Ok(Self::Customer(customer.to_string()))
+            }
+            // Whoever may see one of the two lists may see what is in both.
+            (Some(customer), Some(restaurant)) => {
+                principal.require_self_or_support(customer).or_else(|_| serves(restaurant))?;
+                Ok(Self::Both(customer.to_string(), restaurant))
+            }
         }
-        let customer: Id<kinds::User> = request
-            .customer_id
-            .parse()
-            .map_err(|cause| Error::field("customer_id", format!("{cause}")))?;
-        principal.require_self_or_support(customer)?;
-        Ok(Self::Customer(customer.to_string()))
     }
 
     /// The range of an index that holds the orders in `states`, placed from `from` on and before
@@ -107,6 +113,9 @@ impl Whose {
                 (ENDED_BY_CUSTOMER, Key::new().text(customer).text(state.as_str()))
             }
             (Self::Customer(customer), _) => (BY_CUSTOMER, Key::new().text(customer)),
+            (Self::Both(customer, restaurant), _) => {
+                (BY_CUSTOMER_AND_RESTAURANT, Key::new().text(customer).id(*restaurant))
+            }
             (Self::Restaurant(restaurant), States::Any) => {
                 (BY_RESTAURANT, Key::new().id(*restaurant))
             }
@@ -119,6 +128,14 @@ impl Whose {
         };
         within(index, &key, from, to)
     }
+}
+
+/// The id that `field` names; none if it is empty.
+fn parse_id<K: IdKind>(field: &str, text: &str) -> Result<Option<Id<K>>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse::<Id<K>>().map(Some).map_err(|cause| Error::field(field, format!("{cause}")))
 }
 
 /// What begins with `key` and goes on with a time from `from` on and before `to`, newest first.
@@ -289,6 +306,17 @@ mod tests {
         }
     }
 
+    fn chef_at(restaurant: u128) -> Principal {
+        let restaurant = Id::from_bits(restaurant);
+        Principal::User {
+            id: Id::from_bits(20),
+            session: Id::from_bits(1),
+            roles: vec![bistro_core::Role::Chef],
+            memberships: vec![bistro_core::Membership { restaurant, role: StaffRole::Chef }],
+            api_key: false,
+        }
+    }
+
     #[test]
     fn who_may_ask_for_whose() {
         use bistro_core::Role;
@@ -310,11 +338,61 @@ mod tests {
             Whose::of(&ListOrdersRequest::default(), &Principal::Operator).unwrap(),
             Whose::All
         );
+        let rubbish = ListOrdersRequest { customer_id: "ada".to_owned(), ..of(7) };
+        let refused = Whose::of(&rubbish, &support).unwrap_err();
+        assert_eq!(refused.field_errors()[0].path, "customer_id");
+    }
+
+    #[test]
+    fn who_may_ask_for_a_customer_at_a_restaurant() {
+        use bistro_core::Role;
         let both = ListOrdersRequest {
+            customer_id: Id::<kinds::User>::from_bits(7).to_string(),
             restaurant_id: Id::<kinds::Restaurant>::from_bits(1).to_string(),
-            ..of(7)
+            ..ListOrdersRequest::default()
         };
-        assert_eq!(Whose::of(&both, &support).unwrap_err().code(), ErrorCode::InvalidArgument);
+        let wanted = Whose::Both(Id::<kinds::User>::from_bits(7).to_string(), Id::from_bits(1));
+        let (ada, support) = (user(7, &[Role::Customer]), user(8, &[Role::Support]));
+        let admin = user(9, &[Role::Admin]);
+        for who in [&ada, &support, &admin, &chef_at(1), &Principal::Operator] {
+            assert_eq!(Whose::of(&both, who).unwrap(), wanted, "{who:?}");
+        }
+        for who in [user(10, &[Role::Customer]), chef_at(2)] {
+            let refused = Whose::of(&both, &who).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::PermissionDenied, "{who:?}");
+        }
+        // The restaurant alone is for who works there, as before.
+        let there = ListOrdersRequest { customer_id: String::new(), ..both };
+        assert_eq!(Whose::of(&there, &chef_at(1)).unwrap(), Whose::Restaurant(Id::from_bits(1)));
+        for who in [&ada, &support, &chef_at(2)] {
+            let refused = Whose::of(&there, who).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::PermissionDenied, "{who:?}");
+        }
+    }
+
+    #[test]
+    fn administrators_may_ask_for_all() {
+        use bistro_core::Role;
+        let all = ListOrdersRequest { all: true, ..ListOrdersRequest::default() };
+        let admin = user(9, &[Role::Customer, Role::Admin]);
+        for who in [&admin, &Principal::Operator] {
+            assert_eq!(Whose::of(&all, who).unwrap(), Whose::All, "{who:?}");
+        }
+        // Unless they say so they are asked for their own.
+        let own = Whose::Customer(Id::<kinds::User>::from_bits(9).to_string());
+        assert_eq!(Whose::of(&ListOrdersRequest::default(), &admin).unwrap(), own);
+        for (who, code) in [
+            (user(7, &[Role::Customer]), ErrorCode::PermissionDenied),
+            (user(8, &[Role::Support]), ErrorCode::PermissionDenied),
+            (chef_at(1), ErrorCode::PermissionDenied),
+            (Principal::Anonymous, ErrorCode::Unauthenticated),
+        ] {
+            assert_eq!(Whose::of(&all, &who).unwrap_err().code(), code, "{who:?}");
+        }
+        let customer_id = Id::<kinds::User>::from_bits(7).to_string();
+        let narrowed = ListOrdersRequest { customer_id, ..all };
+        let refused = Whose::of(&narrowed, &admin).unwrap_err();
+        assert_eq!(refused.field_errors()[0].path, "all");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use bistro_proto::{
     catalog::v1::ReserveResponse,
     delivery::v1::{DeliveryDelivered, DeliveryFailed, DeliveryPickedUp},
     kitchen::v1::{TicketReady, TicketRecalled, TicketStarted},
-    payments::v1::{Payment, PaymentAuthorized, PaymentCaptureFailed, PaymentFailed},
+    payments::v1::{
+        Payment, PaymentAuthorized, PaymentCaptureFailed, PaymentFailed, PaymentRefundReturned,
+    },
 };
 use bistro_runtime::RoleContext;
 use bistro_store::{DueTimer, OpenCall, StoreExt as _, Versioned, Work};
@@ -125,6 +127,11 @@ impl Reactor for OrdersReactor {
             error!(order = failed.order_id, reason = failed.reason, "a capture failed for good");
             let before = self.order(&failed.order_id).await?;
             saga::capture_given_up(&mut work, &before, &failed.reason)?
+        } else if is::<PaymentRefundReturned>(event) {
+            let returned = decode::<PaymentRefundReturned>(event)?;
+            error!(order = returned.order_id, reason = returned.reason, "a refund came back");
+            let before = self.order(&returned.order_id).await?;
+            saga::refund_returned(&mut work, &before, &returned.reason)?
         } else {
             let message = format!("orders does not know the event {}", event.kind);
             return Err(Error::new(ErrorCode::InvalidArgument, message));
@@ -144,7 +151,8 @@ impl Reactor for OrdersReactor {
     }
 
     /// An outcome does not say whether another attempt at placing asked for payment: that there was
-    /// one is written down before it asks for anything.
+    /// one is written down before it asks for anything. Of a change it is not: whatever becomes of
+    /// it, catalog and payments are told what to keep, and refuse an attempt that comes after that.
     async fn on_retry(&self, mut work: Work, call: &OpenCall) -> Result<Retry, Error> {
         if call.chain.label != saga::PLACE_CALL {
             return Ok(Retry::Make);

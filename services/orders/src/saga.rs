@@ -165,15 +165,11 @@ pub(crate) fn placed(
     }
     match outcome {
         Placed::NoStock(why) => {
-            let reason = if why.code() == ErrorCode::RestaurantClosed {
-                "closed"
-            } else {
-                why.code().as_str()
-            };
-            end(work, before, order, Step::RefuseStock, By { who: "catalog", reason })?;
+            let by = By { who: "catalog", reason: refusal(why) };
+            end(work, before, order, Step::RefuseStock, by)?;
         }
         Placed::NoPayment { why, .. } => {
-            let by = By { who: "payments", reason: why.code().as_str() };
+            let by = By { who: "payments", reason: refusal(why) };
             end(work, before, order, Step::RefusePayment, by)?;
         }
         Placed::Done { paid: Paid::Authorized, .. } => {
@@ -184,6 +180,15 @@ pub(crate) fn placed(
         }
     }
     Ok(true)
+}
+
+/// The code for what an order, or a change of it, was refused for; `bistro_core::Reason` lists those
+/// that are no error's.
+fn refusal(why: &Error) -> &'static str {
+    match why.code() {
+        ErrorCode::RestaurantClosed => "closed",
+        code => code.as_str(),
+    }
 }
 
 /// Whether the order still has to hear what became of its payment.
@@ -395,7 +400,25 @@ pub(crate) fn capture_given_up(
     before: &Versioned<Order>,
     reason: &str,
 ) -> Result<bool, Error> {
-    let problem = format!("{CAPTURE_CALL}: {reason}");
+    note_new_problem(work, before, format!("{CAPTURE_CALL}: {reason}"))
+}
+
+/// Money of the order that was given back came back, for the `reason` that payments gives: the
+/// customer has not got it. False if that is written down.
+pub(crate) fn refund_returned(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    reason: &str,
+) -> Result<bool, Error> {
+    note_new_problem(work, before, format!("refund: {reason}"))
+}
+
+/// Writes down that somebody has to look at the order; false if it says so already.
+fn note_new_problem(
+    work: &mut Work,
+    before: &Versioned<Order>,
+    problem: String,
+) -> Result<bool, Error> {
     if before.problem == problem {
         return Ok(false);
     }

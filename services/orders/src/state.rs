@@ -242,6 +242,7 @@ impl FromStr for State {
 
 #[cfg(test)]
 mod tests {
+    use bistro_core::Reason;
     use proptest::prelude::*;
 
     use super::*;
@@ -292,6 +293,19 @@ mod tests {
     fn what_ends_an_order_early_has_a_code_and_nothing_else_has() {
         for (_, step, to) in TABLE {
             assert_eq!(to.is_failure(), !step.code().is_empty(), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn what_timers_and_payments_are_told_is_described() {
+        for step in [Step::GiveUpConfirming, Step::Expire] {
+            assert!(Reason::is_among(Reason::ORDER, step.code()), "{step:?}");
+        }
+        for (_, step, to) in TABLE.iter().filter(|(_, _, to)| to.is_failure()) {
+            // Payments is told one or the other, by when the order ended.
+            for code in [step.code(), to.as_str()] {
+                assert!(Reason::is_among(Reason::PAYMENT, code), "{code}");
+            }
         }
     }
 

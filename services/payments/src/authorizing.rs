@@ -101,10 +101,11 @@ impl Payments {
     pub(crate) async fn keep(&self, asked: &Asked, message: &v1::KeepRequest) -> Answered {
         asked.principal.require_workload()?;
         let order: Id<kinds::Order> = wire::id("order_id", &message.order_id)?;
+        let numbers = (message.revision, message.proposed);
         let command = asked.command("payments.keep", message)?;
         let decide = |mut work: Work| async move {
             let before = self.payment(order).await?.ok_or_else(|| missing(order))?;
-            let Some(after) = changes::kept(&before, message.revision, work.time)? else {
+            let Some(after) = changes::kept(&before, numbers, work.time)? else {
                 return Ok(Decision::Answer(()));
             };
             // Committed even if nothing else changes: its mark keeps a copy that comes late from

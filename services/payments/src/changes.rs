@@ -17,7 +17,7 @@ pub(crate) const MAX_TIPS: usize = 20;
 /// Refunds that a payment may have: each is kept, with its reason.
 const MAX_REFUNDS: u32 = 100;
 /// The reason of a tender of a total that another one took the place of.
-const NOT_KEPT: &str = "not_kept";
+pub(crate) const NOT_KEPT: &str = "not_kept";
 /// For how long the provider is asked about a tip that it does not answer.
 pub(crate) const TIP_PATIENCE: Duration = Duration::from_mins(15);
 /// The reason of a tip that was given up.
@@ -44,6 +44,7 @@ fn nothing(order: Id<kinds::Order>, bill: Option<Bill>, now: Timestamp) -> Payme
         bill,
         revisions: Vec::new(),
         kept: 0,
+        settled: None,
         voided: None,
         tenders: Vec::new(),
         refund: None,
@@ -74,6 +75,11 @@ pub(crate) fn revised(
     let latest = payment.revisions.iter().map(|one| one.number).max();
     if latest.is_some_and(|latest| number < latest) {
         let message = "a later total of the order was asked for already";
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    // Whoever is slow may ask for what was refused and given up before anybody else asked for it.
+    if payment.settled.is_some_and(|settled| number <= settled) {
+        let message = "this total of the order was given up already; propose a new one";
         return Err(Error::new(ErrorCode::WrongState, message));
     }
     let state = payment.state();
@@ -162,11 +168,11 @@ pub(crate) fn knows(payment: &Payment, wanted: &Wanted) -> Result<bool, Error> {
     Err(Error::new(ErrorCode::WrongState, message))
 }
 
-/// The payment with `revision` kept: what is held for the others is to be given back. None when
-/// nothing is left to choose.
+/// The payment with `revision` kept: what is held for the others is to be given back, and what was
+/// `proposed` and has not come is not asked for any more. None when nothing is left to choose.
 pub(crate) fn kept(
     payment: &Payment,
-    revision: u32,
+    (revision, proposed): (u32, u32),
     now: Timestamp,
 ) -> Result<Option<Payment>, Error> {
     if payment.voided.is_some() || payment.state().is_taken() {
@@ -179,7 +185,8 @@ pub(crate) fn kept(
     if matches!(payment.state_of(revision), State::Failed | State::Voided) {
         return Ok(None);
     }
-    Ok(Some(without_others(Payment { kept: revision, ..payment.clone() }, now)))
+    let settled = payment.settled.max(Some(revision.max(proposed)));
+    Ok(Some(without_others(Payment { kept: revision, settled, ..payment.clone() }, now)))
 }
 
 /// The payment whose other totals than the kept one are to be given back.
@@ -274,7 +281,11 @@ pub(crate) fn refunding(
     let chosen = || payment.tenders.iter().filter(|one| of.is_none_or(|of| of == one.number));
     let left: i64 = chosen().map(Tender::refundable).sum();
     let state = payment.state();
-    if !matches!(state, State::Captured | State::PartiallyRefunded) {
+    // Where a part of the total can never be taken, what was taken of the rest is given back all
+    // the same.
+    let is_over = payment.is_lost() && payment.waits_for().is_none();
+    let in_part = is_over && payment.captured_minor() > 0;
+    if !in_part && !matches!(state, State::Captured | State::PartiallyRefunded) {
         return Err(states::forbidden(state, "refund"));
     }
     let minor = if minor == 0 { left } else { minor };
@@ -313,7 +324,7 @@ fn parts(payment: &Payment, minor: i64, of: Option<u32>) -> Vec<Part> {
     for (tender, meal) in chosen().zip(meals) {
         let tip = take(tender.refundable() - ledger::meal_left(payment, tender));
         if meal + tip > 0 {
-            parts.push(Part { tender: tender.number, minor: meal + tip, done: false, name: None });
+            parts.push(Part::of(tender.number, meal + tip));
         }
     }
     // Cards that were asked for a tip only are asked last.

@@ -168,6 +168,12 @@ impl Charges {
         Ok(self.ask("refund", tender.provider, |provider| provider.refund(repayment)).await)
     }
 
+    /// Whether what was given back of the tender under the provider's `name` is given back still.
+    pub(crate) async fn confirm_refund(&self, tender: &Tender, name: &str) -> Answer {
+        let whom = tender.provider;
+        self.ask("confirm_refund", whom, |provider| provider.confirm_refund(name)).await
+    }
+
     async fn ask<'a, F: Future<Output = Answer>>(
         &'a self,
         operation: &'static str,
@@ -207,6 +213,18 @@ fn key(payment: Id<kinds::Payment>, tender: &Tender, what: &str) -> String {
         1 => format!("{payment}/{what}"),
         number => format!("{payment}/{what}/{number}"),
     }
+}
+
+/// The refund that a key is for: its number, and that of the tender. None if it is for anything
+/// else.
+pub(crate) fn refund_of(key: &str) -> Option<(u32, u32)> {
+    let mut words = key.split('/').skip(1);
+    if words.next()? != "refund" {
+        return None;
+    }
+    let number = words.next()?.parse::<u32>().ok()?;
+    let tender = words.next().map_or(Ok(1), str::parse::<u32>).ok()?;
+    words.next().is_none().then_some((number, tender))
 }
 
 fn hold<'a>(
@@ -360,6 +378,20 @@ mod tests {
             "void authorize",
         ];
         assert_eq!(*provider.asked.lock(), keys);
+    }
+
+    #[test]
+    fn the_key_of_a_refund_says_which_it_is() {
+        let payment = one_card(5);
+        for number in [1, 2, 30] {
+            let tender = Tender { number, ..payment.tenders[0].clone() };
+            let key = key(payment.id, &tender, "refund/7");
+            assert_eq!(refund_of(&key), Some((7, number)), "{key}");
+        }
+        let others = ["", "pay_x", "pay_x/authorize/2", "pay_x/refund", "pay_x/refund/"];
+        for other in others.into_iter().chain(["pay_x/refund/x", "pay_x/refund/1/2/3"]) {
+            assert_eq!(refund_of(other), None, "{other}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

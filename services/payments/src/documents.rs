@@ -132,6 +132,21 @@ pub(crate) struct Part {
     /// The provider's name for it, once it has said one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
+    /// Why it came back after it was done; none while it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) returned: Option<String>,
+}
+
+impl Part {
+    /// What is to be taken from this tender.
+    pub(crate) const fn of(tender: u32, minor: i64) -> Self {
+        Self { tender, minor, done: false, name: None, returned: None }
+    }
+
+    /// Whether the money went back, and stayed there.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.done && self.returned.is_none()
+    }
 }
 
 /// A refund that is decided and not known to be done.
@@ -151,13 +166,23 @@ pub(crate) struct RefundIntent {
     pub(crate) asked_at: Option<Timestamp>,
 }
 
-/// A refund that the provider has answered for good.
+impl RefundIntent {
+    /// The parts that were given back; all of them if none was.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &Part> {
+        let gave = self.parts.iter().any(Part::is_given);
+        self.parts.iter().filter(move |part| !gave || part.is_given())
+    }
+}
+
+/// A refund that the provider has answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refund {
-    /// Its amount and its parts are what was given back, if anything was.
+    /// Its amount is what was given back, if anything was. Its parts are those that were done, also
+    /// if they came back.
     #[serde(flatten)]
     pub(crate) intent: RefundIntent,
-    /// Why the provider refused it, or the rest of it; none when all the money went back.
+    /// Why the provider refused it or the rest of it, or why it came back; none when all the money
+    /// went back.
     pub(crate) refused: Option<String>,
     pub(crate) at: Timestamp,
 }
@@ -173,6 +198,9 @@ pub(crate) struct Payment {
     pub(crate) revisions: Vec<Revision>,
     /// The revision that counts: the first, until another one is kept.
     pub(crate) kept: u32,
+    /// Revisions up to this one were kept or given up, also those that were never asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settled: Option<u32>,
     /// Why all of it was voided; none while it was not.
     pub(crate) voided: Option<String>,
     /// Of every revision, and tips; numbered as they lie.
@@ -207,6 +235,11 @@ impl Payment {
     /// When it was made: with its order.
     pub(crate) fn created_at(&self) -> Timestamp {
         self.id.time()
+    }
+
+    /// Every refund that was ever decided, oldest first.
+    pub(crate) fn every_refund(&self) -> impl Iterator<Item = &RefundIntent> {
+        self.answered.iter().map(|refund| &refund.intent).chain(&self.refund)
     }
 
     /// Since when the provider may have been asked for the tender, at the earliest.

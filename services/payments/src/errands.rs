@@ -3,7 +3,7 @@
 use bistro_core::{Error, Timestamp};
 
 use crate::{
-    documents::{Entry, Payment, Purpose, Refund, Tender, Wish},
+    documents::{Entry, Part, Payment, Purpose, Refund, Tender, Wish},
     ledger,
     provider::Answer,
     states::{self, State, Step},
@@ -14,7 +14,9 @@ pub(crate) const VOIDED: &str = "voided";
 /// The reason of a tender that the provider had voided before it was taken.
 pub(crate) const AUTHORIZATION_VOIDED: &str = "authorization_voided";
 /// The reason of a tender that is given back because another one was refused.
-const OTHER_REFUSED: &str = "other_tender_refused";
+pub(crate) const OTHER_REFUSED: &str = "other_tender_refused";
+/// The reason of a tender that the provider has taken up, and is asked about again.
+pub(crate) const NOT_DONE: &str = "pending";
 
 /// One thing to ask of the provider, about the tender of this number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,7 +82,7 @@ pub(crate) fn answered(
 }
 
 /// The payment with tender `number` changed.
-fn with(
+pub(crate) fn with(
     payment: &Payment,
     number: u32,
     change: impl FnOnce(&Tender) -> Result<Tender, Error>,
@@ -94,7 +96,7 @@ fn with(
 }
 
 /// The tender after a step.
-fn stepped(tender: &Tender, step: Step) -> Result<Tender, Error> {
+pub(crate) fn stepped(tender: &Tender, step: Step) -> Result<Tender, Error> {
     Ok(Tender { state: states::next(tender.state, step)?, reason: String::new(), ..tender.clone() })
 }
 
@@ -194,7 +196,7 @@ fn captured(
         }
         Answer::Declined(reason) | Answer::Unknown(reason) => reason,
         Answer::Voided => return Ok((lost(payment, number, now)?, None)),
-        Answer::Pending(_) => "pending".to_owned(),
+        Answer::Pending(_) => NOT_DONE.to_owned(),
     };
     // It has failed since the first time.
     let again = payment.tender(number)?.state == State::CaptureFailed;
@@ -264,11 +266,13 @@ fn refunded(
 fn concluded(payment: &Payment, refused: Option<String>, now: Timestamp) -> Payment {
     let mut after = Payment { changed_at: now, ..payment.clone() };
     if let Some(mut intent) = after.refund.take() {
-        if intent.parts.iter().any(|part| part.done) {
+        if intent.parts.iter().any(Part::is_given) {
             intent.parts.retain(|part| part.done);
-            intent.minor = intent.parts.iter().map(|part| part.minor).sum();
         }
-        after.answered.push(Refund { intent, refused, at: now });
+        intent.minor = intent.told().map(|part| part.minor).sum();
+        // What was given back first may have come back before the rest was answered.
+        let came_back = intent.parts.iter().find_map(|part| part.returned.clone());
+        after.answered.push(Refund { intent, refused: refused.or(came_back), at: now });
     }
     after
 }

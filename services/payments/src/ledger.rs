@@ -7,6 +7,7 @@
 //! | capture | `cards_receivable`: the provider owes us | `restaurant_payable`: we owe the restaurant; `tips_payable` for the part that is a tip |
 //! | tip after the fact | `cards_receivable` | `tips_payable`: we owe the restaurant, for its people |
 //! | refund | `refunds`: what the restaurant bears; `tips_payable` for the part that was a tip | `cards_receivable`: the provider owes us less |
+//! | refund that came back | `cards_receivable` | `refunds`, `tips_payable`: a refund of as much, turned round |
 //!
 //! What a restaurant is to be paid is therefore `-(restaurant_payable + tips_payable + refunds)`.
 
@@ -51,7 +52,7 @@ pub(crate) enum Kind {
     Capture,
     /// A tip was taken after the fact.
     Tip,
-    /// Captured money was given back.
+    /// Captured money was given back; or, with the signs turned round, came back after all.
     Refund,
 }
 
@@ -132,16 +133,34 @@ pub(crate) fn refund(
     entry(refund_id(before, tender, number), Kind::Refund, before, lines, at)
 }
 
+/// The entry of what refund `number` had given back of a tender and came back, `after` that: what a
+/// refund of as much would be then, turned round. So tips are the first to be owed again, whatever
+/// of several refunds came back, and the next refund begins with the meal as ever.
+pub(crate) fn returned(
+    after: &Payment,
+    tender: u32,
+    number: u32,
+    minor: i64,
+    at: Timestamp,
+) -> Result<Entry, Error> {
+    let given = refund(after, tender, number, minor, at)?;
+    let lines = given.lines.iter().map(|line| Line { minor: -line.minor, ..*line }).collect();
+    Ok(Entry { id: returned_id(after, tender, number), lines, ..given })
+}
+
 /// The ids of the payment's entries: what moved money says which there are.
 pub(crate) fn ids(payment: &Payment) -> Vec<Id<kinds::LedgerEntry>> {
     let captured = payment.tenders.iter().filter(|tender| tender.captures > 0);
-    let captures = captured.map(|tender| capture_id(payment, tender.number));
-    let refunds = payment.answered.iter().map(|refund| &refund.intent).chain(&payment.refund);
-    let parts = refunds.flat_map(|intent| {
-        let done = intent.parts.iter().filter(|part| part.done);
-        done.map(move |part| refund_id(payment, part.tender, intent.number))
-    });
-    captures.chain(parts).collect()
+    let mut ids: Vec<_> = captured.map(|tender| capture_id(payment, tender.number)).collect();
+    for intent in payment.every_refund() {
+        for part in intent.parts.iter().filter(|part| part.done) {
+            ids.push(refund_id(payment, part.tender, intent.number));
+            if part.returned.is_some() {
+                ids.push(returned_id(payment, part.tender, intent.number));
+            }
+        }
+    }
+    ids
 }
 
 /// The id of the entry of a tender's capture.
@@ -159,6 +178,11 @@ fn refund_id(payment: &Payment, tender: u32, number: u32) -> Id<kinds::LedgerEnt
         1 => derived(payment, &format!("refund {number}")),
         other => derived(payment, &format!("refund {number} {other}")),
     }
+}
+
+/// The id of the entry of what refund `number` had given back of a tender and came back.
+fn returned_id(payment: &Payment, tender: u32, number: u32) -> Id<kinds::LedgerEntry> {
+    derived(payment, &format!("returned {number} {tender}"))
 }
 
 /// The id of the entry of `what` happened to the payment.
@@ -225,6 +249,7 @@ pub(crate) struct Day {
     /// Of what was captured.
     pub(crate) tips_minor: i64,
     pub(crate) refunds: u64,
+    /// Less what came back that day.
     pub(crate) refunded_minor: i64,
     /// Of what was refunded.
     pub(crate) refunded_tips_minor: i64,
@@ -245,8 +270,9 @@ impl Day {
                 self.tips_minor = self.tips_minor.saturating_sub(on(Account::TipsPayable));
             }
             Kind::Refund => {
-                self.refunds += 1;
                 let given = on(Account::CardsReceivable);
+                // Money that comes back is not given back once more.
+                self.refunds += u64::from(given < 0);
                 self.refunded_minor = self.refunded_minor.saturating_sub(given);
                 let tips = on(Account::TipsPayable);
                 self.refunded_tips_minor = self.refunded_tips_minor.saturating_add(tips);

@@ -36,6 +36,7 @@ mod provider;
 mod questions;
 mod reactor;
 mod refunds;
+mod returns;
 mod sandbox;
 mod service;
 mod settling;

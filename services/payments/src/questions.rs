@@ -73,7 +73,8 @@ impl Payments {
     }
 
     /// What the ledger says of an order, oldest first. The payment names its entries, so that
-    /// nothing is searched; there are as many as it has captures and parts of refunds.
+    /// nothing is searched; there are as many as it has captures, and one or two for each part of a
+    /// refund.
     pub(crate) async fn list_entries(
         &self,
         asked: &Asked,

@@ -266,6 +266,8 @@ impl Provider for Sandbox {
 
 #[cfg(test)]
 mod tests {
+    use bistro_core::Reason;
+
     use super::*;
 
     fn ask(behaviour: Behaviour, asked: u32, seconds: u64) -> Answer {
@@ -289,6 +291,20 @@ mod tests {
         assert!(matches!(ask(capture, 2, 9), Answer::Declined(_)));
         assert_eq!(ask(capture, 3, 0), approved);
         assert_eq!(ask(find("card_capture_voided").capture, 1, 0), Answer::Voided);
+    }
+
+    #[test]
+    fn why_a_card_is_declined_is_described() {
+        let behaviours =
+            CARDS.iter().chain([&UNKNOWN]).flat_map(|card| [card.authorize, card.capture]);
+        let mut declined = 0;
+        for behaviour in behaviours {
+            if let Decline(code) | DeclineFirst(_, code) | Late(_, Some(code)) = behaviour {
+                assert!(Reason::is_among(Reason::PAYMENT, code), "{code}");
+                declined += 1;
+            }
+        }
+        assert!(declined >= 5, "{declined}");
     }
 
     #[test]

@@ -233,6 +233,6 @@ fn tell_authorizations(work: &mut Work, before: &Versioned<Payment>, after: &Pay
 }
 
 /// Tells that `event` happened to the payment by the change that `work` makes.
-fn tell<M: Message + Name>(work: &mut Work, before: &Versioned<Payment>, event: &M) {
+pub(crate) fn tell<M: Message + Name>(work: &mut Work, before: &Versioned<Payment>, event: &M) {
     work.event(&M::full_name(), before.id, before.version + 1, event.encode_to_vec());
 }

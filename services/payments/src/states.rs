@@ -81,6 +81,10 @@ pub(crate) enum Step {
     RefundPart,
     /// The rest of what was taken was given back.
     RefundRest,
+    /// Some of what was given back came back.
+    ReturnPart,
+    /// All that was given back came back.
+    ReturnAll,
 }
 
 /// All that may happen. Anything else is refused.
@@ -98,6 +102,10 @@ pub(crate) const TABLE: &[(State, Step, State)] = &[
     (Captured, Step::RefundRest, Refunded),
     (PartiallyRefunded, Step::RefundPart, PartiallyRefunded),
     (PartiallyRefunded, Step::RefundRest, Refunded),
+    (PartiallyRefunded, Step::ReturnPart, PartiallyRefunded),
+    (PartiallyRefunded, Step::ReturnAll, Captured),
+    (Refunded, Step::ReturnPart, PartiallyRefunded),
+    (Refunded, Step::ReturnAll, Captured),
 ];
 
 /// The state after `step`, or the error that says it cannot be.
@@ -129,6 +137,13 @@ mod tests {
         ];
         for end in [Refunded, Failed, Voided] {
             assert!(steps.iter().all(|step| next(end, *step).is_err()), "{end:?}");
+        }
+        // But what was given back may come back, and of nothing else.
+        for step in [Step::ReturnPart, Step::ReturnAll] {
+            for state in State::ALL {
+                let allowed = matches!(state, PartiallyRefunded | Refunded);
+                assert_eq!(next(state, step).is_ok(), allowed, "{state:?}");
+            }
         }
     }
 

@@ -57,7 +57,7 @@ struct OneAnswer {
 
 impl OneRefund {
     fn intent(self, done: bool) -> RefundIntent {
-        let parts = vec![Part { tender: 1, minor: self.minor, done, name: None }];
+        let parts = vec![Part { done, ..Part::of(1, self.minor) }];
         let (number, minor, reason) = (self.number, self.minor, self.reason);
         RefundIntent { number, minor, reason, parts, asked_at: None }
     }
@@ -109,6 +109,7 @@ fn upgraded(old: OneCard) -> Payment {
             .into_iter()
             .collect(),
         kept: 0,
+        settled: None,
         voided,
         tenders: tender.into_iter().collect(),
         refund: old.refund.map(|refund| refund.intent(false)),
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(tender.authorization.as_deref(), Some("sandbox:card_ok:k"));
         assert_eq!((tender.authorizations, tender.captures), (1, 1));
         let intent = payment.refund.as_ref().unwrap();
-        assert_eq!(intent.parts, [Part { tender: 1, minor: 50, done: false, name: None }]);
+        assert_eq!(intent.parts, [Part::of(1, 50)]);
         assert_eq!(payment.answered[1].refused.as_deref(), Some("no"));
         assert_eq!(payment.timer(), Some(("refund", Timestamp::from_millis(99))));
     }

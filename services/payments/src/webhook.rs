@@ -2,7 +2,8 @@
 //! about.
 //!
 //! Nothing that a message says about money is believed. It names a payment; the provider is asked
-//! about that under our own keys, if it still waits for an answer.
+//! about that under our own keys, if it still waits for an answer. It is asked too about a refund
+//! that was done and that the message says has failed.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 use tracing::debug;
 
-use crate::{documents::Payment, service::Payments, settling::Run};
+use crate::{charges::refund_of, documents::Payment, service::Payments, settling::Run};
 
 /// How far a message's time may be from ours.
 const TOLERANCE: Duration = Duration::from_mins(5);
@@ -59,6 +60,9 @@ struct EventData {
 struct EventObject {
     #[serde(default)]
     metadata: serde_json::Map<String, serde_json::Value>,
+    /// A word, where the object is a refund.
+    #[serde(default)]
+    status: serde_json::Value,
 }
 
 impl WebhookSecret {
@@ -126,13 +130,23 @@ fn bytes_of(text: &str) -> Option<Vec<u8>> {
 }
 
 impl Event {
-    /// The payment that the event makes us ask about; none if it is none of ours.
-    fn payment(&self) -> Option<Id<kinds::Payment>> {
+    /// The key of ours that the object was made under; none if nothing of ours is to be asked about.
+    fn key(&self) -> Option<&str> {
         if !KINDS.contains(&self.kind.as_str()) {
             return None;
         }
-        let key = self.data.object.metadata.get(KEY_FIELD)?.as_str()?;
-        key.split('/').next()?.parse().ok()
+        self.data.object.metadata.get(KEY_FIELD)?.as_str()
+    }
+
+    /// The payment that the event makes us ask about; none if it is none of ours.
+    fn payment(&self) -> Option<Id<kinds::Payment>> {
+        self.key()?.split('/').next()?.parse().ok()
+    }
+
+    /// The refund that the event says has failed: its number, and that of the tender.
+    fn failed_refund(&self) -> Option<(u32, u32)> {
+        let failed = matches!(self.data.object.status.as_str(), Some("failed" | "canceled"));
+        refund_of(self.key()?).filter(|_| failed)
     }
 }
 
@@ -159,18 +173,25 @@ impl Payments {
             debug!(kind = event.kind, "a message that is not about a payment of ours");
             return Ok(done);
         };
-        let order = payment.sibling();
+        let (order, failed) = (payment.sibling(), event.failed_refund());
         // The body of an event changes from one delivery to the next; its id does not.
         let cause = Cause::request("stripe", "payments.receive_webhook", &event.id, b"");
         let decide = |work: Work| async move {
             let Some(before) = self.payment(order).await? else {
                 return Ok(Decision::Answer(()));
             };
-            if before.waits_for().is_none() {
+            let returned = match failed {
+                Some(which) => self.returned(&before, which, work.time).await?,
+                None => None,
+            };
+            if returned.is_none() && before.waits_for().is_none() {
                 return Ok(Decision::Answer(()));
             }
-            let wanted = before.value.clone();
-            let (work, _) = self.settle_stored(work, &before, wanted, Run::Again).await?;
+            let wanted = returned.as_ref().map_or(&before.value, |one| &one.payment).clone();
+            let (mut work, _) = self.settle_stored(work, &before, wanted, Run::Again).await?;
+            if let Some(returned) = returned {
+                returned.write(&mut work, &before)?;
+            }
             Ok(Decision::commit(work, ()))
         };
         let replay = |_: Mark| async move { Ok(()) };
@@ -266,6 +287,25 @@ mod tests {
         assert_eq!(event(KINDS[0], "somebody else's"), None);
     }
 
+    #[test]
+    fn an_event_names_a_refund_that_failed_or_none() {
+        let event = |kind: &str, key: &str, status: &str| {
+            let body = format!(
+                r#"{{"id":"evt_1","type":"{kind}","data":{{"object":{{"id":"re_1","status":{status},"metadata":{{"bistro_key":"{key}"}}}}}}}}"#
+            );
+            serde_json::from_str::<Event>(&body).unwrap().failed_refund()
+        };
+        for status in [r#""failed""#, r#""canceled""#] {
+            assert_eq!(event("refund.failed", "pay_x/refund/2/3", status), Some((2, 3)));
+            assert_eq!(event("refund.updated", "pay_x/refund/2", status), Some((2, 1)));
+            assert_eq!(event("payment_intent.canceled", "pay_x/authorize/2", status), None);
+            assert_eq!(event("customer.created", "pay_x/refund/2", status), None);
+        }
+        for status in [r#""succeeded""#, r#""pending""#, "null", "7"] {
+            assert_eq!(event("refund.updated", "pay_x/refund/2", status), None, "{status}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_header_is_read_or_refused(header in "\\PC{0,80}|(t=[0-9-]{0,22},?|v1=[0-9a-f]{0,66},?){0,12}") {
@@ -277,6 +317,7 @@ mod tests {
         fn any_body_of_an_event_is_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(event) = serde_json::from_slice::<Event>(&body) {
                 event.payment();
+                event.failed_refund();
             }
         }
     }

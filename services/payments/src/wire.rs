@@ -9,7 +9,7 @@ use bistro_proto::{common, payments::v1};
 use crate::{
     changes::Wanted,
     documents::{
-        Bill, Entry, Payment, ProviderName, Purpose, Refund, RefundIntent, Revision, Tender,
+        Bill, Entry, Part, Payment, ProviderName, Purpose, Refund, RefundIntent, Revision, Tender,
     },
     ledger::Line,
 };
@@ -21,7 +21,7 @@ const MAX_CODE: usize = 64;
 /// Tenders that pay an order together.
 const MAX_TENDERS: usize = 10;
 /// The code of a reason that is none.
-const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// The id in `field`, or the error that says what an id looks like.
 pub(crate) fn id<K: IdKind>(field: &str, text: &str) -> Result<Id<K>, Error> {
@@ -189,7 +189,6 @@ fn tender(tender: &Tender) -> v1::Tender {
 
 /// A refund that the provider was not heard about yet.
 fn intended(intent: &RefundIntent) -> v1::Refund {
-    let parts = intent.parts.iter();
     v1::Refund {
         number: intent.number,
         amount_minor: intent.minor,
@@ -197,9 +196,7 @@ fn intended(intent: &RefundIntent) -> v1::Refund {
         reason: intent.reason.clone(),
         refused: String::new(),
         answered_at_ms: 0,
-        parts: parts
-            .map(|part| v1::RefundPart { tender: part.tender, amount_minor: part.minor })
-            .collect(),
+        parts: intent.parts.iter().map(part).collect(),
     }
 }
 
@@ -209,13 +206,18 @@ fn answered(refund: &Refund) -> v1::Refund {
         state: if gave(refund) { "done" } else { "refused" }.to_owned(),
         refused: refund.refused.clone().unwrap_or_default(),
         answered_at_ms: refund.at.as_millis(),
+        parts: refund.intent.told().map(part).collect(),
         ..intended(&refund.intent)
     }
 }
 
-/// Whether any money went back.
+fn part(part: &Part) -> v1::RefundPart {
+    v1::RefundPart { tender: part.tender, amount_minor: part.minor }
+}
+
+/// Whether any money went back, and stayed there.
 fn gave(refund: &Refund) -> bool {
-    refund.intent.parts.iter().any(|part| part.done)
+    refund.intent.parts.iter().any(Part::is_given)
 }
 
 /// An entry of the ledger.

@@ -12,7 +12,6 @@ mod location;
 #[path = "../../../crates/testkit/src/locations.rs"]
 #[expect(dead_code, reason = "of the servers' places only the cache folder is of use here")]
 mod locations;
-mod logged;
 mod platform;
 mod reached;
 mod session;

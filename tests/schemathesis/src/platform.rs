@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use bistro_client::{Client, Request};
-use bistro_testkit::{MongoServer, Port, Process, RabbitServer, Sandbox};
+use bistro_testkit::{MongoServer, Port, Process, RabbitServer, Sandbox, log};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -167,7 +167,7 @@ impl Platform {
             faults.push("the platform does not answer any more".to_owned());
         }
         let log = std::fs::read_to_string(self.serve.log()).context("the platform's log")?;
-        faults.extend(crate::logged::faults(&log));
+        faults.extend(log::faults(&log));
         Ok(faults)
     }
 }

@@ -18,6 +18,7 @@ const OUT_OF_REACH: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/quotes", "names things in its body"),
     ("POST", "/api/v1/orders", "takes a quote"),
     ("PUT", "/api/v1/orders/{id}", "takes a quote"),
+    ("POST", "/api/v1/orders/{id}/reorder", "is priced by a menu that other requests change"),
     ("GET", "/api/v1/dead-letters/{id}", "there is none"),
 ];
 

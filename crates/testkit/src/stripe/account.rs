@@ -154,6 +154,16 @@ impl Account {
         }
     }
 
+    /// Has a refund fail that had succeeded: the bank gives the money back.
+    pub(super) fn return_refund(&mut self, id: &str) {
+        let done = self.refunds.get_mut(id).filter(|refund| refund.status == "succeeded");
+        let Some(refund) = done else { return };
+        refund.status = "failed";
+        if let Some(intent) = self.intents.get_mut(&refund.intent) {
+            intent.refunded -= refund.amount;
+        }
+    }
+
     /// The intent or refund of this id, as it is shown.
     pub(super) fn object(&self, id: &str) -> Option<Value> {
         let intent = self.intents.get(id).map(Intent::shown);

@@ -131,6 +131,33 @@ async fn wrong_passwords_and_unknown_addresses_look_the_same_and_are_slowed_down
     assert_eq!(refusal(long), ErrorCode::WrongCredentials);
 }
 
+/// Hashing is what a login costs: how long it takes tells nothing where it is done as often.
+#[tokio::test]
+async fn a_login_makes_one_hash_whether_there_is_such_a_user_or_not() {
+    let platform = Platform::new();
+    platform.user("ada").await;
+    let log_in = async |name: &str, password: &str| {
+        let before = platform.hashes();
+        let outcome = platform.log_in(&format!("{name}@example.org"), password).await;
+        (platform.hashes() - before, outcome.map(|_| ()).map_err(|refused| refused.code()))
+    };
+    let wrong = Err(ErrorCode::WrongCredentials);
+    assert_eq!(log_in("ada", PASSWORD).await, (1, Ok(())));
+    for name in ["ada", "nobody"] {
+        assert_eq!(log_in(name, "not the password").await, (1, wrong), "{name}");
+        // No user has one as long.
+        assert_eq!(log_in(name, &"x".repeat(129)).await, (0, wrong), "{name}");
+    }
+    // Nor does it tell when there are too many.
+    for name in ["ada", "nobody"] {
+        for _ in 1..10 {
+            assert_eq!(log_in(name, "not the password").await, (1, wrong), "{name}");
+        }
+        let slowed = Err(ErrorCode::RateLimited);
+        assert_eq!(log_in(name, "not the password").await, (0, slowed), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_refresh_token_is_traded_once_and_its_reuse_ends_the_session() {
     let platform = Platform::new();

@@ -13,7 +13,7 @@ use bistro_proto::accounts::v1::{
 use bistro_runtime::{
     Authority, GrpcPort, GrpcServer, PeerChannel, Peers, Scope, TokenVerifier, error_of,
 };
-use prometheus::Registry;
+use prometheus::{Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes};
@@ -35,6 +35,7 @@ pub(super) struct Platform {
     pub(super) authority: Arc<Authority>,
     pub(super) verifier: TokenVerifier,
     client: AccountsClient<PeerChannel>,
+    registry: Registry,
 }
 
 impl Platform {
@@ -84,7 +85,7 @@ impl Platform {
             None => peers.provide("accounts", server),
         }
         let client = AccountsClient::new(channel);
-        Self { store, clock, engine, authority, verifier, client }
+        Self { store, clock, engine, authority, verifier, client, registry }
     }
 
     pub(super) fn client(&self) -> AccountsClient<PeerChannel> {
@@ -121,6 +122,14 @@ impl Platform {
     pub(super) async fn refresh(&self, token: &str) -> Result<Tokens, Error> {
         let request = RefreshRequest { refresh_token: token.into() };
         as_who(None, self.client().refresh(request)).await
+    }
+
+    /// How many passwords have been hashed.
+    pub(super) fn hashes(&self) -> u64 {
+        let metrics = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let name = "bistro_accounts_password_hashes_total ";
+        let made = metrics.lines().find_map(|line| line.strip_prefix(name));
+        made.unwrap().parse().unwrap()
     }
 
     /// Removes what is too old.

@@ -56,7 +56,8 @@ pub(crate) struct ImportRestaurant {
     /// Change this restaurant, instead of making a new one.
     #[arg(long, value_name = "ID-or-name")]
     restaurant: Option<String>,
-    /// ISO 4217 code of the prices, if the file says none.
+    /// ISO 4217 code of the prices, for a new restaurant; without it, the one that the file says,
+    /// or GBP.
     #[arg(long)]
     currency: Option<Currency>,
     /// IANA time zone, if the file says none.

@@ -15,6 +15,7 @@ mod line_numbers;
 mod menu_file;
 pub(crate) mod orders;
 mod password;
+mod progress;
 pub(crate) mod reference;
 mod restaurant;
 pub(crate) mod simulate;

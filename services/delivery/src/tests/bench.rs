@@ -15,7 +15,10 @@ use bistro_core::{
 };
 use bistro_eventing::Reactor as _;
 use bistro_proto::{
-    accounts::v1::UserErased,
+    accounts::v1::{
+        self as accounts, UserErased,
+        accounts_server::{Accounts, AccountsServer},
+    },
     catalog::v1::{
         self as catalog,
         catalog_server::{Catalog, CatalogServer},
@@ -52,6 +55,7 @@ use crate::{
     reactor::DeliveryReactor,
     service::DeliveryService,
     tracking::{self, Tracker},
+    users::Users,
 };
 
 /// Where the restaurant is.
@@ -130,9 +134,13 @@ pub(super) fn refusal<T>(result: Result<T, Error>) -> ErrorCode {
 /// The state of an order, and how far north of the restaurant it goes.
 type Known = (String, Option<i32>);
 
-/// A fake of orders and catalog.
+/// A fake of accounts, orders and catalog.
 #[derive(Clone, Default)]
 pub(super) struct Others {
+    /// Users by id. Who is in it is asked about by whoever makes somebody else a courier.
+    pub(super) users: Arc<Mutex<HashMap<String, accounts::User>>>,
+    /// Whether accounts answers nothing.
+    pub(super) accounts_is_away: Arc<AtomicBool>,
     /// By id.
     pub(super) orders: Arc<Mutex<HashMap<String, Known>>>,
     /// Whether orders tells drop-offs.
@@ -200,6 +208,20 @@ impl Orders for Others {
 }
 
 #[tonic::async_trait]
+impl Accounts for Others {
+    async fn get_user(
+        &self,
+        request: Request<accounts::GetUserRequest>,
+    ) -> Result<Response<accounts::User>, Status> {
+        if self.accounts_is_away.load(Ordering::Relaxed) {
+            return Err(status_of(&Error::new(ErrorCode::Unavailable, "accounts is away")));
+        }
+        let known = self.users.lock().get(&request.into_inner().id).cloned();
+        known.map(Response::new).ok_or_else(|| status_of(&Error::not_found("such user")))
+    }
+}
+
+#[tonic::async_trait]
 impl Catalog for Others {
     async fn get_restaurant(
         &self,
@@ -246,6 +268,7 @@ impl Bench {
         let registry = Registry::new();
         let others = Others::default();
         for (role, routes) in [
+            ("accounts", Routes::new(AccountsServer::new(others.clone()))),
             ("orders", Routes::new(OrdersServer::new(others.clone()))),
             ("catalog", Routes::new(CatalogServer::new(others.clone()))),
         ] {
@@ -254,6 +277,7 @@ impl Bench {
         }
         let places =
             Places::new(peers.channel("orders").unwrap(), peers.channel("catalog").unwrap());
+        let users = Users::new(peers.channel("accounts").unwrap());
         let caller = Arc::new(peers);
         let collections = crate::SPEC.collections;
         let role = RoleEngine::open("delivery", collections, caller, clock.clone()).unwrap();
@@ -265,6 +289,7 @@ impl Bench {
         let (service, reactor) = assemble(Parts {
             engine,
             places,
+            users,
             presenter: Presenter { proof },
             tracker,
             assigner,
@@ -282,7 +307,11 @@ impl Bench {
     /// Courier number `bits`, on duty.
     pub(super) async fn courier(&self, bits: u128, capacity: u32) -> Principal {
         let who = rider(bits);
-        let new = CreateCourierRequest { name: "Cora".to_owned(), capacity };
+        let new = CreateCourierRequest {
+            name: "Cora".to_owned(),
+            capacity,
+            ..CreateCourierRequest::default()
+        };
         let (asked, new) = asked(&who, new);
         self.service.create_courier(&asked, &new).await.unwrap();
         self.duty(&who, true).await.unwrap();

@@ -3,9 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use bistro_core::{ErrorCode, Id, Principal, StaffRole, kinds};
-use bistro_proto::delivery::v1::{
-    Courier, CreateCourierRequest, DeleteCourierRequest, GetCourierRequest, ListCouriersRequest,
-    ListShiftsRequest, ReportPositionRequest, Shift, UpdateCourierRequest,
+use bistro_proto::{
+    accounts::v1 as accounts,
+    delivery::v1::{
+        Courier, CreateCourierRequest, DeleteCourierRequest, GetCourierRequest,
+        ListCouriersRequest, ListShiftsRequest, ReportPositionRequest, Shift, UpdateCourierRequest,
+    },
 };
 
 use super::bench::{
@@ -24,7 +27,11 @@ async fn get(bench: &Bench, who: &Principal, bits: u128) -> Result<Courier, bist
 #[tokio::test]
 async fn a_courier_comes_changes_and_leaves_for_good() {
     let bench = Bench::new();
-    let new = |capacity| CreateCourierRequest { name: " Cora ".to_owned(), capacity };
+    let new = |capacity| CreateCourierRequest {
+        name: " Cora ".to_owned(),
+        capacity,
+        ..CreateCourierRequest::default()
+    };
     let create = async |who: &Principal, capacity, key: &str| {
         let (asked, new) = keyed(who, new(capacity), key);
         bench.service.create_courier(&asked, &new).await
@@ -85,6 +92,67 @@ async fn a_courier_comes_changes_and_leaves_for_good() {
     assert_eq!(refusal(bench.duty(&rider(1), true).await), ErrorCode::NotFound);
     assert_eq!(refusal(create(&rider(1), 1, "k3").await), ErrorCode::AlreadyExists);
     assert_eq!(refusal(update(&rider(1), "", left.version, 3).await), ErrorCode::WrongState);
+}
+
+#[tokio::test]
+async fn administrators_make_a_courier_of_whoever_has_the_role() {
+    let bench = Bench::new();
+    let user = |bits: u128| Id::<kinds::User>::from_bits(bits).to_string();
+    let with = |roles: &[&str], erased| accounts::User {
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        erased,
+        ..accounts::User::default()
+    };
+    for (bits, known) in [
+        (1, with(&["customer", "courier"], false)),
+        (2, with(&["customer"], false)),
+        (3, with(&[], true)),
+    ] {
+        bench.others.users.lock().insert(user(bits), known);
+    }
+    let create = async |who: &Principal, of: &str, capacity, key: &str| {
+        let new =
+            CreateCourierRequest { name: "Cora".to_owned(), capacity, user_id: of.to_owned() };
+        let (asked, new) = keyed(who, new, key);
+        bench.service.create_courier(&asked, &new).await
+    };
+    let admin = Principal::Operator;
+    // Nobody else does, not even for whoever could do it by themselves.
+    for other in [rider(9), support(), customer(), manager()] {
+        let denied = create(&other, &user(1), 1, "k").await;
+        assert_eq!(refusal(denied), ErrorCode::PermissionDenied);
+    }
+    let nobody = create(&Principal::Anonymous, &user(1), 1, "k").await;
+    assert_eq!(refusal(nobody), ErrorCode::Unauthenticated);
+    // Neither a customer, nor who is erased, nor nobody, nor what is no id of a user.
+    for (of, why) in [
+        (user(2), "role"),
+        (user(3), "erased"),
+        (user(4), "no such"),
+        (id(1), "usr_"),
+        ("usr_1".to_owned(), "usr_"),
+    ] {
+        let refused = create(&admin, &of, 1, "k").await.unwrap_err();
+        let [only] = refused.field_errors() else { panic!("{refused}") };
+        assert_eq!(only.path, "user_id");
+        assert!(only.message.contains(why), "{of}: {only:?}");
+    }
+    let too_much = create(&admin, &user(1), 1_001, "k").await;
+    assert_eq!(refusal(too_much), ErrorCode::InvalidArgument);
+    bench.others.accounts_is_away.store(true, Ordering::Relaxed);
+    assert_eq!(refusal(create(&admin, &user(1), 60, "k").await), ErrorCode::Unavailable);
+    bench.others.accounts_is_away.store(false, Ordering::Relaxed);
+
+    let made = create(&admin, &user(1), 60, "k").await.unwrap();
+    assert_eq!((made.id, made.user_id, made.capacity), (id(1), user(1), 60));
+    assert_eq!(refusal(create(&admin, &user(1), 1, "k2").await), ErrorCode::AlreadyExists);
+    assert_eq!(refusal(create(&rider(1), "", 1, "k").await), ErrorCode::AlreadyExists);
+    // The same request is answered as before, whatever has become of the user.
+    bench.others.users.lock().clear();
+    assert_eq!(create(&admin, &user(1), 60, "k").await.unwrap().capacity, 60);
+    assert!(bench.duty(&rider(1), true).await.unwrap().on_duty);
+    // Who names themselves asks for themselves.
+    assert_eq!(create(&rider(5), &user(5), 1, "k").await.unwrap().user_id, user(5));
 }
 
 #[tokio::test]
@@ -209,7 +277,11 @@ async fn who_is_erased_leaves_no_name_and_no_place() {
     assert_eq!(bench.stored(1).await.version, version, "once is enough");
     bench.erased(Id::from_bits(999)).await;
     // A token outlives its user's erasure by minutes.
-    let new = CreateCourierRequest { name: "Late".to_owned(), capacity: 1 };
+    let new = CreateCourierRequest {
+        name: "Late".to_owned(),
+        capacity: 1,
+        ..CreateCourierRequest::default()
+    };
     let (asked, new) = asked(&rider(999), new);
     let late = bench.service.create_courier(&asked, &new).await;
     assert_eq!(refusal(late), ErrorCode::PermissionDenied);

@@ -1,4 +1,4 @@
-//! The role as others see it, over the embedded engine and fakes of orders and catalog.
+//! The role as others see it, over the embedded engine and fakes of those that it asks.
 
 mod bench;
 mod couriers;

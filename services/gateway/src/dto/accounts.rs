@@ -5,7 +5,10 @@ use bistro_proto::accounts::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Time, page_request, words};
+use super::{
+    common::{Time, page_request, words},
+    ids::{RestaurantId, UserId},
+};
 
 words! {
     /// What a user may do on the platform.
@@ -52,12 +55,13 @@ impl From<NewUser> for v1::RegisterRequest {
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct User {
-    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = UserId)]
     id: String,
     /// The address to log in with; empty when the person has been erased.
     #[schema(example = "ada@example.org")]
     email: String,
     /// How others see the user.
+    #[schema(example = "Ada")]
     name: String,
     roles: Vec<UserRole>,
     /// The restaurants that the user works for.
@@ -87,7 +91,7 @@ impl From<v1::User> for User {
 /// That a user works for a restaurant.
 #[derive(Debug, Serialize, ToSchema)]
 struct Membership {
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     role: StaffRole,
 }
@@ -113,7 +117,7 @@ pub(crate) struct UserChange {
     roles: Vec<OtherRole>,
     /// The user's password; needed when the user changes the address.
     #[serde(default)]
-    #[schema(format = "password")]
+    #[schema(format = "password", example = "correct horse battery staple")]
     current_password: Option<String>,
 }
 

@@ -5,7 +5,10 @@ use bistro_proto::accounts::v1;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Time, page_request, unless_empty};
+use super::{
+    common::{Time, page_request, unless_empty},
+    ids::ActivityId,
+};
 use crate::edge::empty_as_none;
 
 /// Characters of an actor or a subject at most.
@@ -15,7 +18,7 @@ const MAX_NAME: usize = 64;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Activity {
     /// Its own id, by which entries of one moment are told apart.
-    #[schema(example = "act_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = ActivityId)]
     id: String,
     at: Time,
     /// Who: a user's id, `operator`, or `anonymous`.
@@ -30,6 +33,7 @@ pub(crate) struct Activity {
     #[schema(example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
     subject: Option<String>,
     /// Further ids that the request named or made.
+    #[schema(example = json!(["rst_01jd3x8k4v9q2w7r5t6y8z0abc"]))]
     also: Vec<String>,
     /// The HTTP status of the answer; null if the asker went away before there was one.
     #[schema(example = 200)]
@@ -80,19 +84,19 @@ impl<'de> Deserialize<'de> for Moment {
 #[into_params(parameter_in = Query)]
 pub(crate) struct ActivityFilter {
     /// Only what this one did: a user's id, `operator` or `anonymous`.
-    #[param(required = false, max_length = 64)]
+    #[param(required = false, max_length = 64, example = "operator")]
     actor: String,
     /// Only requests that named or made the thing with this id, be it their `subject` or `also`
     /// among them. Not together with `actor`.
-    #[param(required = false, max_length = 64)]
+    #[param(required = false, max_length = 64, example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
     subject: String,
     /// Only from this moment on; RFC 3339.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>, format = "date-time")]
+    #[param(value_type = Option<String>, format = "date-time", example = "2026-11-20T00:00:00Z")]
     from: Option<Moment>,
     /// Only before this moment; RFC 3339.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>, format = "date-time")]
+    #[param(value_type = Option<String>, format = "date-time", example = "2026-11-21T00:00:00Z")]
     until: Option<Moment>,
     /// The `next_cursor` of the page before.
     #[param(required = false)]
@@ -155,8 +159,12 @@ struct ErrorEntry {
     #[schema(example = "The thing changed since it was read")]
     title: &'static str,
     /// What it means.
+    #[schema(example = "`If-Match` names another version than the present one.")]
     meaning: &'static str,
     /// How to mend it.
+    #[schema(
+        example = "Read it again, make the change again, and send its new `ETag` as `If-Match`."
+    )]
     remedy: &'static str,
     /// Whether the same request, with the same `Idempotency-Key`, may succeed later.
     retryable: bool,

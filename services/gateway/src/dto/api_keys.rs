@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{
     accounts::UserRole,
     common::{Time, unless_empty},
+    ids::{ApiKeyId, RestaurantId, UserId},
 };
 
 /// A key that is to be made.
@@ -27,7 +28,7 @@ pub(crate) struct NewApiKey {
     /// The restaurants that it works for, of those that its user works for, at most 100. Left out:
     /// all of the user's.
     #[serde(default)]
-    #[schema(min_items = 1, max_items = 100, example = json!(["rst_01jd3x8k4v9q2w7r5t6y8z0abc"]))]
+    #[schema(value_type = Option<Vec<RestaurantId>>, min_items = 1, max_items = 100)]
     restaurant_ids: Option<Vec<String>>,
     /// When it ends by itself, within five years; RFC 3339. Left out: it does not.
     #[serde(default)]
@@ -89,10 +90,10 @@ impl ApiKeyChange {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ApiKey {
     /// What it is called in paths and in the audit trail.
-    #[schema(example = "key_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = ApiKeyId)]
     pub(crate) id: String,
     /// Whom it speaks for.
-    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = UserId)]
     user_id: String,
     /// What it is for.
     #[schema(example = "Till 3")]
@@ -100,7 +101,7 @@ pub(crate) struct ApiKey {
     /// The roles that it speaks with, as far as the user has them; null: with all of the user's.
     roles: Option<Vec<UserRole>>,
     /// The restaurants that it works for, as far as the user does; null: for all of the user's.
-    #[schema(example = json!(["rst_01jd3x8k4v9q2w7r5t6y8z0abc"]))]
+    #[schema(value_type = Option<Vec<RestaurantId>>)]
     restaurant_ids: Option<Vec<String>>,
     /// When it was made.
     created_at: Time,

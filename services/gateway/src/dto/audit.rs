@@ -6,7 +6,10 @@ use bistro_proto::common::v1;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::common::{Time, unless_empty};
+use super::{
+    common::{Time, unless_empty},
+    ids::{OrderId, RestaurantId},
+};
 
 /// The roles whose records can be read.
 pub(crate) const AUDITED_ROLES: [&str; 6] =
@@ -18,6 +21,7 @@ pub(crate) struct AuditPage {
     /// The records. They carry ids and numbers, never personal data.
     items: Vec<AuditRow>,
     /// Send it as `cursor` for the next page; null on the last one.
+    #[schema(example = "b3BhcXVl")]
     next_cursor: Option<String>,
     /// What the role has left undone; on the first page only.
     backlog: Option<AuditBacklog>,
@@ -27,6 +31,7 @@ pub(crate) struct AuditPage {
 #[derive(Debug, Serialize, ToSchema)]
 struct AuditRow {
     /// The id of what the record is about.
+    #[schema(example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
     id: String,
     /// What it is: `order`, `payment`, `ledger_entry`, `ticket`, `delivery`, `reservation`, `item`.
     #[schema(example = "order")]
@@ -35,12 +40,16 @@ struct AuditRow {
     #[schema(example = "completed")]
     state: String,
     /// The order it belongs to.
+    #[schema(value_type = Option<OrderId>)]
     order_id: Option<String>,
     /// The restaurant it belongs to.
+    #[schema(value_type = Option<RestaurantId>)]
     restaurant_id: Option<String>,
     /// Numbers by name, such as `amount_minor` or `free`.
+    #[schema(example = json!({"amount_minor": 1295}))]
     numbers: BTreeMap<String, i64>,
     /// ISO 4217 code of the amounts among the numbers.
+    #[schema(example = "GBP")]
     currency: Option<String>,
     changed_at: Time,
     /// When something is due to happen to it at the latest.

@@ -78,6 +78,7 @@ pub(crate) struct Page<T> {
     /// The rows.
     pub(crate) items: Vec<T>,
     /// Send it as `cursor` for the next page; null on the last one.
+    #[schema(example = "b3BhcXVl")]
     pub(crate) next_cursor: Option<String>,
 }
 

@@ -1,44 +1,62 @@
 //! Couriers, their shifts and where they are.
 
-use bistro_core::Error;
+use bistro_core::{Error, Id, kinds};
 use bistro_proto::delivery::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     common::{Time, page_request},
+    ids::{CourierId, UserId},
     point::Point,
 };
 use crate::sse::Live;
 
-/// A new courier: the asking user.
+/// A new courier: the asking user, or whom an administrator names.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "Bob", "capacity": 2}))]
 pub(crate) struct NewCourier {
     /// How customers see the courier.
     name: String,
-    /// Deliveries that may be under way at once; 1 if not given. The platform's configuration may
-    /// allow fewer than this says (`delivery.max_capacity`, 50 unless set).
+    /// Deliveries that may be under way at once; 1 if not given. Couriers may say what the
+    /// platform's configuration allows (`delivery.max_capacity`, 50 unless set).
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1000)]
     capacity: Option<u32>,
+    /// Who becomes a courier, for administrators: a user with the role `courier`. The asking user
+    /// if not given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    user_id: Option<Id<kinds::User>>,
+}
+
+impl NewCourier {
+    /// Whether somebody is named.
+    pub(crate) const fn names_somebody(&self) -> bool {
+        self.user_id.is_some()
+    }
 }
 
 impl From<NewCourier> for v1::CreateCourierRequest {
     fn from(new: NewCourier) -> Self {
-        Self { name: new.name, capacity: new.capacity.unwrap_or(0) }
+        Self {
+            name: new.name,
+            capacity: new.capacity.unwrap_or(0),
+            user_id: new.user_id.map(|id| id.to_string()).unwrap_or_default(),
+        }
     }
 }
 
 /// A courier.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Courier {
-    #[schema(example = "cou_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = CourierId)]
     id: String,
-    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = UserId)]
     user_id: String,
     /// How customers see the courier.
+    #[schema(example = "Bob")]
     name: String,
     /// Whether the courier takes deliveries.
     on_duty: bool,

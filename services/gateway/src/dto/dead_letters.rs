@@ -51,6 +51,7 @@ struct DeadEvent {
     /// The subject's version after what happened.
     sequence: i64,
     /// W3C trace context of what told it.
+    #[schema(example = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
     traceparent: Option<String>,
     /// What it says. Null in a list, and when its kind is not known here.
     #[schema(value_type = Option<serde_json::Value>)]

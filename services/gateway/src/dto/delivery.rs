@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     common::{Time, page_request, unless_empty, words},
+    ids::{CourierId, DeliveryId, OrderId, RestaurantId},
     point::Point,
 };
 use crate::{edge::empty_as_none, sse::Live};
@@ -28,16 +29,18 @@ pub(crate) fn delivery_has_ended(state: &str) -> bool {
 /// A delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Delivery {
-    #[schema(example = "dlv_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = DeliveryId)]
     id: String,
-    #[schema(example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = OrderId)]
     order_id: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     state: DeliveryState,
     /// Null while nobody has it.
+    #[schema(value_type = Option<CourierId>)]
     courier_id: Option<String>,
     /// Why it failed, in the words of who said so; null when its customer is erased.
+    #[schema(example = "Nobody opened the door")]
     reason: Option<String>,
     /// What kind of reason that is; it becomes the reason of the order.
     reason_code: Option<FailureCode>,
@@ -56,6 +59,7 @@ pub(crate) struct Delivery {
     /// Whether a drop-off has to be proven by the code.
     code_needed: bool,
     /// Other deliveries that the courier brings on the same way.
+    #[schema(value_type = Vec<DeliveryId>)]
     with: Vec<String>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,

@@ -10,6 +10,7 @@ use super::{
     api_keys::ApiKey,
     common::{Time, unless_empty},
     couriers::{Courier, Shift},
+    ids::PasswordResetId,
     members::Invitation,
     orders::Order,
     payments::Payment,
@@ -38,6 +39,7 @@ pub(crate) struct UserExport {
     orders: Vec<ExportedOrder>,
     /// Go on with it in `GET /api/v1/orders` (as an administrator with `customer_id`); null when all
     /// orders are here.
+    #[schema(example = "b3BhcXVl")]
     orders_cursor: Option<String>,
     /// The person as a courier; null if the person is none.
     courier: Option<Courier>,
@@ -61,7 +63,7 @@ pub(crate) struct ExportedOrder {
 /// A way to a new password that may still be used.
 #[derive(Serialize, ToSchema)]
 struct OpenReset {
-    #[schema(example = "pwr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = PasswordResetId)]
     id: String,
     expires_at: Time,
 }

@@ -10,6 +10,7 @@ use super::{
     common::{Time, unless_empty},
     food::{Allergen, Diet},
     hours::OpeningHours,
+    ids::{ChoiceId, ItemId, MenuId, OptionGroupId, SectionId},
     restaurants::Restaurant,
 };
 
@@ -29,12 +30,13 @@ pub(crate) struct RestaurantMenu {
 /// A menu with its sections and their items.
 #[derive(Debug, Serialize, ToSchema)]
 struct ShownMenu {
-    #[schema(example = "mnu_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = MenuId)]
     id: String,
     #[schema(example = "Dinner")]
     name: String,
     /// What customers read below its name.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(example = "From six in the evening")]
     description: String,
     /// When what is on it can be ordered; left out: always.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,12 +48,13 @@ struct ShownMenu {
 /// A part of a menu with its items.
 #[derive(Debug, Serialize, ToSchema)]
 struct ShownSection {
-    #[schema(example = "sec_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = SectionId)]
     id: String,
     #[schema(example = "Pizze")]
     name: String,
     /// What customers read below its name.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(example = "From the wood oven")]
     description: String,
     /// In the order in which they are shown.
     items: Vec<ShownItem>,
@@ -60,7 +63,7 @@ struct ShownSection {
 /// An item as customers see it.
 #[derive(Debug, Serialize, ToSchema)]
 struct ShownItem {
-    #[schema(example = "itm_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = ItemId)]
     id: String,
     #[schema(example = "Margherita")]
     name: String,
@@ -77,9 +80,11 @@ struct ShownItem {
     free: Option<i64>,
     /// What customers read below its name.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(example = "Tomato, mozzarella, basil")]
     description: String,
     /// Where a picture of it is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://example.org/margherita.jpg")]
     image_url: Option<String>,
     /// What it holds that people must not eat.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -97,13 +102,14 @@ struct ShownItem {
     hours: Option<OpeningHours>,
     /// In the order in which they are to be asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<OptionGroupId>)]
     option_group_ids: Vec<String>,
 }
 
 /// Options of which a customer chooses some.
 #[derive(Debug, Serialize, ToSchema)]
 struct ShownGroup {
-    #[schema(example = "opg_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = OptionGroupId)]
     id: String,
     #[schema(example = "Size")]
     name: String,
@@ -119,7 +125,7 @@ struct ShownGroup {
 /// An option as customers see it.
 #[derive(Debug, Serialize, ToSchema)]
 struct ShownChoice {
-    #[schema(example = "opt_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = ChoiceId)]
     id: String,
     #[schema(example = "Large")]
     name: String,

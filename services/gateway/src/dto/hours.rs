@@ -15,7 +15,7 @@ use utoipa::ToSchema;
         ["11:30-14:30", "17:00-23:00"], ["17:00-23:00"], ["17:00-23:00"], ["17:00-23:00"],
         ["17:00-01:00"], ["12:00-01:00"], []
     ],
-    "exceptions": {"2026-12-25": []}
+    "exceptions": {"2026-12-24": ["11:30-15:00"], "2026-12-25": []}
 }))]
 pub(crate) struct OpeningHours {
     /// Seven days from Monday, each with its parts; none at all: always.

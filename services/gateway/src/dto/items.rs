@@ -9,14 +9,15 @@ use super::{
     common::{Money, Time, unless_empty},
     food::{Allergen, Diet},
     hours::OpeningHours,
+    ids::{IngredientId, ItemId, OptionGroupId, RestaurantId, SectionId},
 };
 
 /// Something on a menu.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Item {
-    #[schema(example = "itm_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = ItemId)]
     pub(crate) id: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     #[schema(example = "Margherita")]
     name: String,
@@ -29,10 +30,13 @@ pub(crate) struct Item {
     #[schema(example = 12)]
     free: Option<i64>,
     /// What customers read below its name.
+    #[schema(example = "Tomato, mozzarella, basil")]
     description: String,
     /// Where a picture of it is: https, or http.
+    #[schema(example = "https://example.org/margherita.jpg")]
     image_url: String,
     /// The section that shows it; null: none does.
+    #[schema(value_type = Option<SectionId>)]
     section_id: Option<String>,
     /// Sections show their items in this order, lowest first.
     position: i32,
@@ -51,8 +55,10 @@ pub(crate) struct Item {
     #[schema(example = "oven")]
     station: String,
     /// In the order in which they are asked for.
+    #[schema(value_type = Vec<OptionGroupId>)]
     option_group_ids: Vec<String>,
     /// Those of its ingredients that may run out: without one of them it is not to be had.
+    #[schema(value_type = Vec<IngredientId>)]
     ingredient_ids: Vec<String>,
     /// One higher with every change; also the entity tag.
     pub(crate) version: i64,
@@ -99,13 +105,19 @@ pub(crate) struct NewItem {
     price_minor: i64,
     /// What customers read below its name.
     #[serde(default)]
+    #[schema(example = "Tomato, mozzarella, basil")]
     description: Option<String>,
     /// Where a picture of it is: https, or http.
     #[serde(default)]
+    #[schema(example = "https://example.org/margherita.jpg")]
     image_url: Option<String>,
-    /// The section that is to show it.
+    /// The section that is to show it; null or empty: none.
     #[serde(default, deserialize_with = "said")]
-    #[schema(value_type = Option<String>)]
+    #[schema(
+        value_type = Option<String>,
+        pattern = "^(sec_[0-7][0-9a-hjkmnp-tv-z]{25})?$",
+        example = "sec_01jd3x8k4v9q2w7r5t6y8z0abc"
+    )]
     section_id: Option<Option<String>>,
     /// Sections show their items in this order, lowest first.
     #[serde(default)]
@@ -127,12 +139,15 @@ pub(crate) struct NewItem {
     hours: Option<Option<OpeningHours>>,
     /// Where it is cooked.
     #[serde(default)]
+    #[schema(example = "oven")]
     station: Option<String>,
     /// In the order in which they are to be asked for.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<OptionGroupId>>)]
     option_group_ids: Option<Vec<String>>,
     /// Those of its ingredients that may run out: without one of them it is not to be had.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<IngredientId>>)]
     ingredient_ids: Option<Vec<String>>,
 }
 
@@ -149,13 +164,19 @@ pub(crate) struct ItemChange {
     pub(crate) available: bool,
     /// What customers read below its name.
     #[serde(default)]
+    #[schema(example = "Tomato, mozzarella, basil")]
     description: Option<String>,
     /// Where a picture of it is: https, or http.
     #[serde(default)]
+    #[schema(example = "https://example.org/margherita.jpg")]
     image_url: Option<String>,
-    /// The section that is to show it; null: none.
+    /// The section that is to show it; null or empty: none.
     #[serde(default, deserialize_with = "said")]
-    #[schema(value_type = Option<String>)]
+    #[schema(
+        value_type = Option<String>,
+        pattern = "^(sec_[0-7][0-9a-hjkmnp-tv-z]{25})?$",
+        example = "sec_01jd3x8k4v9q2w7r5t6y8z0abc"
+    )]
     section_id: Option<Option<String>>,
     /// Sections show their items in this order, lowest first.
     #[serde(default)]
@@ -177,12 +198,15 @@ pub(crate) struct ItemChange {
     hours: Option<Option<OpeningHours>>,
     /// Where it is cooked.
     #[serde(default)]
+    #[schema(example = "oven")]
     station: Option<String>,
     /// In the order in which they are to be asked for.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<OptionGroupId>>)]
     option_group_ids: Option<Vec<String>>,
     /// Those of its ingredients that may run out: without one of them it is not to be had.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<IngredientId>>)]
     ingredient_ids: Option<Vec<String>>,
 }
 

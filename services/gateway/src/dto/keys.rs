@@ -16,6 +16,7 @@ pub(crate) struct KeySet {
 #[derive(Debug, Serialize, ToSchema)]
 struct Key {
     /// Its id, which the header of a token names.
+    #[schema(example = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")]
     kid: String,
     /// Always `OKP`.
     #[schema(example = "OKP")]
@@ -31,6 +32,7 @@ struct Key {
     #[schema(example = "sig")]
     purpose: &'static str,
     /// The key, in URL-safe base 64.
+    #[schema(example = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")]
     x: String,
 }
 

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     common::{Time, page_request, unless_empty, words},
     food::Allergen,
+    ids::{ItemId, OrderId, RestaurantId, StationId, TicketId},
     orders::Fulfilment,
 };
 use crate::edge::empty_as_none;
@@ -22,11 +23,11 @@ words! {
 /// What a kitchen has to cook for one order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ticket {
-    #[schema(example = "tkt_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = TicketId)]
     id: String,
-    #[schema(example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = OrderId)]
     order_id: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     /// Follows from its items'.
     state: TicketState,
@@ -72,7 +73,7 @@ impl Ticket {
 struct TicketItem {
     /// Its place on the ticket, from 0.
     line: u32,
-    #[schema(example = "itm_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = ItemId)]
     item_id: String,
     #[schema(example = "Margherita")]
     name: String,
@@ -80,7 +81,7 @@ struct TicketItem {
     quantity: u32,
     state: TicketItemState,
     /// Where it is cooked; null when that is nobody's in particular.
-    #[schema(example = "stn_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = Option<StationId>)]
     station_id: Option<String>,
     /// Names of the options that were chosen.
     #[schema(example = json!(["extra cheese"]))]
@@ -146,7 +147,7 @@ impl From<v1::Ticket> for Ticket {
 pub(crate) struct TicketFilter {
     /// Only those that this station has to cook something of.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>, required = false)]
+    #[param(value_type = Option<StationId>, required = false)]
     station_id: Option<Id<kinds::Station>>,
     /// The `next_cursor` of the page before.
     #[param(required = false)]
@@ -177,7 +178,7 @@ impl TicketFilter {
 pub(crate) struct StationFilter {
     /// Only tickets that this station has to cook something of.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>, required = false)]
+    #[param(value_type = Option<StationId>, required = false)]
     station_id: Option<Id<kinds::Station>>,
 }
 

@@ -4,7 +4,10 @@ use bistro_proto::payments::v1;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::common::{Money, Time, words};
+use super::{
+    common::{Money, Time, words},
+    ids::LedgerEntryId,
+};
 
 words! {
     /// What moved money.
@@ -23,7 +26,7 @@ pub(crate) struct LedgerEntries {
 /// A posting in the ledger: one movement of money.
 #[derive(Debug, Serialize, ToSchema)]
 struct LedgerEntry {
-    #[schema(example = "led_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = LedgerEntryId)]
     id: String,
     kind: EntryKind,
     at: Time,

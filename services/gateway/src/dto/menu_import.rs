@@ -47,8 +47,10 @@ pub(crate) struct MenuRow {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct MenuRowDetails {
     /// What customers read below its name.
+    #[schema(example = "Tomato, mozzarella, basil")]
     description: String,
     /// Where a picture of it is: https, or http.
+    #[schema(example = "https://example.org/margherita.jpg")]
     image_url: String,
     /// Sections show their items in this order, lowest first.
     position: i32,
@@ -61,10 +63,14 @@ pub(crate) struct MenuRowDetails {
     /// When it can be ordered; null: always.
     hours: Option<OpeningHours>,
     /// Where it is cooked.
+    #[schema(example = "oven")]
     station: String,
-    /// In the order in which they are to be asked for.
+    /// In the order in which they are to be asked for. A row with what is no id is rejected.
+    #[schema(example = json!(["opg_01jd3x8k4v9q2w7r5t6y8z0abc"]))]
     option_group_ids: Vec<String>,
     /// Those of its ingredients that may run out: without one of them it is not to be had.
+    /// A row with what is no id is rejected.
+    #[schema(example = json!(["ing_01jd3x8k4v9q2w7r5t6y8z0abc"]))]
     ingredient_ids: Vec<String>,
 }
 
@@ -119,6 +125,7 @@ struct RejectedRow {
     /// Its line.
     line: u32,
     /// Why, and how to mend it.
+    #[schema(example = "details.allergens[0]: write one of celery, crustaceans, eggs, …")]
     reason: String,
 }
 

@@ -5,29 +5,36 @@ use bistro_proto::catalog::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{common::Time, food::Allergen, hours::OpeningHours};
+use super::{
+    common::Time,
+    food::Allergen,
+    hours::OpeningHours,
+    ids::{ChoiceId, IngredientId, MenuId, OptionGroupId, RestaurantId, SectionId},
+};
 
 /// A part of a menu.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MenuSection {
-    #[schema(example = "sec_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = SectionId)]
     id: String,
     #[schema(example = "Pizze")]
     name: String,
     /// What customers read below its name.
+    #[schema(example = "From the wood oven")]
     description: String,
 }
 
 /// A menu.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Menu {
-    #[schema(example = "mnu_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = MenuId)]
     pub(crate) id: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     #[schema(example = "Dinner")]
     name: String,
     /// What customers read below its name.
+    #[schema(example = "From six in the evening")]
     description: String,
     /// Menus are shown in this order, lowest first.
     position: i32,
@@ -64,8 +71,12 @@ impl From<v1::Menu> for Menu {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WantedSection {
-    /// Of one that is there already; left out, it is a new one.
+    /// Of one that is there already; left out or empty, it is a new one.
     #[serde(default)]
+    #[schema(
+        pattern = "^(sec_[0-7][0-9a-hjkmnp-tv-z]{25})?$",
+        example = "sec_01jd3x8k4v9q2w7r5t6y8z0abc"
+    )]
     id: Option<String>,
     /// Its name, which no other section of the menu has.
     name: String,
@@ -86,6 +97,7 @@ pub(crate) struct MenuContent {
     name: String,
     /// What customers read below its name.
     #[serde(default)]
+    #[schema(example = "From six in the evening")]
     description: String,
     /// Menus are shown in this order, lowest first.
     #[serde(default)]
@@ -118,7 +130,7 @@ impl From<MenuContent> for v1::MenuContent {
 /// One option of a group.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OptionChoice {
-    #[schema(example = "opt_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = ChoiceId)]
     id: String,
     #[schema(example = "Large")]
     name: String,
@@ -133,15 +145,16 @@ pub(crate) struct OptionChoice {
     #[schema(value_type = Vec<Allergen>)]
     allergens: Vec<String>,
     /// Those of its ingredients that may run out: without one of them it cannot be chosen.
+    #[schema(value_type = Vec<IngredientId>)]
     ingredient_ids: Vec<String>,
 }
 
 /// Options of which an item's customer chooses some.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OptionGroup {
-    #[schema(example = "opg_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = OptionGroupId)]
     pub(crate) id: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     #[schema(example = "Size")]
     name: String,
@@ -187,8 +200,12 @@ impl From<v1::OptionGroup> for OptionGroup {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WantedChoice {
-    /// Of one that is there already; left out, it is a new one.
+    /// Of one that is there already; left out or empty, it is a new one.
     #[serde(default)]
+    #[schema(
+        pattern = "^(opt_[0-7][0-9a-hjkmnp-tv-z]{25})?$",
+        example = "opt_01jd3x8k4v9q2w7r5t6y8z0abc"
+    )]
     id: Option<String>,
     /// Its name, which no other choice of the group has.
     name: String,
@@ -201,6 +218,7 @@ pub(crate) struct WantedChoice {
     allergens: Vec<String>,
     /// Those of its ingredients that may run out: without one of them it cannot be chosen.
     #[serde(default)]
+    #[schema(value_type = Vec<IngredientId>)]
     ingredient_ids: Vec<String>,
 }
 
@@ -246,9 +264,9 @@ impl From<OptionGroupContent> for v1::OptionGroupContent {
 /// What dishes and options are made of, as far as it may run out.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ingredient {
-    #[schema(example = "ing_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = IngredientId)]
     pub(crate) id: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     #[schema(example = "Mozzarella")]
     name: String,

@@ -12,6 +12,7 @@ mod export;
 mod food;
 mod full_menu;
 mod hours;
+mod ids;
 mod items;
 mod keys;
 mod kitchen;
@@ -24,6 +25,7 @@ mod payments;
 mod point;
 mod quotes;
 mod ratings;
+mod reasons;
 mod restaurants;
 mod sessions;
 mod stations;
@@ -43,11 +45,14 @@ pub(crate) use delivery::{
 };
 pub(crate) use export::{ExportedOrder, Found, UserExport};
 pub(crate) use full_menu::RestaurantMenu;
+pub(crate) use ids::id_of;
 pub(crate) use items::{Item, ItemChange, NewItem, StockChange};
 pub(crate) use keys::KeySet;
 pub(crate) use kitchen::{StationFilter, Ticket, TicketFilter};
 pub(crate) use ledger::LedgerEntries;
-pub(crate) use members::{Invitation, InvitationToken, Member, NewInvitation, NewMember};
+pub(crate) use members::{
+    Invitation, InvitationChange, InvitationToken, Member, NewInvitation, NewMember,
+};
 pub(crate) use menu_import::{MenuImport, MenuImportReport};
 pub(crate) use menus::{
     Affected, AvailabilityChange, Ingredient, IngredientContent, Menu, MenuContent, OptionGroup,

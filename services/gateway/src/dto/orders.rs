@@ -8,7 +8,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     common::{Money, Time, page_request, unless_empty, words},
     food::Allergen,
+    ids::{OrderId, RestaurantId, UserId},
     quotes::{Amounts, Line, Moment, amounts, lines},
+    reasons::{ChangeRefusal, OrderReason},
 };
 use crate::edge::empty_as_none;
 
@@ -120,12 +122,12 @@ impl NewOrder {
 /// An order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Order {
-    #[schema(example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = OrderId)]
     pub(crate) id: String,
     state: OrderState,
-    /// Why it ended early.
+    #[schema(value_type = Option<OrderReason>)]
     reason: Option<String>,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
     customer_id: String,
@@ -148,8 +150,10 @@ pub(crate) struct Order {
     /// When the restaurant thinks it is ready; null if it has not said.
     ready_at: Option<Time>,
     /// Why it was last put off.
+    #[schema(example = "the oven is full")]
     delayed_because: Option<String>,
     /// Where to, for a delivery. Its courier reads it in the delivery.
+    #[schema(example = "1 Station Road, London")]
     address: Option<String>,
     /// The beginning of its slot; null: as soon as can be.
     scheduled_for: Option<Time>,
@@ -161,7 +165,7 @@ pub(crate) struct Order {
     revision: u32,
     /// Whether a change of it is under way.
     changing: bool,
-    /// Why the last change of it was refused: a code.
+    #[schema(value_type = Option<ChangeRefusal>)]
     change_refused: Option<String>,
     /// What somebody has to look at: a code. Shown to support and administrators.
     #[schema(example = "capture: authorization_voided")]
@@ -176,7 +180,7 @@ struct TimelineEntry {
     /// Who or what caused it: a user's id, a role, or `timer`.
     #[schema(example = "role:payments")]
     by: String,
-    /// Why, when it ended early.
+    #[schema(value_type = Option<OrderReason>)]
     reason: Option<String>,
 }
 
@@ -221,24 +225,29 @@ impl From<v1::Order> for Order {
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrderFilter {
-    /// Those of this restaurant; without it, the asking user's own.
+    /// Those of this restaurant, for its staff and administrators; with `customer_id` also for that
+    /// customer and support. Without either, the asking user's own.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<RestaurantId>)]
     restaurant_id: Option<Id<kinds::Restaurant>>,
-    /// Those of this customer; for support and administrators.
+    /// Those of this customer, for the customer, support and administrators; with `restaurant_id`
+    /// also for the restaurant's staff.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<UserId>)]
     customer_id: Option<Id<kinds::User>>,
+    /// Those of everybody, for administrators; not with `restaurant_id` or `customer_id`.
+    #[param(required = false)]
+    all: bool,
     /// Only those in this state; `open`: in any that is no end.
     #[serde(deserialize_with = "empty_as_none")]
     state: Option<OrderStates>,
     /// Placed at this moment or later.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>, format = DateTime)]
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-11-20T00:00:00Z")]
     from: Option<Moment>,
     /// Placed before this moment.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>, format = DateTime)]
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-11-21T00:00:00Z")]
     to: Option<Moment>,
     /// The `next_cursor` of the page before.
     #[param(required = false)]
@@ -257,6 +266,7 @@ impl TryFrom<OrderFilter> for v1::ListOrdersRequest {
         Ok(Self {
             restaurant_id,
             customer_id: filter.customer_id.map(|id| id.to_string()).unwrap_or_default(),
+            all: filter.all,
             state: filter.state.map(OrderStates::into_inner).unwrap_or_default(),
             from_ms: Moment::millis(filter.from),
             to_ms: Moment::millis(filter.to),

@@ -5,7 +5,11 @@ use bistro_proto::payments::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Money, Time, page_request, unless_empty, words};
+use super::{
+    common::{Money, Time, page_request, unless_empty, words},
+    ids::{OrderId, PaymentId, RestaurantId},
+    reasons::PaymentReason,
+};
 use crate::edge::empty_as_none;
 
 words! {
@@ -23,10 +27,11 @@ words! {
 /// The payment of an order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Payment {
-    #[schema(example = "pay_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = PaymentId)]
     id: String,
-    #[schema(example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = OrderId)]
     order_id: String,
+    /// Empty if all of it was called off before anything was asked for.
     #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
     restaurant_id: String,
     state: PaymentState,
@@ -36,8 +41,7 @@ pub(crate) struct Payment {
     captured: Money,
     /// What was given back.
     refunded: Money,
-    /// Why it failed. A capture that failed because of `authorization_voided` failed for good: the
-    /// card provider holds no money any more, and none was taken.
+    #[schema(value_type = Option<PaymentReason>)]
     reason: Option<String>,
     /// Of the amount, what was given as a tip.
     tip: Money,
@@ -68,8 +72,7 @@ struct Tender {
     captured: Money,
     /// What was given back of it.
     refunded: Money,
-    /// Why it failed, is given back, or is waited for.
-    #[schema(example = "insufficient_funds")]
+    #[schema(value_type = Option<PaymentReason>)]
     reason: Option<String>,
     provider: Provider,
     /// When it was authorized; null while it is not.
@@ -99,7 +102,7 @@ struct Refund {
     /// Why, in the words of who asked.
     #[schema(example = "The soup was cold")]
     reason: Option<String>,
-    /// Why the card provider refused it.
+    /// Why the card provider refused it, or why it came back after it was done.
     #[schema(example = "refund_declined")]
     refused: Option<String>,
     /// When the card provider answered; null while it has not.
@@ -266,7 +269,7 @@ pub(crate) struct StatementDay {
 /// What a restaurant took and gave back on one day.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Statement {
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     /// By the clocks of the time zone.
     #[schema(example = "2026-11-21")]
@@ -282,7 +285,7 @@ pub(crate) struct Statement {
     tips: Money,
     /// How often money was given back.
     refunds: u64,
-    /// What was given back.
+    /// What was given back, less what came back that day.
     refunded: Money,
     /// Of what was refunded.
     refunded_tips: Money,
@@ -337,7 +340,7 @@ impl Statement {
 pub(crate) struct LedgerFilter {
     /// That of this restaurant; without it, the whole platform's.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<RestaurantId>)]
     pub(crate) restaurant_id: Option<Id<kinds::Restaurant>>,
 }
 

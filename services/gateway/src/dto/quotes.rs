@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{
     common::{Money, Time, unless_empty},
     food::Allergen,
+    ids::{ChoiceId, ItemId, OrderId, RestaurantId},
     orders::Fulfilment,
     point::Point,
 };
@@ -58,7 +59,7 @@ impl<'de> Deserialize<'de> for Moment {
 }))]
 pub(crate) struct NewQuote {
     /// Where from.
-    #[schema(value_type = String)]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: Id<kinds::Restaurant>,
     /// How it reaches the customer.
     fulfilment: Fulfilment,
@@ -80,7 +81,7 @@ pub(crate) struct NewQuote {
     /// The order of yours that the quote is to change: what it holds is free for it, the last
     /// portion and the last place of its slot too.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<OrderId>)]
     changes: Option<Id<kinds::Order>>,
 }
 
@@ -89,14 +90,14 @@ pub(crate) struct NewQuote {
 #[serde(deny_unknown_fields)]
 struct NewLine {
     /// The item.
-    #[schema(value_type = String)]
+    #[schema(value_type = ItemId)]
     item_id: Id<kinds::Item>,
     /// How many of it.
     #[schema(minimum = 1)]
     quantity: u32,
     /// Choices of its option groups; one that is wanted twice is named twice.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<ChoiceId>)]
     choice_ids: Vec<Id<kinds::Choice>>,
     /// What the kitchen should know: 200 characters at most.
     #[serde(default)]
@@ -171,8 +172,9 @@ impl Reorder {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Quote {
     /// Send it as `quote` to place the order.
+    #[schema(example = "CiR1c3JfMDFqZDN4OGs0djlxMnc3cjV0Nnk4ejBhYmM.m1Yp0t8KcR2vWq5nXs7dZg")]
     token: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     fulfilment: Fulfilment,
     /// What it is for, priced.
@@ -288,7 +290,7 @@ pub(crate) fn amounts(amounts: Option<v1::Amounts>, currency: &str) -> Amounts {
 /// A line of a quote or an order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Line {
-    #[schema(example = "itm_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = ItemId)]
     item_id: String,
     #[schema(example = "Margherita")]
     name: String,
@@ -308,13 +310,14 @@ pub(crate) struct Line {
     #[schema(value_type = Vec<Allergen>, example = json!(["gluten", "milk"]))]
     allergens: Vec<String>,
     /// Where it is cooked.
+    #[schema(example = "oven")]
     station: Option<String>,
 }
 
 /// An option that was chosen with an item.
 #[derive(Debug, Serialize, ToSchema)]
 struct Chosen {
-    #[schema(example = "opt_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = ChoiceId)]
     choice_id: String,
     #[schema(example = "Extra cheese")]
     name: String,

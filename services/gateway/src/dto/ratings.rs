@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     common::{Time, unless_empty, words},
     food::Allergen,
+    ids::{OrderId, RatingId, RestaurantId},
     quotes::Moment,
 };
 use crate::edge::empty_as_none;
@@ -47,12 +48,12 @@ impl Opinion {
 /// A rating.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Rating {
-    #[schema(example = "rat_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RatingId)]
     id: String,
     /// Shown to who wrote it, the restaurant and support; null for anybody else.
-    #[schema(example = "ord_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = Option<OrderId>)]
     order_id: Option<String>,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     /// 1 to 5.
     #[schema(example = 5)]
@@ -90,6 +91,7 @@ pub(crate) struct Ratings {
     /// The rows.
     items: Vec<Rating>,
     /// Send it as `cursor` for the next page; null on the last one.
+    #[schema(example = "b3BhcXVl")]
     next_cursor: Option<String>,
     /// How many there are.
     #[schema(example = 120)]
@@ -117,11 +119,11 @@ impl From<v1::ListRatingsResponse> for Ratings {
 pub(crate) struct SlotFilter {
     /// Those that begin at this moment or later; without it, from now on.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>, format = DateTime)]
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-11-20T00:00:00Z")]
     from: Option<Moment>,
     /// Those that begin before this moment; without it, as far ahead as orders are taken.
     #[serde(deserialize_with = "empty_as_none")]
-    #[param(value_type = Option<String>, format = DateTime)]
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-11-21T00:00:00Z")]
     to: Option<Moment>,
 }
 

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     common::{Time, page_request},
     hours::OpeningHours,
+    ids::RestaurantId,
     orders::Fulfilment,
     point::Point,
 };
@@ -90,9 +91,11 @@ pub(crate) struct NewRestaurant {
     time_zone: String,
     /// What customers read below its name.
     #[serde(default)]
+    #[schema(example = "Pizza from the wood oven")]
     description: String,
     /// Where customers can call.
     #[serde(default)]
+    #[schema(example = "+44 20 7946 0000")]
     phone: String,
     /// Where it is, for people.
     #[serde(default)]
@@ -138,9 +141,11 @@ pub(crate) struct RestaurantChange {
     time_zone: String,
     /// What customers read below its name.
     #[serde(default)]
+    #[schema(example = "Pizza from the wood oven")]
     description: String,
     /// Where customers can call.
     #[serde(default)]
+    #[schema(example = "+44 20 7946 0000")]
     phone: String,
     /// Where it is, for people.
     #[serde(default)]
@@ -263,7 +268,7 @@ impl From<v1::SlotTerms> for SlotTerms {
 /// A restaurant.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Restaurant {
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     pub(crate) id: String,
     #[schema(example = "Chez Ada")]
     name: String,
@@ -280,8 +285,10 @@ pub(crate) struct Restaurant {
     /// When the hours say that it opens next; null if it is open, or nobody can say.
     opens_at: Option<Time>,
     /// What customers read below its name.
+    #[schema(example = "Pizza from the wood oven")]
     description: String,
     /// Where customers can call.
+    #[schema(example = "+44 20 7946 0000")]
     phone: String,
     /// Where it is, for people.
     address: Option<StreetAddress>,
@@ -354,10 +361,10 @@ impl From<v1::Restaurant> for Restaurant {
 #[into_params(parameter_in = Query)]
 pub(crate) struct RestaurantFilter {
     /// Only the ones of exactly this name.
-    #[param(required = false)]
+    #[param(required = false, example = "Chez Ada")]
     name: String,
     /// Only the ones whose name begins like this, in any case.
-    #[param(required = false)]
+    #[param(required = false, example = "chez")]
     q: String,
     /// The `next_cursor` of the page before.
     #[param(required = false)]

@@ -6,7 +6,11 @@ use bistro_proto::accounts::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{accounts::User, common::Time};
+use super::{
+    accounts::User,
+    common::Time,
+    ids::{SessionId, UserId},
+};
 
 /// Who logs in.
 #[derive(Deserialize, ToSchema)]
@@ -34,6 +38,9 @@ impl LogIn {
 pub(crate) struct Refresh {
     /// The refresh token that was given last. It may be traded once; a response that was lost may
     /// be asked for again within some seconds.
+    #[schema(
+        example = "ses_01jd3x8k4v9q2w7r5t6y8z0abc.0.pW3kQ9rT1yB6nZ4vXc8sLd2mGf7hJa5eUo0iKqRtYwE"
+    )]
     refresh_token: String,
 }
 
@@ -47,6 +54,7 @@ impl From<Refresh> for v1::RefreshRequest {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Tokens {
     /// Send it as `Authorization: Bearer …`.
+    #[schema(example = "eyJhbGciOiJFZERTQSJ9.eyJleHAiOjE3OTUyOTg0MDB9.c2lnbmF0dXJl")]
     access_token: String,
     /// Always `Bearer`.
     #[schema(example = "Bearer")]
@@ -55,6 +63,9 @@ pub(crate) struct Tokens {
     #[schema(example = 600)]
     expires_in: i64,
     /// Trade it for new tokens at `POST /api/v1/sessions/refresh`.
+    #[schema(
+        example = "ses_01jd3x8k4v9q2w7r5t6y8z0abc.0.pW3kQ9rT1yB6nZ4vXc8sLd2mGf7hJa5eUo0iKqRtYwE"
+    )]
     refresh_token: String,
     /// Who the session belongs to.
     user: Option<User>,
@@ -81,9 +92,10 @@ impl fmt::Debug for Tokens {
 /// A login that has not ended.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Session {
-    #[schema(example = "ses_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = SessionId)]
     id: String,
     /// What logged in, as it called itself (`User-Agent`).
+    #[schema(example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")]
     client: String,
     /// Whether it is the one that asks.
     current: bool,
@@ -125,10 +137,10 @@ impl From<v1::RevokeSessionsResponse> for Revoked {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordChange {
     /// The password that is to be changed.
-    #[schema(format = "password")]
+    #[schema(format = "password", example = "correct horse battery staple")]
     current: String,
     /// The new one: 8 to 128 characters of any kind.
-    #[schema(format = "password")]
+    #[schema(format = "password", example = "two mules and a charger")]
     new: String,
 }
 
@@ -159,9 +171,12 @@ impl From<ForgottenPassword> for v1::RequestPasswordResetRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
     /// What the user was brought.
+    #[schema(
+        example = "pwr_01jd3x8k4v9q2w7r5t6y8z0abc.Zt6bN1mQ8xWc4vKp0rLs7yDg2hJf9aEu5oTiRqYkXnB"
+    )]
     token: String,
     /// The new password: 8 to 128 characters of any kind.
-    #[schema(format = "password")]
+    #[schema(format = "password", example = "two mules and a charger")]
     new: String,
 }
 
@@ -174,9 +189,12 @@ impl From<NewPassword> for v1::ResetPasswordRequest {
 /// A way to a new password, for who brings it to the user.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PasswordReset {
-    #[schema(example = "usr_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = UserId)]
     user_id: String,
     /// Sets a password, once.
+    #[schema(
+        example = "pwr_01jd3x8k4v9q2w7r5t6y8z0abc.Zt6bN1mQ8xWc4vKp0rLs7yDg2hJf9aEu5oTiRqYkXnB"
+    )]
     token: String,
     /// Until when the token can be used.
     expires_at: Time,

@@ -4,7 +4,10 @@ use bistro_proto::kitchen::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::common::unless_empty;
+use super::{
+    common::unless_empty,
+    ids::{RestaurantId, StationId},
+};
 
 /// What a station is.
 #[derive(Deserialize, ToSchema)]
@@ -40,9 +43,9 @@ impl From<StationContent> for v1::StationContent {
 /// Where a part of a restaurant's dishes is cooked.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Station {
-    #[schema(example = "stn_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = StationId)]
     pub(crate) id: String,
-    #[schema(example = "rst_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = RestaurantId)]
     restaurant_id: String,
     /// What items name as their station.
     #[schema(example = "Grill")]
@@ -90,7 +93,7 @@ pub(crate) struct Load {
 #[derive(Debug, Serialize, ToSchema)]
 struct StationLoad {
     /// Null for what no station has.
-    #[schema(example = "stn_01jd3x8k4v9q2w7r5t6y8z0abc")]
+    #[schema(value_type = Option<StationId>)]
     station_id: Option<String>,
     #[schema(example = "Grill")]
     name: Option<String>,

@@ -149,6 +149,7 @@ pub(crate) fn needs_version(method: &Method, route: &str) -> bool {
                 | "/api/v1/orders/{id}/rating"
                 | "/api/v1/users/{id}"
                 | "/api/v1/api-keys/{id}"
+                | "/api/v1/invitations/{id}"
                 | "/api/v1/stations/{id}"
                 | "/api/v1/couriers/me"
                 | "/api/v1/couriers/{id}"

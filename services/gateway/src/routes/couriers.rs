@@ -32,9 +32,10 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(list_shifts))
 }
 
-/// Become a courier
+/// Become a courier, or make somebody one
 ///
-/// For users with the role. A courier begins off duty.
+/// For users with the role; administrators name who becomes one, a user with the role. A courier
+/// begins off duty.
 #[utoipa::path(
     post, path = "/api/v1/couriers", tag = "deliveries", request_body = NewCourier,
     responses((status = 201, description = "The new courier", body = Courier))
@@ -44,9 +45,12 @@ async fn create_courier(
     Command(ask): Command,
     Json(new): Json<NewCourier>,
 ) -> Result<Answer<Courier>, Problem> {
+    let names_somebody = new.names_somebody();
     let courier = edge.delivery().create_courier(ask.with(new.into())).await?.into_inner();
     let version = courier.version;
-    Ok(Answer::created(courier.into(), "/api/v1/couriers/me".to_owned()).tagged(version))
+    let location = if names_somebody { courier.id.as_str() } else { "me" };
+    let location = format!("/api/v1/couriers/{location}");
+    Ok(Answer::created(courier.into(), location).tagged(version))
 }
 
 /// List couriers

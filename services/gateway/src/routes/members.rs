@@ -16,10 +16,13 @@ use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    dto::{Cursor, Invitation, InvitationToken, Member, NewInvitation, NewMember, Page, User},
+    dto::{
+        Cursor, Invitation, InvitationChange, InvitationToken, Member, NewInvitation, NewMember,
+        Page, User,
+    },
     edge::{
         Answer, Ask, At, Command, Edge, IfNoneMatch, Json, MemberAt, Problem, Query, Reading,
-        Repeatable,
+        Repeatable, Version,
     },
 };
 
@@ -28,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(list_members))
         .routes(routes!(get_member, set_member, remove_member))
         .routes(routes!(create_invitation, list_invitations))
-        .routes(routes!(get_invitation, delete_invitation))
+        .routes(routes!(get_invitation, update_invitation, delete_invitation))
         .routes(routes!(accept_invitation))
 }
 
@@ -186,9 +189,29 @@ async fn get_invitation(
     known: IfNoneMatch,
 ) -> Result<Answer<Invitation>, Problem> {
     let request = ask.with(GetInvitationRequest { id: id.to_string() });
-    let invitation = Invitation::from(edge.accounts().get_invitation(request).await?.into_inner());
-    let version = invitation.version;
-    Ok(Answer::ok(invitation).tagged(version).unless(&known))
+    let invitation = edge.accounts().get_invitation(request).await?.into_inner();
+    Ok(tagged(invitation.into()).unless(&known))
+}
+
+/// Change an invitation
+///
+/// Its role, and until when it may be accepted; whoever else is meant is invited anew. For owners of
+/// the restaurant, and administrators. From then on it rests on the right of whoever changed it; its
+/// token stays good.
+#[utoipa::path(
+    put, path = "/api/v1/invitations/{id}", tag = "staff", request_body = InvitationChange,
+    responses((status = 200, description = "The invitation", body = Invitation))
+)]
+async fn update_invitation(
+    State(edge): State<Edge>,
+    Repeatable(ask): Repeatable,
+    At(id): At<kinds::Invitation>,
+    Version(version): Version,
+    Json(change): Json<InvitationChange>,
+) -> Result<Answer<Invitation>, Problem> {
+    let request = ask.with(change.of(id.to_string(), version)?);
+    let invitation = edge.accounts().update_invitation(request).await?.into_inner();
+    Ok(tagged(invitation.into()))
 }
 
 /// Withdraw an invitation
@@ -223,4 +246,9 @@ async fn accept_invitation(
 ) -> Result<Answer<User>, Problem> {
     let user = edge.accounts().accept_invitation(ask.with(shown.into())).await?.into_inner();
     Ok(Answer::ok(user.into()))
+}
+
+fn tagged(invitation: Invitation) -> Answer<Invitation> {
+    let version = invitation.version;
+    Answer::ok(invitation).tagged(version)
 }

@@ -75,8 +75,9 @@ async fn place_order(
 
 /// List orders, newest first
 ///
-/// Those of the asking user, of a restaurant that the user works for, or, for support and
-/// administrators, of any customer. A page may be shorter than was asked for before the last.
+/// Those of the asking user, of a restaurant that the user works for, of a customer at it, or, for
+/// support and administrators, of any customer; and with `all=true`, for administrators, those of
+/// everybody. A page may be shorter than was asked for before the last.
 #[utoipa::path(
     get, path = "/api/v1/orders", tag = "orders", params(OrderFilter),
     responses((status = 200, description = "A page of orders", body = Page<Order>))

@@ -103,8 +103,9 @@ fn wants_csv(headers: &HeaderMap) -> bool {
 ///
 /// For Stripe, which signs it in `Stripe-Signature`: what is not signed, or old, is refused with 403;
 /// where no secret of Stripe's webhooks is configured, with 404. It only makes the platform ask
-/// Stripe about a payment that waits for it. What comes twice has one effect; kinds that are not
-/// known are taken and change nothing.
+/// Stripe about a payment that waits for it, or about a refund that has failed after it was done;
+/// where Stripe does not answer about that, with 503, so that it sends the message again. What comes
+/// twice has one effect; kinds that are not known are taken and change nothing.
 #[utoipa::path(
     post, path = "/api/v1/webhooks/stripe", tag = "payments",
     params(("Stripe-Signature" = String, Header, description =

@@ -37,7 +37,9 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 ///
 /// Makes a session. Of an address and password that do not fit it does not say which is wrong. After
 /// ten wrong passwords in a row from one address, the next try has to wait, longer each time, a minute
-/// at most; 429 says how long. A user has a hundred sessions at most: one more ends the oldest.
+/// at most; so has, for some seconds, every login from an address from which hundreds have failed,
+/// whomever they were for. 429 says how long. A user has a hundred sessions at most: one more ends
+/// the oldest.
 #[utoipa::path(
     post, path = "/api/v1/sessions", tag = "sessions", request_body = LogIn,
     responses((status = 200, description = "The tokens of a new session", body = Tokens))

@@ -83,6 +83,7 @@ async fn what_decides_who_gets_in_refuses_keys() {
     let bench = Bench::new();
     let key = given(&bench, 1, vec![Role::Customer, Role::Admin]);
     let (user, id) = (Id::<kinds::User>::from_bits(1), Id::<kinds::ApiKey>::from_bits(1));
+    let invitation = Id::<kinds::Invitation>::from_bits(1);
     let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
     let refused = [
         (&post, "/api/v1/users".to_owned()),
@@ -107,6 +108,8 @@ async fn what_decides_who_gets_in_refuses_keys() {
         (&delete, format!("/api/v1/users/{user}")),
         (&put, format!("/api/v1/restaurants/{RESTAURANT}/members/{user}")),
         (&post, format!("/api/v1/restaurants/{RESTAURANT}/invitations")),
+        (&put, format!("/api/v1/invitations/{invitation}")),
+        (&delete, format!("/api/v1/invitations/{invitation}")),
         (&post, "/api/v1/invitations/accept".to_owned()),
     ];
     for (method, path) in &refused {

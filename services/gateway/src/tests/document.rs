@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bistro_core::Reason;
 use http::{Method, Request};
 use serde_json::Value;
 
@@ -67,9 +68,8 @@ fn filled(path: &str, operation: &Value) -> String {
     for parameter in operation["parameters"].as_array().unwrap() {
         if parameter["in"] == "path" {
             let example = match &parameter["schema"]["examples"][0] {
-                Value::String(id) => id.clone(),
-                _ if parameter["name"] == "role" => "orders".to_owned(),
-                _ => "0".to_owned(),
+                Value::String(text) => text.clone(),
+                number => number.to_string(),
             };
             filled =
                 filled.replace(&format!("{{{}}}", parameter["name"].as_str().unwrap()), &example);
@@ -159,6 +159,184 @@ fn every_operation_is_described_with_examples_and_problems() {
     let catalogue = document["components"]["schemas"]["ErrorCode"]["description"].as_str().unwrap();
     for code in bistro_core::ErrorCode::ALL {
         assert!(catalogue.contains(&format!("`{code}`")), "{code} is not in the catalogue");
+    }
+}
+
+/// What `schema` refers to, if it does.
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(target) => document.pointer(&target[1..]).unwrap(),
+        None => schema,
+    }
+}
+
+/// Every text that stands in an example, with its place in the document.
+fn exemplified<'a>(
+    value: &'a Value,
+    place: &str,
+    inside: bool,
+    found: &mut Vec<(String, &'a str)>,
+) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let inside = inside || matches!(name.as_str(), "example" | "examples");
+                exemplified(field, &format!("{place}/{name}"), inside, found);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                exemplified(item, place, inside, found);
+            }
+        }
+        Value::String(text) if inside => found.push((place.to_owned(), text.as_str())),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_example_is_the_word_that_stands_for_any() {
+    let document = document();
+    let mut found = Vec::new();
+    exemplified(&document, "", false, &mut found);
+    assert!(found.len() > 500, "{} texts in examples", found.len());
+    let empty: Vec<_> = found.iter().filter(|(_, text)| text.starts_with("text")).collect();
+    assert!(empty.is_empty(), "these need examples of their own: {empty:?}");
+}
+
+/// Whether the schema of a parameter or of a text has an example, in one of its choices at least.
+fn is_exemplified(document: &Value, schema: &Value) -> bool {
+    let schema = resolved(document, schema);
+    let choices = ["oneOf", "anyOf"].map(|name| schema[name].as_array());
+    schema["example"].is_string()
+        || schema["examples"].is_array()
+        || choices.into_iter().flatten().flatten().any(|one| is_exemplified(document, one))
+}
+
+#[test]
+fn every_parameter_has_an_example() {
+    let document = document();
+    let mut without = Vec::new();
+    let mut seen = 0;
+    for (method, path, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().unwrap() {
+            seen += 1;
+            if parameter["example"].is_null() && !is_exemplified(&document, &parameter["schema"]) {
+                without.push(format!("{method} {path}: {}", parameter["name"]));
+            }
+        }
+    }
+    assert!(seen > 200, "{seen} parameters");
+    assert!(without.is_empty(), "these have no example: {without:?}");
+}
+
+/// Walks through the schemas of bodies to the texts in them.
+struct Texts<'a> {
+    document: &'a Value,
+    /// The schemas on the way, which may hold themselves.
+    way: Vec<&'a str>,
+    seen: usize,
+    without: BTreeSet<String>,
+}
+
+impl<'a> Texts<'a> {
+    /// Goes through `schema`, which stands at `place` and of which `shown` are examples.
+    fn walk(&mut self, schema: &'a Value, place: &str, shown: &[&'a Value]) {
+        let named = schema["$ref"].as_str();
+        if named.is_some_and(|named| self.way.contains(&named)) {
+            return;
+        }
+        self.way.extend(named);
+        let schema = resolved(self.document, schema);
+        let own = schema["examples"].as_array().into_iter().flatten().chain(schema.get("example"));
+        let shown: Vec<&'a Value> = shown.iter().copied().chain(own).collect();
+        for choice in ["oneOf", "anyOf", "allOf"] {
+            for one in schema[choice].as_array().into_iter().flatten() {
+                self.walk(one, place, &shown);
+            }
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let inner: Vec<&'a Value> = shown.iter().filter_map(|one| one.get(name)).collect();
+            self.walk(field, &format!("{place}.{name}"), &inner);
+        }
+        if schema["items"].is_object() {
+            let inner = shown.iter().copied().filter_map(Value::as_array);
+            let inner: Vec<&'a Value> = inner.flatten().collect();
+            self.walk(&schema["items"], &format!("{place}[]"), &inner);
+        }
+        if schema["additionalProperties"].is_object() {
+            let inner = shown.iter().copied().filter_map(Value::as_object);
+            let inner: Vec<&'a Value> = inner.flat_map(|fields| fields.values()).collect();
+            self.walk(&schema["additionalProperties"], &format!("{place}.*"), &inner);
+        }
+        let kinds = &schema["type"];
+        let is_text = kinds == "string"
+            || kinds.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "string"));
+        if is_text {
+            self.seen += 1;
+            let has_words = schema["enum"].is_array() || schema["const"].is_string();
+            // Null is one, where it is said of a text that may be null.
+            if !has_words && !shown.iter().any(|one| one.is_string() || one.is_null()) {
+                self.without.insert(place.to_owned());
+            }
+        }
+        self.way.truncate(self.way.len() - usize::from(named.is_some()));
+    }
+}
+
+#[test]
+fn every_text_in_a_body_has_an_example() {
+    let document = document();
+    let mut texts =
+        Texts { document: &document, way: Vec::new(), seen: 0, without: BTreeSet::new() };
+    for (_, _, operation) in operations(&document) {
+        let name = operation["operationId"].as_str().unwrap();
+        let asked = &operation["requestBody"]["content"]["application/json"]["schema"];
+        texts.walk(asked, &format!("{name} takes "), &[]);
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let response = resolved(&document, response);
+            for content in response["content"].as_object().into_iter().flat_map(|all| all.values())
+            {
+                // A stream's events and a statement as CSV are shown whole.
+                if content["schema"]["type"] != "string" && content["schema"]["$ref"].is_string() {
+                    texts.walk(&content["schema"], &format!("{name} answers {status} "), &[]);
+                }
+            }
+        }
+    }
+    assert!(texts.seen > 1000, "{} texts", texts.seen);
+    assert!(texts.without.is_empty(), "these have no example: {:?}", texts.without);
+}
+
+#[test]
+fn the_codes_of_reasons_are_listed() {
+    let document = document();
+    for (name, reasons) in [
+        ("OrderReason", Reason::ORDER),
+        ("ChangeRefusal", Reason::CHANGE),
+        ("PaymentReason", Reason::PAYMENT),
+    ] {
+        let about = document["components"]["schemas"][name]["description"].as_str().unwrap();
+        for Reason { code, meaning } in reasons {
+            assert!(about.contains(&format!("`{code}`: {meaning}")), "{name}: {code}");
+        }
+        assert!(about.ends_with('.'), "{about}");
+    }
+    for (pointer, name) in [
+        ("Order/properties/reason", "OrderReason"),
+        ("TimelineEntry/properties/reason", "OrderReason"),
+        ("Order/properties/change_refused", "ChangeRefusal"),
+        ("Payment/properties/reason", "PaymentReason"),
+        ("Tender/properties/reason", "PaymentReason"),
+    ] {
+        let field = document.pointer(&format!("/components/schemas/{pointer}")).unwrap();
+        let target = format!("#/components/schemas/{name}");
+        let choices = field["oneOf"].as_array().unwrap();
+        assert!(choices.iter().any(|one| one["$ref"] == target.as_str()), "{pointer}: {field}");
+    }
+    let words = document["components"]["schemas"]["FailureCode"]["enum"].as_array().unwrap();
+    for word in words {
+        assert!(Reason::is_among(Reason::ORDER, word.as_str().unwrap()), "{word}");
     }
 }
 

@@ -68,15 +68,19 @@ pub(super) fn authorize(order: &Order, content: &Content, revision: u32) -> Call
     step("payments", "/bistro.payments.v1.Payments/Authorize", &request)
 }
 
-/// Keeps the authorizations of `revision`, and voids the others.
+/// Keeps the authorizations of `revision`, and voids the others: of all that was proposed by now,
+/// also if it has not come.
 pub(super) fn keep_money(order: &Order, revision: u32) -> CallStep {
-    let request = payments::KeepRequest { order_id: order.id.to_string(), revision };
+    let (order_id, proposed) = (order.id.to_string(), order.proposed);
+    let request = payments::KeepRequest { order_id, revision, proposed };
     step("payments", "/bistro.payments.v1.Payments/Keep", &request)
 }
 
-/// Keeps the stock of `revision`, and gives the rest back.
+/// Keeps the stock of `revision`, and gives the rest back: of all that was proposed by now, also if
+/// it has not come.
 pub(super) fn keep_stock(order: &Order, revision: u32) -> CallStep {
-    let request = catalog::KeepRequest { order_id: order.id.to_string(), revision };
+    let (order_id, proposed) = (order.id.to_string(), order.proposed);
+    let request = catalog::KeepRequest { order_id, revision, proposed };
     step("catalog", "/bistro.catalog.v1.Catalog/Keep", &request)
 }
 

@@ -12,7 +12,7 @@ use bistro_store::{Versioned, Work};
 
 use super::{
     ACCEPT_TIMER, CHANGE_CALL, CHANGE_TIMER, SETTLE_CALL, accept_by, asks, capacity,
-    compensate_all, cooking, join_trace,
+    compensate_all, cooking, join_trace, refusal,
 };
 use crate::{
     documents::{Change, Content, Order, Stage},
@@ -127,7 +127,7 @@ pub(crate) fn taken(
         return Ok(true);
     }
     match outcome {
-        Taken::Refused(why) => refuse(work, before, reason(why))?,
+        Taken::Refused(why) => refuse(work, before, refusal(why))?,
         _ if change.stage == Stage::GivenUp => refuse(work, before, TOO_LATE)?,
         Taken::Done { counted } => adopt(work, before, *counted, accept_within)?,
         Taken::Pending { counted, seen } => {
@@ -137,13 +137,6 @@ pub(crate) fn taken(
         }
     }
     Ok(true)
-}
-
-fn reason(why: &Error) -> &'static str {
-    match why.code() {
-        ErrorCode::RestaurantClosed => "closed",
-        code => code.as_str(),
-    }
 }
 
 /// Whether what payments tells of version `sequence` of the payment is about the change.
@@ -279,7 +272,8 @@ fn settle(
         slots::give_back(work, order.restaurant, from);
     }
     join_trace(work, &order);
-    // Stock is given back before a card provider is waited for.
+    // Stock is given back before a card provider is waited for. Both are told what was proposed:
+    // another attempt at the change may be slow, and come to them only after this.
     let keep = vec![asks::keep_stock(&order, revision), asks::keep_money(&order, revision)];
     work.call(SETTLE_CALL, keep);
     Ok(())
@@ -304,4 +298,24 @@ pub(crate) fn settled(
     }
     work.replace(before, &order)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use bistro_core::Reason;
+
+    use super::*;
+
+    #[test]
+    fn whatever_a_change_or_an_order_is_refused_for_is_described() {
+        assert!(Reason::is_among(Reason::CHANGE, TOO_LATE));
+        for code in ErrorCode::ALL {
+            let said = refusal(&Error::new(*code, "no"));
+            // The other codes are in the catalogue of errors.
+            let in_catalogue = ErrorCode::parse(said) == Some(*code);
+            for reasons in [Reason::ORDER, Reason::CHANGE] {
+                assert!(in_catalogue || Reason::is_among(reasons, said), "{said}");
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod changing;
 mod erasing;
+mod listing;
 mod passing;
 mod platform;
 
@@ -34,6 +35,7 @@ fn the_queue_names_kinds_as_the_protocols_do() {
         payments::PaymentAuthorized::full_name(),
         payments::PaymentFailed::full_name(),
         payments::PaymentCaptureFailed::full_name(),
+        payments::PaymentRefundReturned::full_name(),
         accounts::UserErased::full_name(),
     ];
     assert_eq!(super::QUEUE.kinds, kinds);

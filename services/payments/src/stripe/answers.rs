@@ -73,9 +73,16 @@ impl Reply {
         }
     }
 
-    /// Why a refund failed.
-    pub(super) fn failure(&self) -> String {
-        first(&[text(&self.body, "failure_reason"), "refund_failed"])
+    /// What a refund says of the repayment that it is.
+    pub(super) fn repayment(&self) -> Result<Answer, Trouble> {
+        let id = self.id()?.to_owned();
+        Ok(match self.status() {
+            "succeeded" => Answer::Approved(id),
+            "failed" | "canceled" => {
+                Answer::Declined(first(&[text(&self.body, "failure_reason"), "refund_failed"]))
+            }
+            _ => Answer::Pending(Some(id)),
+        })
     }
 
     /// What an intent says of the authorization that it is.
@@ -151,7 +158,7 @@ pub(super) fn units(amount: Money) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use bistro_core::Currency;
+    use bistro_core::{Currency, Reason};
     use proptest::prelude::*;
 
     use super::*;
@@ -194,6 +201,17 @@ mod tests {
             assert!(matches!(read(status, "{}"), Trouble::Unknown(_)), "{status}");
         }
         assert!(matches!(Reply::read(502, false, b"<html>"), Err(Trouble::Unknown(_))));
+    }
+
+    #[test]
+    fn what_stripe_gives_no_code_for_has_one_that_is_described() {
+        let silent = intent(r#"{"id":"pi_1","status":"requires_payment_method"}"#);
+        assert_eq!(silent, Ok(Answer::Declined("card_declined".to_owned())));
+        let bare = Reply::read(402, false, b"{}").unwrap_err();
+        assert_eq!(bare, Trouble::Refused("refused".to_owned()));
+        for code in ["card_declined", "refused"] {
+            assert!(Reason::is_among(Reason::PAYMENT, code), "{code}");
+        }
     }
 
     #[test]

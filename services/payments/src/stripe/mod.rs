@@ -46,6 +46,11 @@ const MAX_REFUNDS: usize = 100;
 /// For how long Stripe is taken to remember a key. It says a day.
 const MEMORY: Duration = Duration::from_hours(20);
 
+/// The code of an amount that Stripe cannot express.
+pub(crate) const NOT_SUPPORTED: &str = "currency_not_supported";
+/// The code of what is not in a state in which it could be done.
+pub(crate) const UNEXPECTED_STATE: &str = "unexpected_state";
+
 /// Stripe.
 pub(crate) struct Stripe {
     client: Client,
@@ -75,7 +80,7 @@ impl Stripe {
     /// Makes the intent of `hold`, or gets the one that was made under its key.
     async fn create(&self, hold: &Hold<'_>) -> Result<Reply, Trouble> {
         let Some(amount) = units(hold.amount) else {
-            return Err(Trouble::Refused("currency_not_supported".to_owned()));
+            return Err(Trouble::Refused(NOT_SUPPORTED.to_owned()));
         };
         let customer = self.customer(hold).await.map_err(|trouble| match trouble {
             // It says nothing of the card.
@@ -190,7 +195,7 @@ impl Stripe {
 
     async fn try_capture(&self, name: &str, amount: Money) -> Result<Answer, Trouble> {
         let Some(amount) = units(amount) else {
-            return Err(Trouble::Refused("currency_not_supported".to_owned()));
+            return Err(Trouble::Refused(NOT_SUPPORTED.to_owned()));
         };
         let mut form = Form::default();
         form.add("amount_to_capture", amount.to_string());
@@ -235,7 +240,7 @@ impl Stripe {
 
     async fn try_refund(&self, repayment: &Repayment<'_>) -> Result<Answer, Trouble> {
         let Some(amount) = units(repayment.amount) else {
-            return Err(Trouble::Refused("currency_not_supported".to_owned()));
+            return Err(Trouble::Refused(NOT_SUPPORTED.to_owned()));
         };
         let refund = match repayment.name {
             Some(name) => self.refund_of(name).await?,
@@ -253,11 +258,7 @@ impl Stripe {
                 }
             }
         };
-        Ok(match refund.status() {
-            "succeeded" => Answer::Approved(refund.id()?.to_owned()),
-            "failed" | "canceled" => Answer::Declined(refund.failure()),
-            _ => Answer::Pending(Some(refund.id()?.to_owned())),
-        })
+        refund.repayment()
     }
 
     /// What became of the intent that was made, or is made now, under the key of `hold`.
@@ -309,7 +310,7 @@ fn answer(asked: Result<Answer, Trouble>) -> Answer {
     asked.unwrap_or_else(|trouble| match trouble {
         Trouble::Refused(reason) => Answer::Declined(reason),
         Trouble::KeyUsed => Answer::Unknown("the key was used for something else".to_owned()),
-        Trouble::UnexpectedState => Answer::Declined("unexpected_state".to_owned()),
+        Trouble::UnexpectedState => Answer::Declined(UNEXPECTED_STATE.to_owned()),
         Trouble::Unknown(why) => Answer::Unknown(why),
     })
 }
@@ -337,5 +338,16 @@ impl Provider for Stripe {
 
     async fn refund(&self, repayment: &Repayment<'_>) -> Answer {
         answer(self.try_refund(repayment).await)
+    }
+
+    async fn confirm_refund(&self, name: &str) -> Answer {
+        match self.refund_of(name).await.and_then(|refund| refund.repayment()) {
+            Ok(said) => said,
+            // That it cannot be asked about, or is not there, does not say that the money came back.
+            Err(Trouble::Refused(why) | Trouble::Unknown(why)) => Answer::Unknown(why),
+            Err(Trouble::KeyUsed | Trouble::UnexpectedState) => {
+                Answer::Unknown("Stripe cannot be asked about the refund".to_owned())
+            }
+        }
     }
 }

@@ -269,7 +269,17 @@ impl Bench {
     }
 
     pub(super) async fn keep(&self, revision: u32, key: &str) -> Result<v1::Payment, Error> {
-        let message = v1::KeepRequest { order_id: order().to_string(), revision };
+        self.keep_of(revision, 0, key).await
+    }
+
+    /// Keeps `revision` of those up to `proposed`.
+    pub(super) async fn keep_of(
+        &self,
+        revision: u32,
+        proposed: u32,
+        key: &str,
+    ) -> Result<v1::Payment, Error> {
+        let message = v1::KeepRequest { order_id: order().to_string(), revision, proposed };
         let (asked, message) = asked(message, key);
         self.payments.keep(&asked, &message).await
     }

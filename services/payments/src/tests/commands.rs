@@ -293,6 +293,26 @@ async fn a_late_copy_of_a_keep_gives_nothing_up() {
     assert_eq!(bank.held(), 1200);
 }
 
+/// A change that catalog refuses is never asked of payments. Another attempt at it, by a process
+/// that is slow, may come after it was given up.
+#[tokio::test]
+async fn a_slow_attempt_at_a_total_that_was_given_up_holds_nothing() {
+    let (bench, bank) = Bench::new();
+    let more = &[("card_ok", 1200)];
+    bench.authorize(0, ONE, "a").await.unwrap();
+    assert_eq!(bench.keep_of(0, 1, "k").await.unwrap().state, "authorized");
+    assert_eq!(code(bench.authorize(1, more, "b").await), ErrorCode::WrongState);
+    assert_eq!((bank.held(), bank.holds.lock().len()), (1000, 1), "nobody asked for more");
+    assert_eq!(bench.authorize(0, ONE, "a").await.unwrap().state, "authorized");
+    // It may be changed again, and the refusal that comes once more is not about that.
+    assert_eq!(bench.authorize(2, more, "c").await.unwrap().state, "authorized");
+    bench.keep_of(0, 1, "k").await.unwrap();
+    assert_eq!(bank.held(), 2200);
+    let kept = bench.keep_of(2, 2, "k2").await.unwrap();
+    assert_eq!((kept.amount.unwrap().amount_minor, bank.held()), (1200, 1200));
+    assert_eq!(bench.authorize(2, more, "c").await.unwrap().state, "authorized");
+}
+
 #[tokio::test]
 async fn a_tip_is_the_customers_and_a_tender_of_its_own() {
     let (bench, bank) = Bench::new();

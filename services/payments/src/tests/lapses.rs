@@ -2,19 +2,27 @@
 //! good, nothing was taken, and nobody is asked again.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
-use bistro_core::{ErrorCode, Money};
+use bistro_core::{Currency, Error, ErrorCode, Money};
 use bistro_proto::payments::v1;
 use bistro_store::{Query, StoreExt as _};
 
-use super::bench::{Bench, customer, set, user};
+use super::{
+    NOW,
+    bench::{Bank, Bench, customer, set, user},
+};
 use crate::{
-    documents::{Entry, Wish},
-    errands::AUTHORIZATION_VOIDED,
+    changes,
+    documents::{Entry, Payment, Wish},
+    errands::{AUTHORIZATION_VOIDED, Errand, answered},
+    ledger::Account,
     provider::{Answer, Hold, Provider, Repayment},
     states::State,
 };
@@ -65,8 +73,8 @@ async fn it_is_told_also_when_it_comes_out_later() {
     assert_eq!(bench.stored().await.unwrap().timer(), None);
 }
 
-#[tokio::test]
-async fn of_several_tenders_the_others_are_taken() {
+/// An order of 1000 by two cards, of which only 700 could be taken.
+async fn taken_in_part() -> (Bench, Arc<Bank>) {
     let (bench, bank) = Bench::new();
     bench.authorize(0, &[("card_ok", 700), ("card_late", 300)], "a").await.unwrap();
     let first = bank.holds.lock().keys().next().cloned().unwrap();
@@ -78,9 +86,86 @@ async fn of_several_tenders_the_others_are_taken() {
     let states: Vec<_> = failed.tenders.iter().map(|one| one.state.as_str()).collect();
     assert_eq!(states, ["captured", "capture_failed"]);
     assert_eq!((entries(&bench).await, bank.kept()), (1, 700));
-    // Given up as a whole, what was taken goes back.
-    assert_eq!(bench.void("v").await.unwrap().state, "refunded");
-    assert_eq!(bank.kept(), 0);
+    (bench, bank)
+}
+
+/// The platform's balance of an account.
+async fn balance(bench: &Bench, account: Account) -> i64 {
+    let balances = bench.payments.balances(None).await.unwrap();
+    balances.0.get(&(Currency::GBP, account)).map_or(0, |sum| sum.minor)
+}
+
+#[tokio::test]
+async fn of_several_tenders_the_others_are_taken_and_refunded() {
+    let (bench, bank) = taken_in_part().await;
+    let code = |refused: Result<v1::Payment, Error>| refused.unwrap_err().code();
+    assert_eq!(code(bench.refund(1, 2, "r1").await), ErrorCode::WrongState);
+    assert_eq!(code(bench.refund(701, 0, "r1").await), ErrorCode::InvalidArgument);
+    set(&bank.is_away, true);
+    let waits = bench.refund(200, 1, "r2").await.unwrap();
+    assert_eq!((waits.refunds[0].state.as_str(), waits.refunded_minor), ("pending", 0));
+    assert_eq!(code(bench.refund(200, 1, "r3").await), ErrorCode::Conflict);
+    set(&bank.is_away, false);
+    assert!(bench.fire().await.is_empty(), "nothing was captured that was not before");
+    let expected = ("capture_failed", AUTHORIZATION_VOIDED, 700);
+    let part = bench.present().await;
+    assert_eq!((told(&part), part.refunded_minor), (expected, 200));
+    let all = bench.refund(0, 0, "r4").await.unwrap();
+    assert_eq!((told(&all), all.refunded_minor), (expected, 700));
+    let states: Vec<_> = all.tenders.iter().map(|one| one.state.as_str()).collect();
+    assert_eq!(states, ["refunded", "capture_failed"]);
+    assert_eq!((entries(&bench).await, bank.kept()), (3, 0));
+    for (account, minor) in
+        [(Account::CardsReceivable, 0), (Account::RestaurantPayable, -700), (Account::Refunds, 700)]
+    {
+        assert_eq!(balance(&bench, account).await, minor, "{account:?}");
+    }
+    assert_eq!(code(bench.refund(0, 0, "r5").await), ErrorCode::WrongState);
+    assert_eq!(bench.stored().await.unwrap().timer(), None);
+}
+
+#[tokio::test]
+async fn what_was_taken_in_part_goes_back_when_all_is_given_up() {
+    for refunded in [0, 200, 700] {
+        let (bench, bank) = taken_in_part().await;
+        if refunded > 0 {
+            bench.refund(refunded, 0, "r").await.unwrap();
+        }
+        assert_eq!(bank.kept(), 700 - refunded);
+        assert_eq!(bench.void("v").await.unwrap().state, "refunded");
+        assert_eq!((bank.kept(), balance(&bench, Account::CardsReceivable).await), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_taken_at_all_is_not_refunded() {
+    let (bench, bank) = Bench::new();
+    bench.authorize(0, ONE, "a").await.unwrap();
+    bank.lapse();
+    bench.capture("c").await.unwrap();
+    for minor in [0, 1] {
+        let refused = bench.refund(minor, 0, "r").await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::WrongState, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn while_a_part_may_still_be_taken_nothing_is_refunded() {
+    let (bench, _bank) = Bench::new();
+    let cards = [("card_ok", 500), ("card_late", 300), ("card_ok", 200)];
+    bench.authorize(0, &cards, "a").await.unwrap();
+    let wanted = changes::capturing(&bench.stored().await.unwrap(), NOW).unwrap();
+    let answer = |payment: &Payment, number: u32, said: Answer| {
+        answered(payment, Errand::Capture(number), said, NOW).unwrap().0
+    };
+    // The second is lost, and of the third nobody says anything yet.
+    let taken = answer(&wanted, 1, Answer::Approved("a".to_owned()));
+    let lost = answer(&taken, 2, Answer::Voided);
+    let waits = answer(&lost, 3, Answer::Unknown("it is away".to_owned()));
+    let refund = |payment: &Payment| changes::refunding(payment, 0, Some(1), String::new(), NOW);
+    assert_eq!(refund(&waits).unwrap_err().code(), ErrorCode::WrongState);
+    let over = answer(&waits, 3, Answer::Voided);
+    assert_eq!(refund(&over).unwrap().refund.unwrap().minor, 500);
 }
 
 /// A provider that approves, and has voided whatever is to be captured.
@@ -116,7 +201,7 @@ impl Provider for Forgetful {
 
 #[tokio::test]
 async fn a_tip_that_was_voided_is_refused_and_another_may_be_given() {
-    let provider = std::sync::Arc::new(Forgetful::default());
+    let provider = Arc::new(Forgetful::default());
     let name = crate::documents::ProviderName::Sandbox;
     let bench = Bench::with(name, provider.clone(), None);
     bench.authorize(0, ONE, "a").await.unwrap();

@@ -9,6 +9,8 @@ mod erasing;
 mod forgetting;
 mod lapses;
 mod money;
+mod reasons;
+mod returns;
 mod revisions;
 mod strict;
 mod stripe;

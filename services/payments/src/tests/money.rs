@@ -1,15 +1,18 @@
 //! Money is conserved: whatever is asked and answered, in whatever order.
 
+use std::iter::repeat;
+
 use bistro_core::{Currency, Error};
 use proptest::prelude::*;
 
 use super::{NOW, order, wanted};
 use crate::{
     changes,
-    documents::{Entry, Payment, ProviderName, Purpose, Wish},
+    documents::{Entry, Part, Payment, ProviderName, Purpose, Wish},
     errands::{Errand, answered, errands},
     ledger::{self, Account, Balances, Day, imbalance},
     provider::Answer,
+    returns::returned,
     states::{State, TABLE},
 };
 
@@ -19,10 +22,13 @@ enum Happening {
     /// The provider answers the errand at this place.
     Answer(usize, Answer),
     Revise(Vec<i64>),
-    Keep(u32),
+    /// A revision, and the highest that was proposed.
+    Keep(u32, u32),
     Capture,
     Void,
     Refund(i64, Option<u32>),
+    /// Of the parts of refunds that were given back, the one at this place comes back.
+    Return(usize),
     Tip(i64),
     /// Tips that are not answered have waited for long enough.
     GiveUp,
@@ -42,10 +48,11 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         12 => (0_usize..6, answer()).prop_map(|(place, answer)| Happening::Answer(place, answer)),
         1 => prop::collection::vec(1_i64..500, 1..3).prop_map(Happening::Revise),
-        1 => (0_u32..3).prop_map(Happening::Keep),
+        1 => (0_u32..3, 0_u32..3).prop_map(|(kept, proposed)| Happening::Keep(kept, proposed)),
         4 => Just(Happening::Capture),
         1 => Just(Happening::Void),
         3 => (-5_i64..600, prop::option::of(0_u32..5)).prop_map(|(m, t)| Happening::Refund(m, t)),
+        2 => (0_usize..4).prop_map(Happening::Return),
         2 => (-5_i64..600).prop_map(Happening::Tip),
         1 => Just(Happening::GiveUp),
     ]
@@ -60,17 +67,25 @@ fn happen(payment: &Payment, what: &Happening) -> Result<(Payment, Option<Entry>
             None => (same(), None),
         },
         Happening::Revise(cards) => {
-            let number = payment.revisions.iter().map(|one| one.number).max().unwrap_or(0) + 1;
+            let asked_for = payment.revisions.iter().map(|one| one.number);
+            let number = asked_for.chain(payment.settled).max().unwrap_or(0) + 1;
             (changes::revised(payment, &wanted(number, 0, cards), NOW)?, None)
         }
-        Happening::Keep(revision) => {
-            (changes::kept(payment, *revision, NOW)?.unwrap_or_else(same), None)
+        Happening::Keep(revision, proposed) => {
+            (changes::kept(payment, (*revision, *proposed), NOW)?.unwrap_or_else(same), None)
         }
         Happening::Capture => (changes::capturing(payment, NOW)?, None),
         Happening::Void => (changes::voided(payment, "no", NOW)?, None),
         Happening::Refund(minor, tender) => {
             (changes::refunding(payment, *minor, *tender, "cold".to_owned(), NOW)?, None)
         }
+        Happening::Return(place) => match given(payment).get(*place) {
+            Some(which) => {
+                let (after, entry) = returned(payment, *which, "lost_card", NOW)?;
+                (after, Some(entry))
+            }
+            None => (same(), None),
+        },
         Happening::GiveUp => {
             (changes::without_silent_tips(same(), NOW + changes::TIP_PATIENCE), None)
         }
@@ -78,6 +93,13 @@ fn happen(payment: &Payment, what: &Happening) -> Result<(Payment, Option<Entry>
             (changes::tipping(payment, *minor, None, ProviderName::Sandbox, NOW)?.0, None)
         }
     })
+}
+
+/// The parts of refunds that were given back: the refund's number, and the tender's.
+fn given(payment: &Payment) -> Vec<(u32, u32)> {
+    let parts = payment.every_refund().flat_map(|one| one.parts.iter().zip(repeat(one.number)));
+    let given = parts.filter(|(part, _)| part.is_given());
+    given.map(|(part, refund)| (refund, part.tender)).collect()
 }
 
 /// What holds of every payment.
@@ -122,10 +144,15 @@ fn sound(before: &Payment, payment: &Payment) -> Result<(), TestCaseError> {
     if payment.state() == State::Refunded {
         prop_assert_eq!(payment.refundable(), 0);
     }
-    let given = payment.answered.iter().map(|one| &one.intent);
-    let given = given.chain(&payment.refund).flat_map(|intent| &intent.parts);
-    let given: i64 = given.filter(|part| part.done).map(|part| part.minor).sum();
+    let given = payment.every_refund().flat_map(|intent| &intent.parts);
+    let given: i64 = given.filter(|part| part.is_given()).map(|part| part.minor).sum();
     prop_assert_eq!(given, payment.refunded_minor());
+    for refund in &payment.answered {
+        let told: i64 = refund.intent.told().map(|part| part.minor).sum();
+        prop_assert_eq!(refund.intent.minor, told);
+        let all_given = refund.intent.parts.iter().all(Part::is_given);
+        prop_assert!(all_given || refund.refused.is_some(), "{:?}", refund);
+    }
     let waits = payment.refund.iter().count();
     prop_assert_eq!(payment.answered.len() + waits, payment.refunds as usize);
     prop_assert_eq!(payment.waits_for().is_some(), !errands(payment).is_empty());
@@ -369,6 +396,80 @@ fn a_refund_that_is_refused_half_way_says_what_was_given_back() {
 }
 
 #[test]
+fn what_comes_back_of_a_refund_can_be_refunded_again() {
+    let payment = captured(&[500, 300]);
+    let mut payment = changes::refunding(&payment, 400, None, "cold".to_owned(), NOW).unwrap();
+    while let Some(errand) = errands(&payment).first() {
+        payment = approve(&payment, *errand);
+    }
+    assert_eq!(states(&payment), ["partially_refunded", "refunded"]);
+    let told = |payment: &Payment| {
+        let refund = &payment.answered[0];
+        let tenders: Vec<_> = refund.intent.told().map(|part| part.tender).collect();
+        (refund.intent.minor, tenders, refund.refused.clone())
+    };
+    assert_eq!(told(&payment), (400, vec![2, 1], None));
+    let why = Some("lost_card".to_owned());
+    let (payment, entry) = returned(&payment, (1, 2), "lost_card", NOW).unwrap();
+    let lines: Vec<_> = entry.lines.iter().map(|line| (line.account, line.minor)).collect();
+    assert_eq!(lines, [(Account::Refunds, -300), (Account::CardsReceivable, 300)]);
+    assert_eq!(states(&payment), ["partially_refunded", "captured"]);
+    assert_eq!(told(&payment), (100, vec![1], why.clone()));
+    // It comes back once; and nothing comes back that was not given.
+    for which in [(1, 2), (1, 3), (2, 1)] {
+        assert!(returned(&payment, which, "lost_card", NOW).is_err(), "{which:?}");
+    }
+    let (payment, _) = returned(&payment, (1, 1), "other", NOW).unwrap();
+    assert_eq!(told(&payment), (400, vec![2, 1], why));
+    assert_eq!((payment.state(), payment.refundable()), (State::Captured, 800));
+    assert!(
+        errands(&payment).is_empty()
+            && changes::refunding(&payment, 800, None, String::new(), NOW).is_ok()
+    );
+    let mut day = Day::default();
+    day.add(&entry);
+    assert_eq!((day.refunds, day.refunded_minor), (0, -300));
+}
+
+#[test]
+fn what_comes_back_while_the_rest_is_waited_for_is_not_asked_for_again() {
+    let payment = captured(&[500, 300]);
+    let payment = changes::refunding(&payment, 400, None, "cold".to_owned(), NOW).unwrap();
+    let payment = approve(&payment, Errand::Refund(2));
+    let (payment, _) = returned(&payment, (1, 2), "lost_card", NOW).unwrap();
+    assert_eq!(errands(&payment), [Errand::Refund(1)]);
+    let done = approve(&payment, Errand::Refund(1));
+    let refund = &done.answered[0];
+    assert_eq!((refund.intent.minor, refund.refused.as_deref()), (100, Some("lost_card")));
+    assert_eq!(
+        (states(&done), done.refunded_minor()),
+        (vec!["partially_refunded", "captured"], 100)
+    );
+    assert_eq!(ledger::ids(&done).len(), 5);
+    let none = decline(&payment, Errand::Refund(1));
+    assert_eq!((none.answered[0].intent.minor, none.refunded_minor()), (400, 0));
+    assert_eq!(ledger::ids(&none).len(), 4);
+}
+
+#[test]
+fn of_what_comes_back_tips_are_the_first() {
+    // 200 of 700 are a tip.
+    let mut payment = changes::pending(order(), &wanted(0, 200, &[700]), NOW);
+    payment = changes::capturing(&approve(&payment, Errand::Authorize(1)), NOW).unwrap();
+    payment = approve(&payment, Errand::Capture(1));
+    for minor in [500, 100] {
+        payment = changes::refunding(&payment, minor, None, String::new(), NOW).unwrap();
+        payment = approve(&payment, Errand::Refund(1));
+    }
+    // As if only the second one had ever been given.
+    let (after, entry) = returned(&payment, (1, 1), "lost_card", NOW).unwrap();
+    let lines: Vec<_> = entry.lines.iter().map(|line| (line.account, line.minor)).collect();
+    let (refunds, tips, cards) = (Account::Refunds, Account::TipsPayable, Account::CardsReceivable);
+    assert_eq!(lines, [(refunds, -400), (tips, -100), (cards, 500)]);
+    assert_eq!(ledger::meal_left(&after, &after.tenders[0]), 400);
+}
+
+#[test]
 fn tips_come_to_the_total_at_most() {
     let tip = |payment: &Payment, minor| {
         changes::tipping(payment, minor, None, ProviderName::Sandbox, NOW)
@@ -435,10 +536,10 @@ fn keeping_a_total_gives_the_others_back() {
     assert_eq!((payment.state(), payment.amount_minor()), (State::Authorized, 500));
     assert_eq!((payment.state_of(1), payment.amount_of(1)), (State::Pending, 700));
     let payment = approve(&payment, Errand::Authorize(2));
-    let kept = changes::kept(&payment, 1, NOW).unwrap().unwrap();
+    let kept = changes::kept(&payment, (1, 1), NOW).unwrap().unwrap();
     assert_eq!((kept.amount_minor(), errands(&kept)), (700, vec![Errand::Void(1)]));
-    assert_eq!(changes::kept(&kept, 0, NOW).unwrap(), None, "it was given up");
-    assert!(changes::kept(&kept, 2, NOW).is_err());
+    assert_eq!(changes::kept(&kept, (0, 0), NOW).unwrap(), None, "it was given up");
+    assert!(changes::kept(&kept, (2, 2), NOW).is_err());
     // A capture keeps what counts.
     let captured = changes::capturing(&payment, NOW).unwrap();
     assert_eq!(errands(&captured), [Errand::Capture(1), Errand::Void(2)]);

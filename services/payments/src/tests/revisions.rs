@@ -11,6 +11,7 @@ use crate::{documents::Payment, states::State};
 enum Happening {
     /// Of the total at this revision.
     Authorize(u32),
+    /// At times when the next one was proposed as well.
     Keep(u32),
     Capture,
     Void,
@@ -59,7 +60,9 @@ async fn happen(bench: &Bench, bank: &Bank, what: &Happening, place: usize) {
             let _ = bench.authorize(*revision, &cards(*revision), &key).await;
         }
         Happening::Keep(revision) => {
-            let _ = bench.keep(*revision, &format!("k{revision}-{}", place % 2)).await;
+            let beside = u32::from(place % 2 == 1);
+            let key = format!("k{revision}-{beside}");
+            let _ = bench.keep_of(*revision, revision + beside, &key).await;
         }
         Happening::Capture => {
             let _ = bench.capture("c").await;

@@ -7,7 +7,6 @@
 mod bodies;
 mod data;
 mod people;
-mod progress;
 mod report;
 mod restaurant;
 
@@ -22,12 +21,12 @@ use crate::{
         ask,
         connect::{Connection, block_on},
         password,
+        progress::Progress,
     },
     help::{ASKING, teach},
     output::Format,
 };
 use people::Cast;
-use progress::Progress;
 use report::Report;
 
 /// The words of `bistro demo`.
@@ -83,7 +82,7 @@ pub(crate) async fn load_once(url: &str, token: &str) -> Result<(), Error> {
 
 async fn load(client: &Client, password: &str, renew: bool) -> Result<Report, Error> {
     let (people, restaurants) = (data::people()?, data::restaurants()?);
-    let progress = Progress::begin();
+    let progress = Progress::begin("demo");
     let mut report = Report::new(password);
     let mut cast = Cast::new(client, password, renew);
 

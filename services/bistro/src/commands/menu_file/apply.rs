@@ -13,7 +13,7 @@ use super::{
     fetch::{There, text},
     name_key,
 };
-use crate::commands::ask;
+use crate::commands::{ask, progress::Progress};
 
 /// Rows in one request: few enough for its body.
 const ROWS_PER_REQUEST: usize = 500;
@@ -33,23 +33,27 @@ pub(crate) async fn apply(
     file: &MenuFile,
     rejected: &mut Vec<Rejected>,
 ) -> Result<Counts, Error> {
+    let progress = Progress::begin("import");
     let there = There::read(client, restaurant).await?;
     let mut way = Way {
         client,
+        progress,
         restaurant,
         ingredients: ids(&there.ingredients),
         groups: ids(&there.groups),
         refused: HashMap::new(),
     };
     way.bring_ingredients(file).await?;
-    for group in &file.groups {
+    for (group, number) in file.groups.iter().zip(1..) {
+        way.progress.step(number, file.groups.len(), "option group");
         let present = there.groups.iter().find(|one| is_called(one, &group.name));
         if let Err(reason) = way.bring_group(group, present).await? {
             way.refused.insert(name_key(&group.name), reason.clone());
             rejected.push(Rejected { place: group.place.clone(), reason });
         }
     }
-    for menu in &file.menus {
+    for (menu, number) in file.menus.iter().zip(1..) {
+        way.progress.step(number, file.menus.len(), "menu");
         let present = there.menus.iter().find(|one| is_called(one, &menu.name));
         if let Err(reason) = way.bring_menu(menu, present).await? {
             rejected.push(Rejected { place: menu.place.clone(), reason });
@@ -69,6 +73,7 @@ fn is_called(row: &Value, name: &str) -> bool {
 /// A restaurant that a menu is being brought to.
 struct Way<'a> {
     client: &'a Client,
+    progress: Progress,
     restaurant: &'a str,
     /// Ids by name.
     ingredients: HashMap<String, String>,
@@ -103,10 +108,11 @@ impl Way<'_> {
         let of_choices = choices.map(|choice| &choice.ingredients);
         let names: BTreeMap<String, &String> =
             of_items.chain(of_choices).flatten().map(|name| (name_key(name), name)).collect();
-        for (key, name) in names {
-            if self.ingredients.contains_key(&key) {
-                continue;
-            }
+        let missing: Vec<(String, &String)> =
+            names.into_iter().filter(|(key, _)| !self.ingredients.contains_key(key)).collect();
+        let all = missing.len();
+        for ((key, name), number) in missing.into_iter().zip(1..) {
+            self.progress.step(number, all, "ingredient");
             match self.make("ingredients", &json!({ "name": name })).await? {
                 Ok(made) => {
                     self.ingredients.insert(key, text(&made, "id"));
@@ -207,9 +213,11 @@ impl Way<'_> {
             }
         }
         let mut counts = Counts::default();
-        for rows in rows.chunks(ROWS_PER_REQUEST) {
+        for (part, before) in rows.chunks(ROWS_PER_REQUEST).zip((0..).step_by(ROWS_PER_REQUEST)) {
+            let (first, last) = (before + 1, before + part.len());
+            self.progress.now(&format!("items {first} to {last} of {}", rows.len()));
             let path = format!("/api/v1/restaurants/{}/menu-import", self.restaurant);
-            let request = Request::post(path, fresh_key()?, &json!({ "rows": rows }));
+            let request = Request::post(path, fresh_key()?, &json!({ "rows": part }));
             let answer = ask::send(self.client, &request).await?;
             let count = |name: &str| answer.body[name].as_u64().unwrap_or_default();
             counts.added += count("added");

@@ -61,8 +61,8 @@ pub(crate) struct Document {
     pub(crate) menu: MenuFile,
 }
 
-/// Reads a document whose prices are in `currency`, unless it says another; what cannot be read is
-/// rejected and the rest is taken.
+/// Reads a document whose prices are in `currency`, or if none is given in the one that it says; what
+/// cannot be read is rejected and the rest is taken.
 pub(crate) fn read(
     bytes: &[u8],
     currency: Option<Currency>,

@@ -79,6 +79,8 @@ fn bar(all: u64, things: &str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style.progress_chars("=> "));
     }
+    // It is there from the beginning, and not only once it has moved.
+    bar.tick();
     bar
 }
 

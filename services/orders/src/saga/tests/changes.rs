@@ -4,6 +4,8 @@
 
 mod cases;
 
+use std::collections::BTreeSet;
+
 use bistro_proto::{catalog::v1 as catalog, payments::v1 as payments};
 use bistro_store::{CallChain, Write};
 use proptest::{strategy::ValueTree as _, test_runner::TestRunner};
@@ -18,7 +20,7 @@ const CAPACITY: i64 = 1;
 const SLOTS: [Timestamp; 2] =
     [Timestamp::from_millis(2_000_000), Timestamp::from_millis(2_900_000)];
 
-/// A call that is being made.
+/// An attempt at a call.
 struct Call {
     chain: CallChain,
     answers: Vec<Vec<u8>>,
@@ -31,6 +33,8 @@ struct Platform {
     slots: BTreeMap<String, i64>,
     timers: BTreeMap<&'static str, Timestamp>,
     calls: Vec<Call>,
+    /// The calls that have had no outcome.
+    open: BTreeSet<String>,
     stock: Held,
     /// Whether what is ordered is counted; of what is not, catalog keeps no trace.
     counted: bool,
@@ -49,6 +53,7 @@ impl Platform {
             slots: BTreeMap::new(),
             timers: BTreeMap::new(),
             calls: Vec::new(),
+            open: BTreeSet::new(),
             stock: Held::default(),
             counted,
             money: Money::default(),
@@ -99,7 +104,10 @@ impl Platform {
         for balance in self.slots.values() {
             assert!((-CAPACITY..=0).contains(balance), "{:?}", self.slots);
         }
-        self.calls.extend(work.calls.into_iter().map(|chain| Call { chain, answers: Vec::new() }));
+        for chain in work.calls {
+            assert!(self.open.insert(chain.id.clone()), "{chain:?} twice");
+            self.calls.push(Call { chain, answers: Vec::new() });
+        }
         for timer in &work.timers {
             match timer.at {
                 Some(at) => self.timers.insert(timer.name, at),
@@ -137,18 +145,14 @@ impl Platform {
     /// and goes on beside it.
     fn take_up(&mut self, place: usize, died: bool) {
         let chain = self.calls[place].chain.clone();
-        if chain.label != PLACE_CALL {
-            self.calls[place].answers.clear();
-            return;
-        }
         if died {
             self.calls.remove(place);
         }
-        // As the reactor does.
-        if !self.order.placing {
+        if !self.open.contains(&chain.id) {
             return;
         }
-        if !self.order.retried {
+        // As the reactor does.
+        if chain.label == PLACE_CALL && !self.order.retried {
             self.decide(|work, before| note_retry(work, before).map(|()| true)).unwrap();
         }
         self.calls.push(Call { chain, answers: Vec::new() });
@@ -160,6 +164,7 @@ impl Platform {
         let Some(step) = call.chain.steps.get(call.answers.len()) else {
             return self.conclude(place, None);
         };
+        let key = call.chain.step_key(call.answers.len());
         let method = step.method.rsplit('/').next().unwrap();
         let bytes = step.request.as_slice();
         let answer = match (step.role.as_str(), method) {
@@ -178,7 +183,8 @@ impl Platform {
                 }
             }
             ("catalog", "Keep") => {
-                self.stock.keep(catalog::KeepRequest::decode(bytes).unwrap().revision);
+                let request = catalog::KeepRequest::decode(bytes).unwrap();
+                self.stock.keep(&key, (request.revision, request.proposed));
                 Ok(Vec::new())
             }
             ("catalog", "Release") => {
@@ -190,7 +196,8 @@ impl Platform {
                 self.money.authorize(&request, provider).map(|payment| payment.encode_to_vec())
             }
             ("payments", "Keep") => {
-                self.money.keep(payments::KeepRequest::decode(bytes).unwrap().revision);
+                let request = payments::KeepRequest::decode(bytes).unwrap();
+                self.money.keep(&key, (request.revision, request.proposed));
                 Ok(Vec::new())
             }
             ("payments", "Void") => {
@@ -209,6 +216,10 @@ impl Platform {
     /// Brings the outcome of call `place`, as the reactor reads it.
     fn conclude(&mut self, place: usize, refused: Option<Error>) {
         let Call { chain, answers } = self.calls.remove(place);
+        if !self.open.remove(&chain.id) {
+            // Another attempt brought one: whatever the order makes of it is not committed.
+            return;
+        }
         let payment = answers.get(1).map(|bytes| payments::Payment::decode(&**bytes).unwrap());
         let reserved = !answers.is_empty();
         let reservation = answers.first().map_or(&[][..], Vec::as_slice);
@@ -423,6 +434,13 @@ fn the_walks_meet_what_they_are_about() {
             let before = platform.order.value.clone();
             platform.happen(pick);
             let after = &platform.order.value;
+            let comes_too_late = |call: &Call| {
+                let begins = call.chain.label == CHANGE_CALL && call.answers.is_empty();
+                begins && !platform.open.contains(&call.chain.id)
+            };
+            if !after.change_refused.is_empty() && platform.calls.iter().any(comes_too_late) {
+                *met.entry("refused before a slow attempt begins").or_default() += 1;
+            }
             if before.change == after.change {
                 continue;
             }
@@ -450,6 +468,7 @@ fn the_walks_meet_what_they_are_about() {
         "ended with the order",
         "undone after the order's end",
         "settled",
+        "refused before a slow attempt begins",
     ] {
         assert!(met.get(word).is_some_and(|times| *times >= 10), "{word}: {met:?}");
     }

@@ -13,6 +13,8 @@ pub(super) struct Held {
     pub(super) now: BTreeMap<u32, i64>,
     pub(super) given_up: BTreeSet<u32>,
     pub(super) ended: bool,
+    /// The keys under which something was kept.
+    marks: BTreeSet<String>,
 }
 
 impl Held {
@@ -27,7 +29,13 @@ impl Held {
         true
     }
 
-    pub(super) fn keep(&mut self, revision: u32) {
+    /// Keeps `revision` and gives up whatever else was `proposed`, also what has not come; false if
+    /// that was done under this key: a copy that comes late is not about what was proposed since.
+    pub(super) fn keep(&mut self, key: &str, (revision, proposed): (u32, u32)) -> bool {
+        if !self.marks.insert(key.to_owned()) {
+            return false;
+        }
+        self.given_up.extend((0..=proposed).filter(|one| *one != revision));
         if self.now.contains_key(&revision) {
             let others: Vec<u32> =
                 self.now.keys().copied().filter(|one| *one != revision).collect();
@@ -36,6 +44,7 @@ impl Held {
                 self.given_up.insert(other);
             }
         }
+        true
     }
 
     pub(super) fn end(&mut self) {
@@ -112,7 +121,10 @@ impl Money {
         }
     }
 
-    pub(super) fn keep(&mut self, revision: u32) {
+    pub(super) fn keep(&mut self, key: &str, (revision, proposed): (u32, u32)) {
+        if !self.held.keep(key, (revision, proposed)) {
+            return;
+        }
         self.version += 1;
         let undecided: Vec<u32> =
             self.pending.keys().copied().filter(|one| *one != revision).collect();
@@ -120,7 +132,6 @@ impl Money {
             self.pending.remove(&other);
             self.held.given_up.insert(other);
         }
-        self.held.keep(revision);
     }
 
     pub(super) fn void(&mut self) {

@@ -123,6 +123,24 @@ fn a_capture_that_is_given_up_is_a_problem_of_an_order_that_stays_as_it_is() {
 }
 
 #[test]
+fn a_refund_that_came_back_is_a_problem_of_an_order_that_stays_as_it_is() {
+    let mut world = World::new();
+    world.happen(&Happening::Cancel).unwrap();
+    let state = world.order.state;
+    // Payments tells of each tender.
+    for changes in [true, false] {
+        let mut work = world.work();
+        let changed = refund_returned(&mut work, &world.order, "lost_or_stolen_card").unwrap();
+        assert_eq!((changed, work.events.len(), work.calls.len()), (changes, 0, 0));
+        if changed {
+            world.commit(work);
+        }
+    }
+    assert_eq!(world.order.problem, "refund: lost_or_stolen_card");
+    assert_eq!(world.order.state, state);
+}
+
+#[test]
 fn a_delay_moves_when_it_is_ready_and_tells_no_words() {
     let mut world = World::new();
     let refused = world.happen(&Happening::Delay).unwrap_err();

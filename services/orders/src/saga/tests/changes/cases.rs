@@ -94,6 +94,41 @@ fn an_authorization_of_a_slow_attempt_is_voided() {
     }
 }
 
+/// One attempt at a change is told that it is sold out, and that is settled; the other one goes on
+/// only then, when there is stock again: before the next change, or in the midst of it.
+#[test]
+fn a_slow_attempt_at_a_refused_change_takes_nothing() {
+    // Of what is not counted the slow one may have been told before that there is enough.
+    for (counted, done) in [(true, 0), (false, 0), (false, 1)] {
+        for is_changed_again in [false, true] {
+            let mut platform = Platform::new(None, counted);
+            platform.come_to_rest();
+            platform.modify(900, None).unwrap();
+            platform.take_up(0, false);
+            for _ in 0..done {
+                platform.go_on(0, false, Provider::Approves);
+            }
+            platform.go_on(1, true, Provider::Approves);
+            while platform.calls.len() > 1 {
+                platform.go_on(1, false, Provider::Approves);
+            }
+            assert_eq!((stage(&platform), platform.order.change_refused.is_empty()), (None, false));
+            if is_changed_again {
+                platform.modify(200, None).unwrap();
+            }
+            let attempts = platform.calls.len();
+            while platform.calls.len() == attempts {
+                platform.go_on(0, false, Provider::Approves);
+            }
+            let (stock, money) = (&platform.stock.now, &platform.money.held.now);
+            assert!(!stock.contains_key(&1) && !money.contains_key(&1), "{stock:?} {money:?}");
+            platform.come_to_rest();
+            platform.check().unwrap();
+            assert_eq!(platform.order.revision, if is_changed_again { 2 } else { 0 });
+        }
+    }
+}
+
 #[test]
 fn what_is_refused_at_the_first_attempt_leaves_nothing_to_make_good() {
     let mut platform = Platform::new(Some(SLOTS[0]), false);
