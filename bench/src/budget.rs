@@ -47,13 +47,13 @@ pub(crate) async fn measure(
     section: &mut Section<'_>,
 ) -> Result<()> {
     let before = counted(platform).await?;
-    for placer in &mut Placer::many(platform, people, "budget-place", 1)? {
+    for placer in &mut Placer::many(platform, people, "budget-place", 1) {
         for _ in 0..ORDERS {
             placer.place().await.map_err(|fault| anyhow!("an order failed: {}", fault.0))?;
         }
     }
     let placed = counted(platform).await?;
-    for liver in &mut Liver::many(platform, people, "budget-life", 1)? {
+    for liver in &mut Liver::many(platform, people, "budget-life", 1) {
         for _ in 0..ORDERS {
             liver.live().await.map_err(|fault| anyhow!("a life failed: {}", fault.0))?;
         }

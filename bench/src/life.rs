@@ -110,17 +110,15 @@ impl Liver {
         people: &Arc<People>,
         run: &str,
         clients: u32,
-    ) -> Result<Vec<Self>> {
+    ) -> Vec<Self> {
         (0..clients as usize)
-            .map(|number| {
-                Ok(Self {
-                    placer: Placer::new(platform, people, run, number)?,
-                    people: Arc::clone(people),
-                    name: format!("{run}-{number}"),
-                    lives: 0,
-                    expected: [Expectation::new(); 3],
-                    stages: std::array::from_fn(|_| Latencies::new()),
-                })
+            .map(|number| Self {
+                placer: Placer::new(platform, people, run, number),
+                people: Arc::clone(people),
+                name: format!("{run}-{number}"),
+                lives: 0,
+                expected: [Expectation::new(); 3],
+                stages: std::array::from_fn(|_| Latencies::new()),
             })
             .collect()
     }

@@ -10,8 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http::{HeaderValue, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
@@ -60,7 +62,7 @@ pub(crate) async fn place(
     count: usize,
     clients: u32,
 ) -> Result<Vec<Followed>> {
-    let placers = Placer::many(platform, people, "followed", clients)?;
+    let placers = Placer::many(platform, people, "followed", clients);
     let tasks = placers.into_iter().enumerate().map(|(number, mut placer)| {
         tokio::spawn(async move {
             let mut placed = Vec::new();
@@ -121,11 +123,15 @@ async fn follow(
     told: mpsc::UnboundedSender<Sight>,
 ) -> Result<JoinHandle<()>> {
     let path = format!("/api/v1/orders/{}/events", order.id);
-    let request = wire::request(Method::GET, &path, Some(&order.customer))
+    let request = Request::get(&path)
+        .header(header::AUTHORIZATION, &order.customer)
         .header(header::HOST, platform.address().to_string())
-        .body(Full::new(Bytes::new()))
+        .body(Empty::<Bytes>::new())
         .context("the request cannot be sent")?;
-    let mut sender = wire::connect(platform.address()).await?;
+    let stream = TokioIo::new(wire::connect(platform.address()).await?);
+    let (mut sender, connection) = http1::handshake(stream).await.context("cannot connect")?;
+    // It ends with the connection; whoever waits for an event is told why.
+    tokio::spawn(connection);
     let response = sender.send_request(request).await.context("no stream")?;
     ensure!(response.status() == StatusCode::OK, "a stream is {}", response.status());
     let mut body = response.into_body();
@@ -187,17 +193,15 @@ impl Mover {
         people: &People,
         orders: &Arc<[Followed]>,
         clients: u32,
-    ) -> Result<Vec<Self>> {
+    ) -> Vec<Self> {
         let next = Arc::new(AtomicUsize::new(0));
         (0..clients)
-            .map(|_| {
-                Ok(Self {
-                    wire: platform.wire()?,
-                    owner: people.owner.clone(),
-                    orders: Arc::clone(orders),
-                    next: Arc::clone(&next),
-                    made: Vec::new(),
-                })
+            .map(|_| Self {
+                wire: platform.wire(),
+                owner: people.owner.clone(),
+                orders: Arc::clone(orders),
+                next: Arc::clone(&next),
+                made: Vec::new(),
             })
             .collect()
     }

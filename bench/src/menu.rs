@@ -38,7 +38,7 @@ fn path(people: &People) -> String {
 
 /// Reads the menu once.
 pub(crate) async fn look(platform: &Platform, people: &People) -> Result<Menu> {
-    let answer = platform.wire()?.get(&path(people), people.customers.first()).await?;
+    let answer = platform.wire().get(&path(people), people.customers.first()).await?;
     if answer.status != StatusCode::OK {
         return Err(anyhow!(answer.problem("menu").0));
     }
@@ -54,16 +54,14 @@ impl Reader {
         menu: &Menu,
         knowing: bool,
         clients: u32,
-    ) -> Result<Vec<Self>> {
+    ) -> Vec<Self> {
         (0..clients as usize)
-            .map(|number| {
-                Ok(Self {
-                    wire: platform.wire()?,
-                    guest: people.customers[number % people.customers.len()].clone(),
-                    path: path(people),
-                    known: knowing.then(|| menu.tag.clone()),
-                    length: menu.length,
-                })
+            .map(|number| Self {
+                wire: platform.wire(),
+                guest: people.customers[number % people.customers.len()].clone(),
+                path: path(people),
+                known: knowing.then(|| menu.tag.clone()),
+                length: menu.length,
             })
             .collect()
     }

@@ -42,21 +42,16 @@ struct Order<'a> {
 
 impl Placer {
     /// The customer `number` of `run`: its orders' keys are its own.
-    pub(crate) fn new(
-        platform: &Platform,
-        people: &Arc<People>,
-        run: &str,
-        number: usize,
-    ) -> Result<Self> {
+    pub(crate) fn new(platform: &Platform, people: &Arc<People>, run: &str, number: usize) -> Self {
         let customer = people.customers[number % people.customers.len()].clone();
-        Ok(Self {
-            wire: platform.wire()?,
+        Self {
+            wire: platform.wire(),
             people: Arc::clone(people),
             customer,
             rng: SmallRng::seed_from_u64(number as u64),
             name: format!("{run}-{number}"),
             placed: 0,
-        })
+        }
     }
 
     /// As many customers as there are `clients`.
@@ -65,7 +60,7 @@ impl Placer {
         people: &Arc<People>,
         run: &str,
         clients: u32,
-    ) -> Result<Vec<Self>> {
+    ) -> Vec<Self> {
         (0..clients as usize).map(|number| Self::new(platform, people, run, number)).collect()
     }
 

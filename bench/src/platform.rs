@@ -116,7 +116,7 @@ impl Platform {
         }
         let began = Instant::now();
         let mut process = self.sandbox.spawn(command, "serve")?;
-        let mut wire = Wire::new(self.admin.addr())?;
+        let mut wire = Wire::new(self.admin.addr());
         loop {
             if let Some(status) = process.ended()? {
                 bail!(
@@ -183,7 +183,7 @@ impl Platform {
     }
 
     /// A connection of its own to the public API.
-    pub(crate) fn wire(&self) -> Result<Wire> {
+    pub(crate) fn wire(&self) -> Wire {
         Wire::new(self.public.addr())
     }
 
@@ -194,7 +194,7 @@ impl Platform {
 
     /// All that it tells on `/metrics`.
     pub(crate) async fn metrics(&self) -> Result<Scrape> {
-        let answer = Wire::new(self.admin.addr())?.get("/metrics", None).await?;
+        let answer = Wire::new(self.admin.addr()).get("/metrics", None).await?;
         ensure!(answer.status.is_success(), "/metrics answered {}", answer.status);
         Ok(Scrape::parse(&String::from_utf8_lossy(&answer.body)))
     }

@@ -25,7 +25,7 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
     budget::measure(&platform, &people, section).await?;
 
     let meter = platform.meter()?;
-    let clients = Liver::many(&platform, &people, "life", options.clients)?;
+    let clients = Liver::many(&platform, &people, "life", options.clients);
     let (lived, clients) = load::closed(clients, &meter, setting.warm_up(), setting.span()).await?;
     let target = if engine == Engine::Embedded { 300.0 } else { 75.0 };
     section.promised("lives", lived.per_second(), "lives/s", Some(Target::AtLeast(target)));

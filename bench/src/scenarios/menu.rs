@@ -23,7 +23,7 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
     section.figure("its body, not compressed", per(menu.length as u64), "bytes");
 
     for (what, knowing, target) in [("read", false, 10_000.0), ("not modified", true, 30_000.0)] {
-        let readers = Reader::many(&platform, &people, &menu, knowing, options.clients)?;
+        let readers = Reader::many(&platform, &people, &menu, knowing, options.clients);
         let meter = platform.meter()?;
         let (read, _) = load::closed(readers, &meter, setting.warm_up(), setting.span()).await?;
         let target = Some(Target::AtLeast(target));

@@ -33,7 +33,7 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
     let people = Arc::new(People::register(&platform, options.clients, 0).await?);
     let meter = platform.meter()?;
 
-    let askers = Asker::many(&platform, &people, options.clients)?;
+    let askers = Asker::many(&platform, &people, options.clients);
     let (http, _) = load::closed(askers, &meter, setting.warm_up(), setting.span()).await?;
     section.figure("http alone", http.per_second(), "pairs/s");
     section.usage("http alone", &http);
@@ -68,7 +68,7 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
         reason = "a rate is small and positive"
     )]
     let rate = options.rate.unwrap_or((placed.per_second() * OPEN_SHARE) as u32).max(1);
-    let clients = Placer::many(&platform, &people, "open", OPEN_CLIENTS)?;
+    let clients = Placer::many(&platform, &people, "open", OPEN_CLIENTS);
     let meter = platform.meter()?;
     let (open, _) = load::open(clients, rate, &meter, setting.warm_up(), setting.span()).await?;
     section.figure("open loop, arrivals", rate.into(), "orders/s");
@@ -123,7 +123,7 @@ impl Round {
         number: u8,
     ) -> Result<Self> {
         let (clients, warm_up, span) = (setting.options.clients, setting.warm_up(), setting.span());
-        let placers = Placer::many(platform, people, &format!("closed{number}"), clients)?;
+        let placers = Placer::many(platform, people, &format!("closed{number}"), clients);
         let meter = platform.meter()?;
         let (placed, _) = load::closed(placers, &meter, warm_up, span).await?;
         platform.stop().await?;

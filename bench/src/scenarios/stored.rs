@@ -58,7 +58,7 @@ pub(super) async fn run(
         platform.start().await?;
     }
     let people = Arc::new(People::register(&platform, options.clients, 1).await?);
-    let mut livers = Liver::many(&platform, &people, "model", 1)?;
+    let mut livers = Liver::many(&platform, &people, "model", 1);
     let liver = livers.first_mut().context("there is somebody who lives")?;
     let model = liver.live().await.map_err(|fault| anyhow!("a life failed: {}", fault.0))?;
 
@@ -99,14 +99,14 @@ async fn open_orders(
     people: &Arc<People>,
     section: &mut Section<'_>,
 ) -> Result<()> {
-    let mut placers = Placer::many(platform, people, "open", 1)?;
+    let mut placers = Placer::many(platform, people, "open", 1);
     let placer = placers.first_mut().context("there is somebody who places")?;
     for _ in 0..OPEN {
         placer.go().await.map_err(|fault| anyhow!("an order failed: {}", fault.0))?;
     }
     settled(platform).await?;
     let clients = setting.options.clients;
-    let mut screens = Screen::many(platform, people, PAGE, clients)?;
+    let mut screens = Screen::many(platform, people, PAGE, clients);
     let screen = screens.first_mut().context("there is a screen")?;
     let shown = screen.look().await.map_err(|fault| anyhow!("no open orders: {}", fault.0))?;
     section.figure("orders of a page", per(shown as u64), "orders");
@@ -214,7 +214,7 @@ async fn place(
     people: &Arc<People>,
     run: &str,
 ) -> Result<Outcome> {
-    let clients = Placer::many(platform, people, run, setting.options.clients)?;
+    let clients = Placer::many(platform, people, run, setting.options.clients);
     let (placed, _) =
         load::closed(clients, &platform.meter()?, setting.warm_up(), setting.span()).await?;
     Ok(placed)
@@ -226,7 +226,7 @@ async fn check(platform: &Platform, people: &People, samples: &[String]) -> Resu
     struct Order<'a> {
         state: &'a str,
     }
-    let mut wire = platform.wire()?;
+    let mut wire = platform.wire();
     for id in samples {
         let answer = wire.get(&format!("/api/v1/orders/{id}"), Some(&people.owner)).await?;
         let order: Order<'_> = answer.read("a stored order").map_err(|fault| anyhow!(fault.0))?;

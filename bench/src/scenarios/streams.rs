@@ -46,7 +46,7 @@ pub(super) async fn run(setting: &Setting<'_>, section: &mut Section<'_>) -> Res
     let each = (with - before) * MIB / per(STREAMS as u64);
     section.promised("memory of a stream", each, "bytes", Some(Target::AtMost(BYTES)));
 
-    let movers = Mover::many(&platform, &people, &orders, MOVERS)?;
+    let movers = Mover::many(&platform, &people, &orders, MOVERS);
     let meter = platform.meter()?;
     let (moved, movers) =
         load::open(movers, CHANGES, &meter, setting.warm_up(), setting.span()).await?;

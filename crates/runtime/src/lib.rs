@@ -13,7 +13,8 @@ mod role;
 pub use admin::{Readiness, serve_admin};
 pub use auth::{AccessClaims, Authority, TokenVerifier};
 pub use grpc::{
-    Asked, GrpcServer, PeerChannel, Peers, Scope, ask, current_scope, error_of, status_of,
+    Asked, GrpcServer, MessageSender, MessageStream, PeerChannel, Peers, Scope, ask, current_scope,
+    error_of, message_stream, status_of,
 };
 pub use lifecycle::{Ending, Shutdown, Signals, Supervisor};
 pub use listen::bind;

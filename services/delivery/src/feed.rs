@@ -10,12 +10,10 @@ use std::{
 use bistro_core::{Error, Id, PageRequest, Timestamp, kinds};
 use bistro_eventing::{Engine, Watcher};
 use bistro_proto::delivery::v1::{DeliveryChange, DeliveryRecord};
-use bistro_runtime::status_of;
+use bistro_runtime::{MessageSender, MessageStream, message_stream};
 use bistro_store::{Document, Key, Query, StoreExt as _, Versioned};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{
@@ -34,7 +32,7 @@ const OVERLAP: Duration = Duration::from_secs(30);
 const LOOK_BACK: Duration = Duration::from_hours(24);
 
 /// What a watcher is sent.
-pub(crate) type Changes = ReceiverStream<Result<DeliveryChange, Status>>;
+pub(crate) type Changes = MessageStream<DeliveryChange>;
 
 /// A courier's deliveries under way; none before they were read.
 type UnderWay = Option<Arc<Vec<Versioned<Delivery>>>>;
@@ -142,14 +140,14 @@ impl Feeds {
     /// Streams what `courier` has to do: all of it, or what has changed since `after`, and then
     /// every change.
     pub(crate) fn stream(&self, courier: Id<kinds::Courier>, after: Option<Place>) -> Changes {
-        let (to, changes) = mpsc::channel(16);
+        let (to, changes) = message_stream(16);
         let feeds = self.clone();
         tokio::spawn(async move {
             if let Err(error) = feeds.follow(courier, after, &to).await {
-                let _ = to.send(Err(status_of(&error))).await;
+                to.fail(&error).await;
             }
         });
-        ReceiverStream::new(changes)
+        changes
     }
 
     /// The feed of `courier`, which all its watchers share.
@@ -171,7 +169,7 @@ impl Feeds {
         &self,
         courier: Id<kinds::Courier>,
         after: Option<Place>,
-        to: &mpsc::Sender<Result<DeliveryChange, Status>>,
+        to: &MessageSender<DeliveryChange>,
     ) -> Result<(), Error> {
         let stopping = self.engine.stopping();
         // A place that is yet to come would hide what happens until then.
@@ -247,7 +245,7 @@ impl Feeds {
 
 /// Tells changes, and counts the place on.
 struct Teller<'a> {
-    to: &'a mpsc::Sender<Result<DeliveryChange, Status>>,
+    to: &'a MessageSender<DeliveryChange>,
     place: Place,
 }
 
@@ -256,7 +254,7 @@ impl Teller<'_> {
     async fn tell(&mut self, changed_at: Timestamp, record: DeliveryRecord) -> bool {
         self.place = Place(self.place.0.max(changed_at));
         let change = DeliveryChange { cursor: self.place.cursor(), delivery: Some(record) };
-        self.to.send(Ok(change)).await.is_ok()
+        self.to.send(change).await
     }
 }
 

@@ -10,12 +10,10 @@ use bistro_proto::{
     common::v1::GeoPoint as PointMessage,
     delivery::v1::{CourierMoved, CourierPosition},
 };
-use bistro_runtime::status_of;
+use bistro_runtime::{MessageSender, MessageStream, message_stream};
 use bistro_store::{StoreExt as _, Stored, Versioned};
 use prost::Message as _;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::{
@@ -32,7 +30,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a watcher is sent.
-pub(crate) type Moves = ReceiverStream<Result<CourierPosition, Status>>;
+pub(crate) type Moves = MessageStream<CourierPosition>;
 
 /// Takes positions and gives them on. Clones are handles of the same one.
 #[derive(Clone)]
@@ -170,20 +168,20 @@ impl Tracker {
     /// another process brings about is seen a second later at the latest.
     pub(crate) fn stream(&self, delivery: Versioned<Delivery>) -> Moves {
         // One at a time: a slow watcher is shown the latest position.
-        let (to, moves) = mpsc::channel(1);
+        let (to, moves) = message_stream(1);
         let tracker = self.clone();
         tokio::spawn(async move {
             if let Err(error) = tracker.follow(delivery, &to).await {
-                let _ = to.send(Err(status_of(&error))).await;
+                to.fail(&error).await;
             }
         });
-        ReceiverStream::new(moves)
+        moves
     }
 
     async fn follow(
         &self,
         mut delivery: Versioned<Delivery>,
-        to: &mpsc::Sender<Result<CourierPosition, Status>>,
+        to: &MessageSender<CourierPosition>,
     ) -> Result<(), Error> {
         let stopping = self.engine.stopping();
         let mut watcher = self.engine.watch(delivery.id.to_string());
@@ -207,7 +205,7 @@ impl Tracker {
                 let now = self.engine.now();
                 let fresh = position.filter(|one| now.since(one.at) < crate::positions::KEPT_FOR);
                 if let Some(position) = fresh
-                    && to.send(Ok(shown(position))).await.is_err()
+                    && !to.send(shown(position)).await
                 {
                     return Ok(());
                 }

@@ -8,11 +8,9 @@ use std::{collections::HashMap, time::Duration};
 
 use bistro_core::{Error, Id, PageRequest, Timestamp, kinds};
 use bistro_proto::kitchen::v1::{Ticket as TicketMessage, TicketChange};
-use bistro_runtime::status_of;
+use bistro_runtime::{MessageSender, MessageStream, message_stream};
 use bistro_store::{Key, Query, StoreExt as _, Versioned};
-use tokio::sync::{broadcast::error::RecvError, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
     changes::{Hub, OVERLAP, Receiver, since},
@@ -22,7 +20,7 @@ use crate::{
 };
 
 /// What a watcher is sent.
-pub(crate) type Changes = ReceiverStream<Result<TicketChange, Status>>;
+pub(crate) type Changes = MessageStream<TicketChange>;
 
 /// What a watcher wants to see.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +36,7 @@ pub(crate) struct Wanted {
 /// comes back.
 pub(crate) fn stream(hub: Hub, wanted: Wanted, lifetime: Duration) -> Changes {
     // One change at a time: who reads slowly keeps little waiting.
-    let (to, changes) = mpsc::channel(1);
+    let (to, changes) = message_stream(1);
     tokio::spawn(async move {
         let stopping = hub.presenter.engine.stopping();
         let changes = hub.watch(wanted.restaurant);
@@ -50,12 +48,12 @@ pub(crate) fn stream(hub: Hub, wanted: Wanted, lifetime: Duration) -> Changes {
             () = tokio::time::sleep(lifetime) => {}
             ended = watcher.run(changes) => {
                 if let Err(Stop::Failed(error)) = ended {
-                    let _ = to.send(Err(status_of(&error))).await;
+                    to.fail(&error).await;
                 }
             }
         }
     });
-    ReceiverStream::new(changes)
+    changes
 }
 
 /// Why a stream ends by itself.
@@ -74,7 +72,7 @@ impl From<Error> for Stop {
 struct Watcher {
     hub: Hub,
     wanted: Wanted,
-    to: mpsc::Sender<Result<TicketChange, Status>>,
+    to: MessageSender<TicketChange>,
     /// The version of each ticket that the watcher has on its screen.
     sent: HashMap<Id<kinds::Ticket>, i64>,
     /// What was not heard of then changed later, or little earlier.
@@ -188,6 +186,6 @@ impl Watcher {
         }
         let cursor = Place::of(ticket).encode();
         let change = TicketChange { cursor, ticket: Some(message.clone()), removed };
-        self.to.send(Ok(change)).await.map_err(|_| Stop::Gone)
+        if self.to.send(change).await { Ok(()) } else { Err(Stop::Gone) }
     }
 }

@@ -6,11 +6,8 @@ use std::{sync::Arc, time::Duration};
 use bistro_core::{Error, Principal};
 use bistro_eventing::{Engine, Watcher};
 use bistro_proto::orders::v1::Order as OrderMessage;
-use bistro_runtime::status_of;
+use bistro_runtime::{MessageStream, message_stream};
 use bistro_store::{StoreExt as _, Stored, Versioned};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
 
 use crate::{documents::Order, present};
 
@@ -18,12 +15,12 @@ use crate::{documents::Order, present};
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a watcher is sent.
-pub(crate) type Changes = ReceiverStream<Result<OrderMessage, Status>>;
+pub(crate) type Changes = MessageStream<OrderMessage>;
 
 /// Streams the order `id` to `principal` from after version `seen`.
 pub(crate) fn stream(engine: Engine, id: String, principal: Principal, mut seen: i64) -> Changes {
     // One change at a time: a slow watcher is shown the latest state, not every state between.
-    let (to, changes) = mpsc::channel(1);
+    let (to, changes) = message_stream(1);
     // A stream that breaks off is asked for again, elsewhere; it must not hold up the stop.
     let stopping = engine.stopping();
     let mut watcher = engine.watch(id);
@@ -35,19 +32,17 @@ pub(crate) fn stream(engine: Engine, id: String, principal: Principal, mut seen:
                 () = stopping.cancelled() => return,
                 changed = until(&engine, &mut watcher, past) => changed,
             };
-            let (message, last) = match changed {
-                Ok(order) => {
-                    seen = order.version;
-                    (Ok(present::shown(&order, &principal)), order.state.is_end())
-                }
-                Err(error) => (Err(status_of(&error)), true),
+            let order = match changed {
+                Ok(order) => order,
+                Err(error) => return to.fail(&error).await,
             };
-            if to.send(message).await.is_err() || last {
+            seen = order.version;
+            if !to.send(present::shown(&order, &principal)).await || order.state.is_end() {
                 return;
             }
         }
     });
-    ReceiverStream::new(changes)
+    changes
 }
 
 /// Waits until the watched order is as wanted.

@@ -13,6 +13,7 @@ mod peers;
 mod scope;
 mod server;
 mod status;
+mod stream;
 
 pub use client::PeerChannel;
 pub use peers::Peers;
@@ -20,6 +21,7 @@ pub use scope::{Asked, Scope, ask, current_scope};
 pub use server::GrpcServer;
 pub(crate) use server::ThroughPort;
 pub use status::{error_of, status_of};
+pub use stream::{MessageSender, MessageStream, message_stream};
 
 /// Metadata: the proof of a role that asks for somebody else, beside their own `authorization`.
 pub(crate) const CALLER: &str = "bistro-caller";
