@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.enable_type_names();
     tonic_prost_build::configure()
         .generate_default_stubs(true)
+        .codec_path("crate::codec::SizedCodec")
         .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! A message's [`prost::Name::full_name`] is the kind of the event that carries it.
 
+mod codec;
+
 /// Encoded `FileDescriptorSet` of everything here, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
